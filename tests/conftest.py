@@ -1,0 +1,18 @@
+"""Strict numerics, several virtual devices and a cache of its own for every test run."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before any import of jaxbias: tests never touch the user's own data directory.
+_HOME = Path(os.environ.get("JAXBIAS_TEST_HOME", Path(tempfile.gettempdir()) / "jaxbias-tests"))
+os.environ["JAXBIAS_HOME"] = str(_HOME)
+
+import jax  # noqa: E402
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(_HOME / "compilation"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
