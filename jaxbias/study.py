@@ -106,6 +106,7 @@ class PretrainSpec:
     learning_rate: float = 0.05
     weight_decay: float = 1e-4
     momentum: float = 0.9
+    drop_at: float = 0.75  # Share of the steps after which the learning rate falls tenfold.
     seeds: int = 3
 
 
@@ -120,6 +121,7 @@ class FinetuneSpec:
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
     momentum: float = 0.9
+    drop_at: float = 0.75
 
 
 @dataclasses.dataclass(frozen=True)

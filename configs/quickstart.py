@@ -1,0 +1,30 @@
+"""The main job on built-in faces: is the bias of a Gendered base inherited, and what removes it?
+
+jaxbias run --config=configs/quickstart.py --workdir=DIR
+jaxbias run --config=configs/quickstart.py:smoke --workdir=DIR   # the same in seconds
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+from jaxbias.study import default_config
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = default_config()
+    config.name = "quickstart"
+    config.targets = ("Bags_Under_Eyes", "Wearing_Earrings")
+    config.bases = base.gendered_and_controls("Male", ("Wearing_Hat", "Bangs"))
+
+    config.data.image_size = 32
+    config.data.faces.strata.finetune = config.targets
+    config.data.faces.strata.validation = config.targets
+    config.data.faces.strata.test = config.targets
+    config.data.faces.strata.pretrain = ("Wearing_Hat", "Bangs")
+    config.data.faces.cell_minimum.pretrain = 900
+
+    config.pretrain.seeds = 5
+    config.finetune.seeds = 5
+    config.curations.correlation.levels = tuple(range(11))
+
+    return base.with_arg(config, arg)

@@ -1,0 +1,234 @@
+"""The answer: every analysis of a study, in frames and in words."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.analysis import inheritance, minimal_fix, overwriting, underrepresentation
+from jaxbias.analysis.evaluation import Evaluation, evaluate_task
+from jaxbias.analysis.methods import deviations, methods
+from jaxbias.curation import Cells, pair_cells, target_cells
+from jaxbias.data.dataset import Dataset
+from jaxbias.progress import progress
+from jaxbias.results import Scores
+from jaxbias.study import SPLITS, Study, to_dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """Everything the report shows; plain frames, so that it can be used without it.
+
+    Attributes:
+      study: the settings.
+      dataset: name, fingerprint, counts per split and cell, notes.
+      excess: the studied base's gap beyond each control's at every curation.
+      inherited: the same at the natural draw, with Holm-adjusted intervals.
+      inherited_verdicts: one row per target, base and n.
+      curves: every arm's metrics with intervals.
+      overwritten: one verdict per arm.
+      smallest_fix: one row per target, studied base and n.
+      underrepresentation: AUC per subgroup along the mix of a pair.
+      matching_share: the share at which the other base catches up.
+      sentences: the answer in words, in reading order.
+      metrics: tidy, one row per variant, population, metric and group.
+      variants: settings, realised counts and status of every variant.
+      bases: the same of every base pretrained here.
+      timings: where the time went.
+      deviations: from the authors' protocol.
+      methods: a paragraph for a paper.
+      failures: variants that diverged.
+    """
+
+    study: dict[str, Any]
+    dataset: dict[str, Any]
+    excess: pd.DataFrame
+    inherited: pd.DataFrame
+    inherited_verdicts: pd.DataFrame
+    curves: pd.DataFrame
+    overwritten: pd.DataFrame
+    smallest_fix: pd.DataFrame
+    underrepresentation: pd.DataFrame
+    matching_share: pd.DataFrame
+    sentences: list[str]
+    metrics: pd.DataFrame
+    variants: pd.DataFrame
+    bases: pd.DataFrame
+    timings: dict[str, float]
+    deviations: list[str]
+    methods: str
+    failures: list[str]
+
+
+def make_answer(
+    study: Study,
+    dataset: Dataset,
+    scores: Scores,
+    *,
+    bases: pd.DataFrame | None = None,
+    timings: dict[str, float] | None = None,
+    first_rule: dict[str, Any] | None = None,
+) -> Answer:
+    """Answers a study from its scores.
+
+    Args:
+      study: the study.
+      dataset: its labels (the images are not used).
+      scores: every finished variant.
+      bases: status of the bases pretrained here.
+      timings: where the time of the run went.
+      first_rule: the answer's rules when the study was first run; a later change is reported.
+
+    Returns:
+      The answer.
+    """
+    rule = study.answer
+    cells = {task: _cells(study, dataset, task) for task in (*study.targets, *study.pairs)}
+    cells = {task: c for task, c in cells.items() if (scores.variants["task"] == task).any()}
+    wanted = [(task, name) for task in cells for name in study.evaluations]
+    # Variants that diverged have scores of their last finite step: no statement rests on them.
+    ok = scores.variants["status"].to_numpy() == "ok"
+    sound = dataclasses.replace(
+        scores,
+        variants=scores.variants[ok].reset_index(drop=True),
+        validation=scores.validation[ok],
+        test=scores.test[ok],
+    )
+    tests: dict[tuple[str, str], Evaluation] = {}
+    validations: dict[str, Evaluation] = {}
+    with progress(len(wanted) + len(cells), "evaluating", "tasks") as advance:
+        for task, name in wanted:
+            tests[task, name] = evaluate_task(
+                sound,
+                cells[task],
+                name,
+                study.evaluations[name],
+                "test",
+                rule.replicates,
+                rule.confidence,
+            )
+            advance()
+        for task in cells:
+            spec = study.evaluations[rule.population]
+            if task in study.targets and sound.validation.shape[1]:
+                validations[task] = evaluate_task(
+                    sound,
+                    cells[task],
+                    rule.population,
+                    spec,
+                    "validation",
+                    rule.replicates,
+                    rule.confidence,
+                )
+            advance()
+
+    main = {task: tests[task, rule.population] for task in cells}
+    targets = [main[task] for task in cells if task in study.targets]
+    pairs = [main[task] for task in cells if task in study.pairs]
+
+    excess = _concat(inheritance.excess_gaps(e, rule) for e in targets)
+    inherited, verdicts = (
+        inheritance.inherited(excess, rule) if len(excess) else (pd.DataFrame(), pd.DataFrame())
+    )
+    overwritten = _concat(
+        overwriting.overwritten(e, rule) for e in tests.values() if e.task in study.targets
+    )
+    fixes = _concat(
+        minimal_fix.smallest_fix(validations[e.task], e, rule)
+        for e in targets
+        if e.task in validations
+    )
+    base_targets = {name: base.target for name, base in study.bases.items() if base.target}
+    matching = _concat(underrepresentation.matching_share(e, base_targets, rule) for e in pairs)
+    failures = [
+        f"variant {v.variant} ({v.base}, {v.task}, {v.curation}, n={v.n}, seed {v.seed}) {v.status}"
+        for v in scores.variants[~ok].itertuples()
+    ]
+
+    spoken: list[str] = []
+    if len(verdicts):
+        spoken += verdicts["sentence"].tolist()
+    if len(overwritten):
+        spoken += overwriting.sentences(
+            overwritten[overwritten["population"] == rule.population], rule
+        )
+    for table in (fixes, matching):
+        spoken += table["sentence"].tolist() if len(table) else []
+
+    return Answer(
+        study=to_dict(study),
+        dataset={
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "counts": _counts(dataset, cells),
+            "notes": list(dataset.notes),
+        },
+        excess=excess.drop(columns="_panel", errors="ignore"),
+        inherited=inherited,
+        inherited_verdicts=verdicts,
+        curves=_concat(overwriting.curves(e, rule) for e in tests.values()),
+        overwritten=overwritten,
+        smallest_fix=fixes,
+        underrepresentation=_concat(underrepresentation.subgroup_curves(e, rule) for e in pairs),
+        matching_share=matching,
+        sentences=spoken,
+        metrics=_concat(_tidy(e) for e in tests.values()),
+        variants=scores.variants.drop(columns=["ids"], errors="ignore"),
+        bases=bases if bases is not None else pd.DataFrame(),
+        timings=timings or {},
+        deviations=deviations(study, first_rule),
+        methods=methods(study, dataset, scores),
+        failures=failures,
+    )
+
+
+def _cells(study: Study, dataset: Dataset, task: str) -> Cells:
+    if task in study.pairs:
+        return pair_cells(dataset, task)
+    return target_cells(dataset, task, study.group)
+
+
+def _concat(frames: Any) -> pd.DataFrame:
+    frames = [frame for frame in frames if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _tidy(evaluation: Evaluation) -> pd.DataFrame:
+    settings = evaluation.variants[
+        [
+            "variant",
+            "task",
+            "base",
+            "role",
+            "pretrain_seed",
+            "curation",
+            "kind",
+            "level",
+            "n",
+            "seed",
+        ]
+    ].assign(population=evaluation.population)
+    return settings.merge(evaluation.report.frame(), on="variant", validate="one_to_many")
+
+
+def _counts(dataset: Dataset, cells: dict[str, Cells]) -> pd.DataFrame:
+    split = dataset.table["split"].to_numpy()
+    rows = []
+    for name in SPLITS:
+        for task, c in cells.items():
+            counts = c.available(split == name)
+            rows += [
+                {
+                    "split": name,
+                    "task": task,
+                    "cell": cell,
+                    "target": int(c.targets[i]),
+                    "group": c.group_names[c.groups[i]] if c.groups[i] >= 0 else "both",
+                    "count": int(counts[i]),
+                    "share": counts[i] / max(counts.sum(), 1),
+                    "population_share": float(np.round(c.shares[i], 6)),
+                }
+                for i, cell in enumerate(c.names)
+            ]
+    return pd.DataFrame(rows)

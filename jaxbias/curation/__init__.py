@@ -1,0 +1,19 @@
+"""Curation: which finetuning examples are chosen, as quotas per (target, group) cell."""
+
+from jaxbias.curation.cells import Cells, pair_cells, population_weights, target_cells
+from jaxbias.curation.draws import Draw, draw
+from jaxbias.curation.quotas import KINDS, Curation, largest_n, quotas, sample_weights
+
+__all__ = [
+    "KINDS",
+    "Cells",
+    "Curation",
+    "Draw",
+    "draw",
+    "largest_n",
+    "pair_cells",
+    "population_weights",
+    "quotas",
+    "sample_weights",
+    "target_cells",
+]

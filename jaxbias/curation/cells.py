@@ -1,0 +1,180 @@
+"""Cells: the (target, group) strata of a task, from which every curation draws."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
+from jaxbias.study import GroupSpec
+
+# A cell of this group belongs to both groups (the shared negatives of a pair).
+BOTH = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """The cells of one task over one dataset.
+
+    Attributes:
+      task: the target's column, or "A|B" for a pair.
+      names: C names, such as "Smiling=1, female".
+      targets: int8[C], the class of each cell (1 is positive in a binary task).
+      groups: int8[C], 0 for the first group, 1 for the second, `BOTH` for both.
+      group_names: the names of the two groups.
+      codes: int8[N], the cell of every example of the dataset; -1 outside the task.
+      shares: float64[C], natural shares of the population; they add up to 1.
+    """
+
+    task: str
+    names: tuple[str, ...]
+    targets: np.ndarray
+    groups: np.ndarray
+    group_names: tuple[str, str]
+    codes: np.ndarray
+    shares: np.ndarray
+
+    def available(self, pool: np.ndarray) -> np.ndarray:
+        """Returns int64[C], how many examples of the pool bool[N] lie in each cell."""
+        return np.bincount(self.codes[pool & (self.codes >= 0)], minlength=len(self.names))
+
+    def labels(self) -> np.ndarray:
+        """Returns int8[N], the class of every example; -1 outside the task."""
+        return np.where(self.codes >= 0, self.targets[self.codes], np.int8(-1))
+
+    def membership(self) -> np.ndarray:
+        """Returns bool[2, N], whether an example belongs to the first and the second group."""
+        groups = np.where(self.codes >= 0, self.groups[self.codes], np.int8(2))
+        return np.stack([(groups == g) | (groups == BOTH) for g in (0, 1)])
+
+    @property
+    def classes(self) -> int:
+        """The number of classes of the target."""
+        return int(self.targets.max()) + 1
+
+
+def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
+    """Builds the cells of a target crossed with a group.
+
+    Args:
+      dataset: the data.
+      target: a binary or categorical column. Where it is the group's own column, the cells are
+        its two values.
+      group: the column and the two values compared.
+
+    Returns:
+      The cells, in the order (class 0, first group), (class 0, second group), (class 1, ...).
+
+    Raises:
+      InputError: the column does not exist or is neither binary nor categorical.
+    """
+    class_names = class_values(dataset, target)
+    classes = dataset.codes(target, class_names)
+    groups = dataset.codes(group.column, group.values)
+    eligible = _eligible(dataset, target)
+    if target == group.column:
+        codes = np.where(eligible, groups, -1)
+        cell_targets = cell_groups = np.array([0, 1])
+        names = tuple(group.names)
+    else:
+        inside = eligible & (classes >= 0) & (groups >= 0)
+        codes = np.where(inside, 2 * classes + groups, -1)
+        cell_targets = np.repeat(np.arange(len(class_names)), 2)
+        cell_groups = np.tile([0, 1], len(class_names))
+        names = tuple(f"{target}={value}, {name}" for value in class_names for name in group.names)
+    return _cells(dataset, target, names, cell_targets, cell_groups, group.names, codes)
+
+
+def pair_cells(dataset: Dataset, pair: str) -> Cells:
+    """Builds the cells of a pair "A|B": positive is exclusively A or exclusively B.
+
+    Negatives have neither and belong to both groups, so the AUC of a group is the AUC of
+    "A only against neither" and "B only against neither". Examples with both, or with either
+    unknown, are outside the task.
+    """
+    first, second = pair.split("|")
+    a, b = dataset.binary(first), dataset.binary(second)
+    codes = np.select(
+        [(a == 0) & (b == 0), (a == 1) & (b == 0), (a == 0) & (b == 1)], [0, 1, 2], -1
+    )
+    codes = np.where(_eligible(dataset, ""), codes, -1)
+    names = ("neither", f"{first} only", f"{second} only")
+    groups = np.array([BOTH, 0, 1])
+    return _cells(dataset, pair, names, np.array([0, 1, 1]), groups, (first, second), codes)
+
+
+def class_values(dataset: Dataset, target: str) -> tuple[str, ...]:
+    """Returns the values of a column in class order: ("0", "1") where it is binary."""
+    column = dataset.column(target)
+    if column.dtype == "category":
+        return tuple(str(value) for value in column.cat.categories)
+    return ("0", "1")
+
+
+def population_weights(codes: np.ndarray, shares: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Weights examples so that their cells have the given shares.
+
+    Args:
+      codes: int[N], the cell of each example; -1 gets weight 0.
+      shares: float[C], the wanted shares of the cells.
+      names: the cells' names, for the error.
+
+    Returns:
+      float64[N], with mean 1 over the examples inside the task.
+
+    Raises:
+      InputError: a cell with a positive share has no example.
+
+    >>> population_weights(np.array([0, 0, 0, 1]), np.array([0.5, 0.5]), ("a", "b")).round(2)
+    array([0.67, 0.67, 0.67, 2.  ])
+    """
+    counts = np.bincount(codes[codes >= 0], minlength=len(shares))
+    empty = (shares > 0) & (counts == 0)
+    if empty.any():
+        cell = names[int(np.argmax(empty))]
+        raise InputError(f"no example of ({cell}) to evaluate on: give that split more images")
+    weights = counts.sum() * shares / np.maximum(counts, 1) / shares.sum()
+    return np.where(codes >= 0, weights[codes], 0.0)
+
+
+def _cells(
+    dataset: Dataset,
+    task: str,
+    names: tuple[str, ...],
+    targets: np.ndarray,
+    groups: np.ndarray,
+    group_names: tuple[str, ...],
+    codes: np.ndarray,
+) -> Cells:
+    first, second = group_names
+    cells = Cells(
+        task=task,
+        names=names,
+        targets=targets.astype(np.int8),
+        groups=groups.astype(np.int8),
+        group_names=(first, second),
+        codes=codes.astype(np.int8),
+        shares=np.zeros(len(names)),
+    )
+    return dataclasses.replace(cells, shares=_natural_shares(dataset, cells))
+
+
+def _eligible(dataset: Dataset, target: str) -> np.ndarray:
+    """Rendered-on-purpose examples of other attributes would distort what varies within a cell."""
+    stratum = dataset.table["stratum"].to_numpy()
+    return (stratum == "") | (stratum == target)
+
+
+def _natural_shares(dataset: Dataset, cells: Cells) -> np.ndarray:
+    """Declared by the data where it says so; else counted in the finetuning split."""
+    frequencies = dataset.frequencies
+    if frequencies is not None and cells.task in frequencies.index and len(cells.names) == 4:
+        p_second = dataset.group_share
+        positive = frequencies.loc[cells.task].to_numpy(dtype=np.float64)[cells.groups]
+        group = np.where(cells.groups == 1, p_second, 1 - p_second)
+        return group * np.where(cells.targets == 1, positive, 1 - positive)
+    population = (dataset.table["stratum"] == "").to_numpy()
+    counts = cells.available(population & (dataset.table["split"] == "finetune").to_numpy())
+    if counts.sum() == 0:
+        raise InputError(f"no finetuning example of task '{cells.task}' has known labels")
+    return counts / counts.sum()

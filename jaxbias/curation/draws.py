@@ -1,0 +1,93 @@
+"""Draws: which examples fill a curation's quotas.
+
+Each (data, task, split, cell, seed) has one fixed permutation and every curation takes a prefix
+of it. Curations of one seed therefore share as many images as their quotas allow, across bases
+and sizes, so variants are paired and "images changed" means something.
+"""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+from jaxbias.curation.cells import Cells
+from jaxbias.curation.quotas import Curation, largest_n, quotas, sample_weights, shortage
+from jaxbias.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """A curated set.
+
+    Attributes:
+      ids: int32[n], rows of the dataset.
+      weights: float32[n], loss weights.
+      counts: int64[C], realised count of each cell.
+    """
+
+    ids: np.ndarray
+    weights: np.ndarray
+    counts: np.ndarray
+
+
+def draw(
+    cells: Cells,
+    pool: np.ndarray,
+    curation: Curation,
+    n: int,
+    seed: int,
+    data: str,
+    split: str = "finetune",
+    on_shortage: str = "error",
+) -> Draw:
+    """Draws the examples of a curation.
+
+    Args:
+      cells: the task's cells.
+      pool: bool[N], the examples that may be drawn (a split).
+      curation: the rule.
+      n: finetuning images.
+      seed: which permutation; the same for every base and curation of a repeat.
+      data: the dataset's fingerprint, part of the permutation's key.
+      split: the pool's name.
+      on_shortage: "error", or "shrink" to the largest feasible n.
+
+    Returns:
+      The draw.
+
+    Raises:
+      InputError: a cell has too few examples and `on_shortage` is "error".
+    """
+    available = cells.available(pool)
+    missing = shortage(curation, cells, available, n, split)
+    if missing and on_shortage == "error":
+        raise InputError(missing)
+    if missing:
+        n = largest_n(curation, cells, available, n)
+        if n == 0:
+            raise InputError(missing)
+    counts = quotas(curation, cells, n)
+    weights = sample_weights(curation, cells, counts)
+    ids = [
+        _permutation(cells.codes, pool, cell, f"{data}/{split}/{cells.task}/{name}/{seed}")[:count]
+        for cell, (name, count) in enumerate(zip(cells.names, counts, strict=True))
+    ]
+    return Draw(
+        ids=np.concatenate(ids).astype(np.int32),
+        weights=np.repeat(weights, counts).astype(np.float32),
+        counts=counts,
+    )
+
+
+def _permutation(codes: np.ndarray, pool: np.ndarray, cell: int, key: str) -> np.ndarray:
+    rows = np.flatnonzero(pool & (codes == cell))
+    return rows[_order(len(rows), key)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _order(count: int, key: str) -> np.ndarray:
+    # Raw Philox output is fixed by its specification, so the order outlives NumPy's versions.
+    digest = hashlib.sha256(key.encode()).digest()
+    stream = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
+    return np.argsort(stream.random_raw(count), kind="stable")

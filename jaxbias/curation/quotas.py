@@ -1,0 +1,203 @@
+"""Quotas: how many examples of each cell a curation takes. Pure functions of counts."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxbias.curation.cells import Cells
+from jaxbias.errors import InputError
+
+KINDS = (
+    "natural",
+    "correlation",
+    "group_balanced",
+    "class_balanced",
+    "add_minority",
+    "replace_minority",
+    "pair_mix",
+    "reweight",
+)
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Curation:
+    """A rule that turns n into quotas.
+
+    Attributes:
+      kind: one of `KINDS`.
+      level: 0..10 for `correlation` (0 ties positives to the first group, 5 balances, 10
+        reverses) and `pair_mix` (tenths of the positives that are of the second attribute).
+      prevalence: share of positives for these two; None is the natural share.
+      k: images added or replaced for `add_minority` and `replace_minority`.
+    """
+
+    kind: str
+    level: int | None = None
+    prevalence: float | None = None
+    k: int | None = None
+
+    @property
+    def name(self) -> str:
+        """A short name, such as "correlation 5", used in tables and figures."""
+        if self.kind in ("correlation", "pair_mix"):
+            suffix = "" if self.prevalence == 0.5 else f" at {self.prevalence or 'natural'}"
+            return f"{self.kind} {self.level}{suffix}"
+        return self.kind if self.k is None else f"{self.kind} {self.k}"
+
+
+def largest_remainder(total: int, shares: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Splits a whole number by shares; the largest remainders get what rounding leaves.
+
+    Args:
+      total: what to split, at least 0.
+      shares: float[C], at least 0; scaled to add up to 1.
+
+    Returns:
+      int64[C] adding up to `total`; ties go to the earlier cell.
+
+    >>> largest_remainder(10, [0.25, 0.25, 0.5])
+    array([3, 2, 5])
+    """
+    shares = np.asarray(shares, dtype=np.float64)
+    exact = total * shares / shares.sum()
+    # 0.3 * 10 must count as 3: rounding noise is no remainder.
+    floor = np.floor(exact + 1e-9).astype(np.int64)
+    left = total - int(floor.sum())
+    order = np.argsort(-np.round(exact - floor, 9), kind="stable")
+    floor[order[:left]] += 1
+    return floor
+
+
+def quotas(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """Returns int64[C], how many examples of each cell make up a finetuning set.
+
+    Args:
+      curation: the rule.
+      cells: the task's cells with their natural shares.
+      n: finetuning images. `add_minority` adds its k to them; every other rule keeps n.
+
+    Raises:
+      InputError: the rule does not apply to the task, or k is more than there is to replace.
+    """
+    kind = curation.kind
+    if kind in ("natural", "reweight"):
+        return largest_remainder(n, cells.shares)
+    if kind == "group_balanced":
+        return largest_remainder(n, np.ones(len(cells.names)))
+    if kind == "class_balanced":
+        return largest_remainder(n, _within_class(cells))
+    if kind == "correlation":
+        return _correlation(curation, cells, n)
+    if kind == "pair_mix":
+        return _pair_mix(curation, cells, n)
+    if kind in ("add_minority", "replace_minority"):
+        return _minority(curation, cells, n)
+    raise InputError(f"unknown curation '{kind}'; valid: {', '.join(KINDS)}")
+
+
+def sample_weights(curation: Curation, cells: Cells, counts: np.ndarray) -> np.ndarray:
+    """Returns float64[C], the loss weight of an example of each cell.
+
+    1 everywhere except for `reweight`: w = n_y·n_a / (n·n_ya), which makes target and group
+    independent under the weights (Kamiran & Calders, 2012). An empty cell has weight 0.
+    """
+    if curation.kind != "reweight":
+        return np.ones(len(counts))
+    by_class = np.array([counts[cells.targets == t].sum() for t in cells.targets])
+    by_group = np.array([counts[cells.groups == g].sum() for g in cells.groups])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = by_class * by_group / (counts.sum() * counts)
+    return np.where(counts > 0, weights, 0.0)
+
+
+def largest_n(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> int:
+    """Returns the largest size up to n whose quotas the available counts cover (0: none)."""
+    low, high = 0, n
+    while low < high:  # Whether quotas fit is monotone in n up to rounding.
+        middle = (low + high + 1) // 2
+        if _fits(curation, cells, available, middle):
+            low = middle
+        else:
+            high = middle - 1
+    while low > 0 and not _fits(curation, cells, available, low):
+        low -= 1
+    return low
+
+
+def shortage(
+    curation: Curation, cells: Cells, available: np.ndarray, n: int, split: str = "finetune"
+) -> str:
+    """Returns what n images lack, with the numbers and the way out; "" if nothing."""
+    need = quotas(curation, cells, n)
+    short = need > available
+    if not short.any():
+        return ""
+    cell = int(np.argmax(need - available))
+    most = largest_n(curation, cells, available, n)
+    return (
+        f"curation '{curation.name}' at n={n} needs {need[cell]} examples of "
+        f"({cells.names[cell]}); the {split} split has {available[cell]}. Lower "
+        f"config.{split}.n to {most}, or give the split more such images"
+        + (", or set config.curations.on_shortage='shrink'" if split == "finetune" else "")
+    )
+
+
+def _fits(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> bool:
+    try:
+        return bool((quotas(curation, cells, n) <= available).all())
+    except InputError:  # k larger than what so few images hold.
+        return False
+
+
+def _within_class(cells: Cells) -> np.ndarray:
+    class_share = np.bincount(cells.targets, weights=cells.shares)
+    return cells.shares / np.maximum(class_share[cells.targets], 1e-300)
+
+
+def _prevalence(curation: Curation, cells: Cells) -> float:
+    if curation.prevalence is None:
+        return float(cells.shares[cells.targets == 1].sum())
+    return curation.prevalence
+
+
+def _correlation(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    if cells.classes != 2 or set(cells.groups.tolist()) != {0, 1} or len(cells.names) != 4:
+        raise InputError(
+            f"curation 'correlation' needs a binary target and two groups; task "
+            f"'{cells.task}' has cells {', '.join(cells.names)}"
+        )
+    k = curation.level
+    p = _prevalence(curation, cells)
+    negatives, positives = largest_remainder(n, [1 - p, p])
+    # Cells come in the order (negative, first), (negative, second), (positive, first), ...
+    return np.concatenate(
+        [largest_remainder(negatives, [k, 10 - k]), largest_remainder(positives, [10 - k, k])]
+    )
+
+
+def _pair_mix(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    if len(cells.names) != 3:
+        raise InputError(f"curation 'pair_mix' needs a pair 'A|B'; the task is '{cells.task}'")
+    p = _prevalence(curation, cells)
+    negatives, positives = largest_remainder(n, [1 - p, p])
+    k = curation.level
+    return np.concatenate([[negatives], largest_remainder(positives, [10 - k, k])])
+
+
+def _minority(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """The minority is the cell with the smallest natural share."""
+    counts = largest_remainder(n, cells.shares)
+    minority = int(np.argmin(cells.shares))
+    counts[minority] += curation.k
+    if curation.kind == "replace_minority":
+        # Taken from the other group of the same class, so prevalence stays as it is.
+        same_class = (cells.targets == cells.targets[minority]).nonzero()[0]
+        donor = max(same_class[same_class != minority], key=lambda cell: counts[cell])
+        if counts[donor] < curation.k:
+            raise InputError(
+                f"curation '{curation.name}' at n={n} replaces {curation.k} of "
+                f"({cells.names[donor]}), but a natural draw has {counts[donor]}"
+            )
+        counts[donor] -= curation.k
+    return counts

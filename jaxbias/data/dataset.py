@@ -1,0 +1,116 @@
+"""The dataset as every later room sees it: one image store and one table of labels."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.errors import InputError
+from jaxbias.study import nearest
+
+# Columns of the table that are not labels.
+FIXED_COLUMNS = ("id", "split", "stratum")
+UNKNOWN = -1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Decoded images and their labels; row i of the table describes image i."""
+
+    name: str
+    images: np.ndarray  # uint8[N, S, S, 3], a read-only memory map.
+    # 'id' (str), 'split' (one of study.SPLITS, '' = in none), 'stratum' ('' = a draw from the
+    # population, else the attribute it was rendered for), then label columns: 'boolean'
+    # (NA = unknown) or 'category'.
+    table: pd.DataFrame
+    fingerprint: str  # sha256 hex of the pixels' checksum and the table's content.
+    # Declared population: index = attribute, columns 0 and 1 = P(attribute | Male=0 or 1).
+    frequencies: pd.DataFrame | None = None
+    group_share: float | None = None  # Declared P(Male = 1).
+    notes: tuple[str, ...] = ()  # What the report must say about the data, in sentences.
+    unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def label_columns(self) -> list[str]:
+        """Names of the label columns, in table order."""
+        return [name for name in self.table.columns if name not in FIXED_COLUMNS]
+
+    def column(self, name: str) -> pd.Series:
+        """Returns a label column.
+
+        Args:
+          name: a label column.
+
+        Returns:
+          A series of N values, dtype 'boolean' (NA = unknown) or 'category'.
+
+        Raises:
+          InputError: there is no such column (with the nearest), or its values are neither
+            binary nor categorical.
+        """
+        if name in self.unusable:
+            raise InputError(f"column '{name}' of {self.name} {self.unusable[name]}")
+        if name not in self.label_columns:
+            raise InputError(
+                f"{self.name} has no label column '{name}'; {nearest(name, self.label_columns)}"
+            )
+        return self.table[name]
+
+    def binary(self, name: str) -> np.ndarray:
+        """Returns a binary column as int8[N]: 1 positive, 0 negative, -1 unknown.
+
+        Raises:
+          InputError: no such column, or it is not binary.
+        """
+        column = self.column(name)
+        if column.dtype != "boolean":
+            values = [str(value) for value in column.cat.categories]
+            raise InputError(
+                f"column '{name}' of {self.name} has the values {listed(values)}, but a binary"
+                " column is needed: make one, for example"
+                f" config.data.derived.my_{name} = dict(column='{name}',"
+                f" positive=('{values[0] if values else '...'}',))"
+            )
+        return column.astype("Int8").fillna(UNKNOWN).to_numpy(np.int8)
+
+    def codes(self, name: str, values: Sequence[str]) -> np.ndarray:
+        """Returns each example's place in `values`.
+
+        Args:
+          name: a label column.
+          values: at most 127 of its values as strings; those of a binary column are '0' and '1'.
+
+        Returns:
+          int8[N]: an index into `values`, -1 where the value is unknown or not among them.
+
+        Raises:
+          InputError: no such column, or a value that no example has.
+        """
+        column = self.column(name)
+        text = as_text(column)
+        present = sorted(text.dropna().unique())
+        for value in values:
+            if value not in present:
+                raise InputError(
+                    f"column '{name}' of {self.name} has no value '{value}'; it has"
+                    f" {listed(present)}"
+                )
+        places = {value: place for place, value in enumerate(values)}
+        return text.map(places).astype("Int8").fillna(UNKNOWN).to_numpy(np.int8)
+
+
+def as_text(label: pd.Series) -> pd.Series:
+    """Returns a label column as strings, NA where unknown; binary values are '0' and '1'."""
+    return (label.astype("Int8") if label.dtype == "boolean" else label).astype("string")
+
+
+def listed(names: Sequence[str], limit: int = 12) -> str:
+    """Returns names in quotes, the rest of a long list as a count.
+
+    >>> listed(["b", "a"]), listed(["a", "b", "c"], limit=2)
+    ("'b', 'a'", "'a', 'b' and 1 more")
+    """
+    shown = ", ".join(f"'{name}'" for name in names[:limit])
+    more = len(names) - limit
+    return f"{shown} and {more} more" if more > 0 else shown or "none"

@@ -1,0 +1,192 @@
+"""What a dataset holds, before anything is trained on it: splits, cells, correlations, faces."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from jaxbias.data.dataset import UNKNOWN, Dataset
+from jaxbias.study import SPLITS, GroupSpec
+
+_THUMBNAIL = 64  # Smallest side, in pixels, of an image on a contact sheet.
+_GAP = 4
+_CAPTION = 18
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Description:
+    """Counts of a dataset; `str()` lays it out as text."""
+
+    name: str
+    splits: pd.DataFrame  # split, examples, and one column per group: how many are in it.
+    # split, target, cell ('positive'; 'A only' of a pair; a category), group, count, and
+    # population: how many of them are draws from the population, not rendered on purpose.
+    cells: pd.DataFrame
+    # split, target, one column per group with the prevalence in it, and phi, the correlation of
+    # the target with being in the first group; all over draws from the population.
+    correlations: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [self.name, _text(self.splits)]
+        for target, part in self.cells.groupby("target", sort=False):
+            table = part.groupby(["group", "cell", "split"], sort=False)["count"].sum()
+            parts.append(f"{target}\n{_text(table.unstack('split').reset_index())}")
+        if len(self.correlations):
+            parts.append(f"natural prevalence and correlation\n{_text(self.correlations)}")
+        return "\n\n".join([*parts, *self.notes])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Target:
+    cells: tuple[str, ...]
+    codes: np.ndarray  # int8[N]: each example's cell, -1 unknown.
+    positive: np.ndarray | None  # int8[N]: 1, 0, -1 unknown; None for a category.
+
+
+def describe(dataset: Dataset, group: GroupSpec, targets: Sequence[str]) -> Description:
+    """Counts the examples of every split and cell, and how targets go with the group.
+
+    Args:
+      dataset: the dataset.
+      group: the sensitive attribute.
+      targets: label columns, or pairs 'A|B' of binary ones.
+
+    Returns:
+      The counts. phi is Pearson's correlation of two binary variables, over examples where both
+      are known: (n11·n00 - n10·n01) / sqrt(n1·n0·m1·m0); NaN where one does not vary. The
+      positives of a pair are A only and B only; examples with both are outside it.
+
+    Raises:
+      InputError: an unknown column or value, or a pair of columns that are not binary.
+    """
+    groups = dataset.codes(group.column, group.values)
+    found = {target: _target(dataset, target) for target in targets}
+    split = dataset.table["split"].to_numpy(object)
+    drawn = dataset.table["stratum"].to_numpy(object) == ""
+    sizes, cells, correlations = [], [], []
+    for name in (*SPLITS, ""):
+        here = split == name
+        if not here.any():
+            continue
+        shown = name or "(none)"
+        members = {g: int(np.sum(here & (groups == i))) for i, g in enumerate(group.names)}
+        sizes.append({"split": shown, "examples": int(here.sum()), **members})
+        for target, kind in found.items():
+            key = {"split": shown, "target": target}
+            cells += [key | cell for cell in _cells(kind, groups, group.names, here, drawn)]
+            if kind.positive is not None:
+                known = here & drawn & (groups >= 0) & (kind.positive >= 0)
+                row = _correlation(kind.positive[known], groups[known], group.names)
+                correlations.append(key | row)
+    return Description(
+        name=dataset.name,
+        splits=pd.DataFrame(sizes),
+        cells=pd.DataFrame(
+            cells, columns=["split", "target", "cell", "group", "count", "population"]
+        ),
+        correlations=pd.DataFrame(correlations, columns=["split", "target", *group.names, "phi"]),
+        notes=dataset.notes,
+    )
+
+
+def _target(dataset: Dataset, target: str) -> _Target:
+    if "|" in target:
+        first, second = target.split("|", 1)
+        a, b = dataset.binary(first), dataset.binary(second)
+        known = (a != UNKNOWN) & (b != UNKNOWN)
+        codes = np.where(known, np.select([(a > b), (a < b), (a == 0)], [0, 1, 2], 3), UNKNOWN)
+        positive = np.select([(codes == 0) | (codes == 1), codes == 2], [1, 0], UNKNOWN)
+        return _Target((f"{first} only", f"{second} only", "neither", "both"), codes, positive)
+    column = dataset.column(target)
+    if column.dtype == "boolean":
+        positive = dataset.binary(target)
+        codes = np.where(positive == UNKNOWN, UNKNOWN, 1 - positive)
+        return _Target(("positive", "negative"), codes, positive)
+    return _Target(tuple(column.cat.categories), column.cat.codes.to_numpy(), None)
+
+
+def _cells(
+    target: _Target, groups: np.ndarray, names: Sequence[str], here: np.ndarray, drawn: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    for i, name in enumerate(names):
+        for j, cell in enumerate(target.cells):
+            inside = here & (groups == i) & (target.codes == j)
+            counts = {"count": int(inside.sum()), "population": int((inside & drawn).sum())}
+            yield {"cell": cell, "group": name, **counts}
+
+
+def _correlation(
+    positive: np.ndarray, groups: np.ndarray, names: Sequence[str]
+) -> dict[str, float]:
+    inside = [positive[groups == i] for i in range(len(names))]
+    prevalence = [float(members.mean()) if len(members) else float("nan") for members in inside]
+    return {**dict(zip(names, prevalence, strict=True)), "phi": phi(positive, groups == 0)}
+
+
+def phi(x: np.ndarray, y: np.ndarray) -> float:
+    """Returns the correlation of two binary variables, NaN where one does not vary.
+
+    >>> round(phi(np.array([1, 1, 0, 0]), np.array([1, 0, 0, 0])), 4)
+    0.5774
+    """
+    if len(x) == 0 or np.ptp(x.astype(int)) == 0 or np.ptp(y.astype(int)) == 0:
+        return float("nan")
+    return float(np.corrcoef(x.astype(float), y.astype(float))[0, 1])
+
+
+def contact_sheet(
+    dataset: Dataset, group: GroupSpec, target: str, columns: int = 10, seed: int = 0
+) -> Image.Image:
+    """Draws random examples of every cell, one row each, for a person to look at.
+
+    Args:
+      dataset: the dataset.
+      group: the sensitive attribute.
+      target: a label column, or a pair 'A|B' of binary ones.
+      columns: examples per row.
+      seed: which examples.
+
+    Returns:
+      An RGB image: per cell a caption with its count over all splits, and the examples.
+
+    Raises:
+      InputError: an unknown column or value, or a pair of columns that are not binary.
+    """
+    groups = dataset.codes(group.column, group.values)
+    kind = _target(dataset, target)
+    used = dataset.table["split"].to_numpy(object) != ""
+    rows = []
+    for i, name in enumerate(group.names):
+        for j, cell in enumerate(kind.cells):
+            members = np.flatnonzero(used & (groups == i) & (kind.codes == j))
+            rows.append((f"{name}, {target} {cell}: {len(members):,}", members))
+    rng = np.random.default_rng(seed)
+    size = dataset.images.shape[1]
+    side = size * max(1, -(-_THUMBNAIL // size))
+    height = _CAPTION + side + 2 * _GAP
+    sheet = Image.new("RGB", (columns * (side + _GAP) + _GAP, height * len(rows)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for row, (caption, members) in enumerate(rows):
+        top = row * height
+        draw.text((_GAP, top + 2), caption, fill="black", font=font)
+        for column, example in enumerate(rng.permutation(members)[:columns]):
+            image = Image.fromarray(dataset.images[example])
+            image = image.resize((side, side), Image.Resampling.NEAREST)
+            sheet.paste(image, (_GAP + column * (side + _GAP), top + _CAPTION))
+    return sheet
+
+
+def _text(frame: pd.DataFrame) -> str:
+    return frame.to_string(
+        index=False, float_format=lambda value: f"{value:.3f}", formatters=_thousands(frame)
+    )
+
+
+def _thousands(frame: pd.DataFrame) -> dict[str, object]:
+    return {
+        name: "{:,}".format for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])
+    }

@@ -1,0 +1,120 @@
+"""The image files a table names: inside one folder, present, and told apart by size and time."""
+
+import hashlib
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from jaxbias.data.dataset import listed
+from jaxbias.errors import InputError
+from jaxbias.progress import progress
+
+
+def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
+    """Checks that every named file lies inside a folder.
+
+    Args:
+      root: the folder.
+      names: one file per row of the table, relative to `root`.
+      table: what to call the table in errors.
+
+    Returns:
+      The names in normal form ("a/b.jpg"), and a key that changes when a file's name, size or
+      time of change does.
+
+    Raises:
+      InputError: a path that leaves the folder, a missing file, or a file named twice.
+    """
+    normal = [_inside(name, row, table) for row, name in enumerate(names, start=1)]
+    _check_unique(normal, table)
+    resolved = root.resolve()
+    key = hashlib.sha256(str(resolved).encode())
+    folders: dict[Path, bool] = {}
+    missing = []
+    with progress(len(normal), "checking image files", "files") as advance:
+        for row, name in enumerate(normal, start=1):
+            path = resolved / name
+            inside = folders.get(path.parent)
+            if inside is None:
+                inside = folders[path.parent] = _stays(path.parent, resolved)
+            try:
+                status = path.lstat()
+                if stat.S_ISLNK(status.st_mode):
+                    inside = inside and _stays(path, resolved)
+                    status = path.stat()
+                if not stat.S_ISREG(status.st_mode):
+                    missing.append(name)
+            except OSError:
+                missing.append(name)
+                continue
+            if not inside:
+                raise InputError(
+                    f"row {row} of {table}: '{name}' leaves {root} through a symbolic link;"
+                    " put the file itself there"
+                )
+            key.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+            advance()
+    if missing:
+        raise InputError(
+            f"{len(missing):,} of the {len(normal):,} image files that {table} names are not in"
+            f" {root}; the first is '{missing[0]}'"
+        )
+    return normal, key.hexdigest()
+
+
+def reader(root: Path, names: Sequence[str]) -> Callable[[int], bytes]:
+    """Returns a function from a row to the bytes of its file."""
+    return lambda row: (root / names[row]).read_bytes()
+
+
+def folder(path: str, expected: str) -> Path:
+    """Returns `config.data.path` as an existing folder.
+
+    Args:
+      path: the setting; '~' is the user's home.
+      expected: what the folder must hold, completing "set config.data.path to the folder that".
+
+    Raises:
+      InputError: the setting is empty, or there is no such folder.
+    """
+    if not path:
+        raise InputError(f"config.data.path is empty: set it to the folder that {expected}")
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"config.data.path='{path}' {what}: set it to the folder that {expected}")
+    return root
+
+
+def _inside(name: str, row: int, table: str) -> str:
+    """Returns a relative path in normal form, refusing any that could leave its folder."""
+    path = PurePosixPath(name)
+    if not name or "\0" in name or path == PurePosixPath("."):
+        raise InputError(f"row {row} of {table} names no file")
+    windows = PureWindowsPath(name)
+    if path.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
+        raise InputError(
+            f"row {row} of {table}: '{name}' must be a path inside the folder of the images:"
+            " relative, without '..'"
+        )
+    return str(path)
+
+
+def _check_unique(names: Sequence[str], table: str) -> None:
+    seen, twice = set(), []
+    for name in names:
+        if name in seen:
+            twice.append(name)
+        seen.add(name)
+    if twice:
+        raise InputError(
+            f"{table} names {len(set(twice)):,} image files more than once:"
+            f" {listed(sorted(set(twice)), limit=3)}; one image is one row"
+        )
+
+
+def _stays(path: Path, resolved_root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(resolved_root)
+    except (OSError, RuntimeError):  # A loop of links leads nowhere.
+        return False

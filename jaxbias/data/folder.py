@@ -1,0 +1,42 @@
+"""The user's own images: a folder and one table with a row per image."""
+
+from jaxbias.data import files
+from jaxbias.data.source import Source
+from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec
+
+
+def read(data: DataSpec) -> Source:
+    """Reads a folder of images and its table.
+
+    The table (`data.table`, CSV, TSV or Parquet, relative to `data.path`) names one image file
+    per row in `data.file_column`, relative to `data.path`. `data.split_column`, where set, is the
+    source split; every other column is a label where it can be one (see `table.labels`).
+
+    Raises:
+      InputError: whatever is missing, named twice or outside the folder, with its row.
+    """
+    root = files.folder(data.path, f"holds your images and {data.table}")
+    path = root / data.table
+    table = read_table(path)
+    names = require_column(table, data.file_column, "config.data.file_column", path).str.strip()
+    splits = "all"
+    if data.split_column:
+        splits = require_column(table, data.split_column, "config.data.split_column", path)
+        splits = splits.str.strip()
+    own = [name for name in (data.file_column, data.split_column) if name]
+    ids, key = files.find(root, names.tolist(), data.table)
+    found, unusable = labels(table.drop(columns=own))
+    if found.empty:
+        reasons = "; ".join(f"'{name}' {reason}" for name, reason in unusable.items())
+        raise InputError(f"table {path} has no label column: {reasons or 'only ' + ', '.join(own)}")
+    found.insert(0, "id", ids)
+    found.insert(1, "split", splits)
+    return Source(
+        name=f"folder {root.name}",
+        key=f"folder/{key}",
+        table=found,
+        read=files.reader(root, ids),
+        unusable=unusable,
+    )

@@ -1,0 +1,213 @@
+"""The table of labels: read as text, then each column recognised as binary, categorical or none."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from jaxbias.data.dataset import FIXED_COLUMNS, as_text, listed
+from jaxbias.errors import InputError
+from jaxbias.study import DerivedSpec, nearest
+
+# The vocabularies of a binary column, (negative, positive), compared without case.
+BINARY = (("0", "1"), ("-1", "1"), ("false", "true"), ("no", "yes"))
+_MAX_CATEGORIES = 100
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_KINDS = ".csv, .tsv or .parquet"
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a CSV, TSV or Parquet table as text, without guessing what the text means.
+
+    Returns:
+      A frame of strings, '' where there is no value. Numbers of a Parquet file are written out
+      (1.0 as '1.0'), truth values as 'true' and 'false'.
+
+    Raises:
+      InputError: no such file, another kind of file, or one that cannot be read; no rows.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no table {path}: set config.data.table to a {_KINDS} file")
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            table = _read_parquet(path)
+        elif suffix in _SEPARATORS:
+            table = _read_text(path, _SEPARATORS[suffix])
+        else:
+            raise InputError(f"table {path} must be a {_KINDS} file")
+    except InputError:
+        raise
+    except pd.errors.EmptyDataError:
+        raise InputError(f"table {path} is empty") from None
+    except (ValueError, OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"table {path} cannot be read: {reason}") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    twice = sorted(set(table.columns[table.columns.duplicated()]))
+    if twice:
+        raise InputError(f"table {path} has more than one column {listed(twice)}")
+    if table.empty:
+        raise InputError(f"table {path} has no rows")
+    return table
+
+
+def require_column(table: pd.DataFrame, name: str, setting: str, path: Path) -> pd.Series:
+    """Returns a column of a table that `setting` names, or says which columns there are."""
+    if name not in table:
+        raise InputError(
+            f"table {path} has no column '{name}' ({setting}); {nearest(name, table.columns)}"
+        )
+    return table[name]
+
+
+def labels(text: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Recognises label columns.
+
+    A column is binary when all its values are of one of the pairs 0/1, -1/1, false/true and no/yes
+    (case does not matter). It is categorical when it has at most 100 distinct words or whole
+    numbers and at most half as many as it has rows. '' is unknown.
+
+    Args:
+      text: columns of strings.
+
+    Returns:
+      The label columns, dtype 'boolean' or 'category' (values as strings, sorted); and the other
+      columns, each with the reason it cannot be a label.
+
+    >>> table = pd.DataFrame({"hat": ["yes", "no", "", ""], "size": ["1.5", "2.5", "3", "4"]})
+    >>> found, unusable = labels(table)
+    >>> found["hat"].tolist()
+    [True, False, <NA>, <NA>]
+    >>> unusable["size"]
+    'is neither binary nor categorical: 4 distinct numbers; group them into a few values first'
+    """
+    found, unusable = {}, {}
+    for name in text.columns:
+        label = "is a name jaxbias uses itself; rename it" if name in FIXED_COLUMNS else None
+        label = label or _label(text[name].str.strip())
+        if isinstance(label, str):
+            unusable[name] = label
+        else:
+            found[name] = label
+    return pd.DataFrame(found, index=text.index), unusable
+
+
+def add_derived(table: pd.DataFrame, derived: Mapping[str, DerivedSpec]) -> pd.DataFrame:
+    """Adds the binary columns that the study makes from the values of others.
+
+    Args:
+      table: label columns, among others.
+      derived: new column -> the values of another that are positive and negative (none named:
+        every other known value is negative). What is neither is unknown.
+
+    Returns:
+      The table with the new columns, dtype 'boolean', at its end.
+
+    Raises:
+      InputError: an unknown column, a value that never occurs, or one that is both.
+    """
+    new = {}
+    for name, spec in derived.items():
+        setting = f"config.data.derived.{name}"
+        if name in table:
+            raise InputError(f"{setting}: the data has a column '{name}' already; choose another")
+        sources = [column for column in table.columns if column not in FIXED_COLUMNS]
+        if spec.column not in sources:
+            raise InputError(
+                f"{setting}.column='{spec.column}' is no label column; "
+                f"{nearest(spec.column, sources)}"
+            )
+        new[name] = _derive(table[spec.column], spec, setting)
+    return table.assign(**new)
+
+
+def category(values: pd.Series) -> pd.Series:
+    """Returns strings as a categorical label, values sorted, '' as unknown."""
+    known = sorted(set(values) - {""})
+    return values.astype(object).where(values != "", None).astype(pd.CategoricalDtype(known))
+
+
+def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
+    text = as_text(column)
+    present = sorted(text.dropna().unique())
+    if not spec.positive:
+        raise InputError(f"{setting}.positive is empty: name values among {listed(present)}")
+    for side in ("positive", "negative"):
+        for value in getattr(spec, side):
+            if value not in present:
+                raise InputError(
+                    f"{setting}.{side}: column '{spec.column}' has no value '{value}'; it has"
+                    f" {listed(present, limit=_MAX_CATEGORIES)}"
+                )
+    both = sorted(set(spec.positive) & set(spec.negative))
+    if both:
+        raise InputError(f"{setting}: {listed(both)} cannot be both positive and negative")
+    negative = spec.negative or tuple(value for value in present if value not in spec.positive)
+    if not negative:
+        raise InputError(f"{setting}.positive holds every value of '{spec.column}'")
+    known = {value: True for value in spec.positive} | {value: False for value in negative}
+    return text.map(known).astype("boolean")
+
+
+def _label(values: pd.Series) -> pd.Series | str:
+    """Returns a column as a label, or the reason it is none."""
+    known = values[values != ""]
+    if known.empty:
+        return "has no value in any row"
+    distinct = set(known.unique())
+    numbers = _whole_numbers(distinct)
+    if numbers:  # pandas writes whole numbers beside missing ones as 1.0.
+        values = values.map({"": "", **numbers})
+        distinct = set(numbers.values())
+    folded = {value.casefold() for value in distinct}
+    for negative, positive in BINARY:
+        if folded <= {negative, positive}:
+            meaning = {negative: False, positive: True}
+            return values.str.casefold().map(meaning).astype("boolean")
+    if numbers is None:
+        return (
+            f"is neither binary nor categorical: {len(distinct):,} distinct numbers;"
+            " group them into a few values first"
+        )
+    if len(distinct) > min(_MAX_CATEGORIES, max(2, len(known) // 2)):
+        kind = "numbers" if numbers else "values"
+        return (
+            f"is neither binary nor categorical: {len(distinct):,} distinct {kind} in"
+            f" {len(known):,} rows; group them into a few values first"
+        )
+    return category(values)
+
+
+def _whole_numbers(distinct: set[str]) -> dict[str, str] | None:
+    """Returns each text's whole number, {} when some are words, None when some are fractions."""
+    try:
+        numbers = {text: float(text) for text in distinct}
+    except ValueError:
+        return {}
+    if not all(np.isfinite(number) and number.is_integer() for number in numbers.values()):
+        return None
+    return {text: str(int(number)) for text, number in numbers.items()}
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    # The header is read as a row like any other: so a longer row is an error, not an index.
+    table = pd.read_csv(
+        path, sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    ).fillna("")
+    return table.iloc[1:].reset_index(drop=True).set_axis(table.iloc[0].tolist(), axis=1)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    read = pa.parquet.read_table(path)
+    columns = {}
+    for name, column in zip(read.column_names, read.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+            continue  # Neither a file name, nor a split, nor a label.
+        columns[name] = column.cast(pa.string()).fill_null("").to_pandas().astype(str)
+    return pd.DataFrame(columns)

@@ -1,0 +1,216 @@
+"""Models trained elsewhere: their scores, settings and labels as files, into the same answer."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.curation import KINDS, Curation
+from jaxbias.data.dataset import Dataset
+from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.errors import InputError
+from jaxbias.results import Scores
+from jaxbias.study import ROLES, SPLITS, Study, make_study, nearest
+
+_REQUIRED = ("model", "base", "curation", "n", "seed")
+
+
+def read_external(
+    scores_path: Path, variants_path: Path, labels_path: Path, study: Study
+) -> tuple[Dataset, Scores]:
+    """Reads scores of models trained elsewhere.
+
+    Args:
+      scores_path: CSV or Parquet, one row per example: `id` and one column per model.
+      variants_path: one row per model: model, base, curation ("natural", "correlation 3", ...), n,
+        seed; optionally role (studied, control, scratch), task and pretrain_seed.
+      labels_path: one row per example: `id`, optionally `split` (validation, test, and finetune
+        for the natural shares; all test where absent), and label columns.
+      study: its targets, group and rules.
+
+    Returns:
+      The labels as a dataset without images, and the scores.
+
+    Raises:
+      InputError: a file, column, id or value is missing or unknown.
+    """
+    text = read_table(labels_path)
+    ids = require_column(text, "id", "the example's id", labels_path)
+    splits = text["split"] if "split" in text else pd.Series("test", index=text.index)
+    for split in splits.unique():
+        if split not in (*SPLITS, ""):
+            raise InputError(f"{labels_path} has split '{split}'; {nearest(split, SPLITS)}")
+    columns, unusable = labels(text.drop(columns=["id", "split"], errors="ignore"))
+    table = pd.concat(
+        [pd.DataFrame({"id": ids.astype(str), "split": splits, "stratum": ""}), columns], axis=1
+    )
+    _refuse_twice(table["id"], labels_path)
+    variants = _variants(read_table(variants_path), variants_path, study)
+    dataset = Dataset(
+        name=labels_path.name,
+        images=np.zeros((0, 1, 1, 3), np.uint8),
+        table=_with_natural_pool(table),
+        fingerprint="external",
+        notes=(f"Models were trained elsewhere; their scores were read from {scores_path.name}.",),
+        unusable=unusable,
+    )
+    matrix = _score_matrix(scores_path, variants["model"].tolist(), table)
+    split = table["split"].to_numpy()
+    scores = Scores(
+        variants,
+        matrix[:, split == "validation"],
+        matrix[:, split == "test"],
+        dataset.table,
+    )
+    return dataset, scores
+
+
+def external_study(
+    variants_path: Path, labels_path: Path, target: str, group: str, values: tuple[str, ...]
+) -> Study:
+    """Makes the study that models trained elsewhere belong to.
+
+    Args:
+      variants_path: one row per model, with its base and role.
+      labels_path: names the group's values where `values` is empty.
+      target: the binary column the models predict, or "A|B" for a pair.
+      group: the column whose two values are compared.
+      values: the two, first minus second; empty: the column's own two in order.
+    """
+    table = read_table(variants_path)
+    require_column(table, "base", "needed of every model", variants_path)
+    roles = table["role"] if "role" in table else table["base"].str.lower()
+    bases = {}
+    for name, role in zip(table["base"], roles, strict=True):
+        if role not in ROLES:
+            raise InputError(
+                f"{variants_path}: base '{name}' needs a column role with one of {', '.join(ROLES)}"
+            )
+        bases[name] = {"role": role, "target": "" if role == "scratch" else name}
+    if not values:
+        column = require_column(read_table(labels_path), group, "--group", labels_path)
+        values = tuple(sorted(set(column) - {""}))
+        if len(values) != 2:
+            raise InputError(
+                f"{labels_path}: column '{group}' has {len(values)} values "
+                f"({', '.join(values[:6])}); name two with --group_values=first,second"
+            )
+    names = tuple(f"{group}={v}" if v in ("0", "1") else v for v in values)
+    binary = {"true": "1", "false": "0", "yes": "1", "no": "0", "-1": "0"}
+    return make_study(
+        {
+            "name": variants_path.stem,
+            "data": {"name": labels_path.name},
+            "targets": () if "|" in target else (target,),
+            "pairs": (target,) if "|" in target else (),
+            "group": {
+                "column": group,
+                "values": tuple(binary.get(v.lower(), v) for v in values),
+                "names": names,
+            },
+            "bases": bases,
+        }
+    )
+
+
+def parse_curation(text: str, where: str) -> Curation:
+    """Reads a curation's name.
+
+    >>> parse_curation("correlation 3", "").level
+    3
+    """
+    kind, *rest = text.replace(":", " ").split()
+    if kind not in KINDS:
+        raise InputError(f"{where}: curation '{text}' is unknown; {nearest(kind, KINDS)}")
+    number = kind in ("correlation", "pair_mix", "add_minority", "replace_minority")
+    if len(rest) != number or not all(part.isdigit() for part in rest):
+        example = f"{kind} 3" if number else kind
+        raise InputError(f"{where}: curation '{text}' must be written like '{example}'")
+    if kind in ("correlation", "pair_mix"):
+        return Curation(kind, level=int(rest[0]), prevalence=0.5)
+    return Curation(kind, k=int(rest[0]) if rest else None)
+
+
+def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:
+    for name in _REQUIRED:
+        require_column(table, name, "needed of every model", path)
+    _refuse_twice(table["model"], path)
+    tasks = (*study.targets, *study.pairs)
+    rows = []
+    for i, row in enumerate(table.to_dict("records")):
+        where = f"{path} row {i + 2}"
+        curation = parse_curation(row["curation"], where)
+        role = (
+            row.get("role") or study.bases[row["base"]].role
+            if row["base"] in study.bases
+            else (row.get("role", ""))
+        )
+        if role not in ROLES:
+            raise InputError(
+                f"{where}: base '{row['base']}' has role '{role}'; add a column role "
+                f"with {', '.join(ROLES)}"
+            )
+        task = row.get("task") or tasks[0]
+        if task not in tasks:
+            raise InputError(f"{where}: task '{task}' is not in the study; {nearest(task, tasks)}")
+        if not (row["n"].isdigit() and row["seed"].isdigit()):
+            raise InputError(
+                f"{where}: n='{row['n']}' and seed='{row['seed']}' must be whole numbers"
+            )
+        rows.append(
+            {
+                "variant": row["model"],
+                "model": row["model"],
+                "task": task,
+                "base": row["base"],
+                "role": role,
+                "pretrain_seed": int(row.get("pretrain_seed") or row["seed"]),
+                "curation": curation.name,
+                "kind": curation.kind,
+                "level": np.nan if curation.level is None else float(curation.level),
+                "prevalence": np.nan if curation.prevalence is None else curation.prevalence,
+                "k": np.nan if curation.k is None else float(curation.k),
+                "n": int(row["n"]),
+                "seed": int(row["seed"]),
+                "status": "ok",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndarray:
+    """float32[V, N] in the order of the labels; examples outside validation and test stay 0."""
+    text = read_table(path)
+    ids = require_column(text, "id", "the example's id", path).astype(str)
+    _refuse_twice(ids, path)
+    for model in models:
+        require_column(text, model, "a model of --variants", path)
+    try:
+        values = text[models].astype(np.float32)
+    except ValueError as error:
+        raise InputError(f"{path}: a score is not a number ({error})") from error
+    values.index = pd.Index(ids)
+    scored = table["split"].isin(["validation", "test"])
+    missing = table.loc[scored & ~table["id"].isin(values.index), "id"]
+    if len(missing):
+        raise InputError(
+            f"{path} has no score of {len(missing):,} labelled examples, such as "
+            f"'{missing.iloc[0]}'"
+        )
+    matrix = np.zeros((len(models), len(table)), np.float32)
+    matrix[:, scored.to_numpy()] = values.loc[table.loc[scored, "id"]].to_numpy().T
+    return matrix
+
+
+def _with_natural_pool(table: pd.DataFrame) -> pd.DataFrame:
+    """Natural shares are counted in the finetuning split; without one, in all labelled examples."""
+    if (table["split"] == "finetune").any():
+        return table
+    pool = table.assign(split="finetune", id="natural/" + table["id"])
+    return pd.concat([table, pool], ignore_index=True)
+
+
+def _refuse_twice(names: pd.Series, path: Path) -> None:
+    twice = names[names.duplicated()]
+    if len(twice):
+        raise InputError(f"{path} has '{twice.iloc[0]}' twice")

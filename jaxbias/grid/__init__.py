@@ -1,0 +1,19 @@
+"""Grid: the study's variants, their packs, and the runner that trains one pack per program."""
+
+from jaxbias.grid.curator import Curator, curate
+from jaxbias.grid.plan import Pack, Plan, extend_plan
+from jaxbias.grid.runner import Runner
+from jaxbias.grid.variants import Base, Variant, curations_of, expand
+
+__all__ = [
+    "Base",
+    "Curator",
+    "Pack",
+    "Plan",
+    "Runner",
+    "Variant",
+    "curate",
+    "curations_of",
+    "expand",
+    "extend_plan",
+]

@@ -1,0 +1,115 @@
+"""The curator: from a variant or a base to the examples it is trained on."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.curation import Cells, Curation, Draw, draw, pair_cells, target_cells
+from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
+from jaxbias.grid.variants import Base, Variant, content_id, expand
+from jaxbias.study import Study
+
+
+class Curator:
+    """Draws of one study over one dataset; cells are built once per task.
+
+    Args:
+      study: the study.
+      dataset: its data.
+    """
+
+    def __init__(self, study: Study, dataset: Dataset) -> None:
+        self.study = study
+        self.dataset = dataset
+        split = dataset.table["split"].to_numpy()
+        self.pools = {
+            name: split == name for name in ("pretrain", "finetune", "validation", "test")
+        }
+        self.cells = functools.cache(self._cells)
+        self.finetune = functools.cache(self._finetune)
+
+    def _cells(self, task: str) -> Cells:
+        if task in self.study.pairs:
+            return pair_cells(self.dataset, task)
+        cells = target_cells(self.dataset, task, self.study.group)
+        if task in self.study.targets:
+            self.dataset.binary(task)  # Finetuning targets are binary; bases may be categorical.
+        return cells
+
+    def _finetune(self, variant: Variant) -> Draw:
+        """Returns what a variant is finetuned on."""
+        return draw(
+            self.cells(variant.task),
+            self.pools["finetune"],
+            variant.curation,
+            variant.n,
+            variant.seed,
+            self.dataset.fingerprint,
+            on_shortage=self.study.curations.on_shortage,
+        )
+
+    def pretrain(self, base: Base) -> Draw:
+        """Returns what a base is pretrained on."""
+        try:
+            return draw(
+                self.cells(base.target),
+                self.pools["pretrain"],
+                Curation(base.curation),
+                self.study.pretrain.n,
+                base.seed,
+                self.dataset.fingerprint,
+                split="pretrain",
+            )
+        except InputError as error:
+            raise InputError(f"base '{base.name}': {error}") from error
+
+    def check_evaluation(self, task: str) -> None:
+        """Refuses a task that cannot be evaluated.
+
+        Raises:
+          InputError: a cell of the task has no example in the validation or test split.
+        """
+        cells = self.cells(task)
+        for split in ("finetune", "validation", "test"):
+            counts = cells.available(self.pools[split])
+            if (counts == 0).any():
+                cell = cells.names[int(np.argmin(counts))]
+                raise InputError(
+                    f"task '{task}': the {split} split has no example of ({cell}); give it some, "
+                    "or choose another target, group or config.data.splits"
+                )
+
+
+def curate(study: Study, dataset: Dataset) -> pd.DataFrame:
+    """Draws every curated finetuning set of a study, for people who train elsewhere.
+
+    Returns:
+      One row per set and example: curated_set (an id), task, curation, n, seed, example (the
+      source's id), cell, weight. Bases share sets.
+    """
+    curator = Curator(study, dataset)
+    ids = dataset.table["id"].to_numpy()
+    frames, seen = [], set()
+    for variant in expand(study, dataset.fingerprint):
+        key = (variant.task, variant.curation.name, variant.n, variant.seed)
+        if key in seen:
+            continue
+        seen.add(key)
+        chosen, cells = curator.finetune(variant), curator.cells(variant.task)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "curated_set": content_id(list(key)),
+                    "task": key[0],
+                    "curation": key[1],
+                    "n": key[2],
+                    "seed": key[3],
+                    "example": ids[chosen.ids],
+                    "cell": np.array(cells.names)[cells.codes[chosen.ids]],
+                    "weight": chosen.weights,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)

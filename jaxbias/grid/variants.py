@@ -1,0 +1,126 @@
+"""Variants: every training of a study, each with an id made of its content alone."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from jaxbias.curation import Curation
+from jaxbias.study import FinetuneSpec, PretrainSpec, Study, parse_prevalence, to_dict
+
+
+def content_id(content: Any) -> str:
+    """Returns 16 hex digits of the hash of JSON-able content."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """One initialisation: a kind of base and a pretraining seed.
+
+    Attributes:
+      name: its key in config.bases.
+      role: studied, control or scratch.
+      target: the column it is pretrained to predict; "" for scratch.
+      curation: the curation of its pretraining set.
+      seed: of the draw, the initialisation and the batch order.
+      id: hash of the data, the network, the schedule and the above (the name and role excepted).
+    """
+
+    name: str
+    role: str
+    target: str
+    curation: str
+    seed: int
+    id: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One finetuning: a base, a task, a curation, a size and a seed."""
+
+    base: Base
+    task: str
+    curation: Curation
+    n: int
+    seed: int
+    id: str
+
+
+def curations_of(study: Study, task: str) -> list[Curation]:
+    """Returns the curations a study tries on a task, the natural draw first."""
+    spec = study.curations
+    curations = [Curation("natural")]
+    if task in study.pairs:
+        p = parse_prevalence("curations.pair_mix.prevalence", spec.pair_mix.prevalence)
+        return curations + [
+            Curation("pair_mix", level=k, prevalence=p) for k in spec.pair_mix.levels
+        ]
+    p = parse_prevalence("curations.correlation.prevalence", spec.correlation.prevalence)
+    curations += [Curation("correlation", level=k, prevalence=p) for k in spec.correlation.levels]
+    for kind in ("group_balanced", "class_balanced", "reweight"):
+        curations += [Curation(kind)] * getattr(spec, kind)
+    for kind in ("add_minority", "replace_minority"):
+        curations += [Curation(kind, k=k) for k in getattr(spec, kind)]
+    return curations
+
+
+def expand(study: Study, data: str) -> list[Variant]:
+    """Returns every variant of a study.
+
+    Repeat r finetunes draw r from pretraining seed r (modulo their number), so a repeat renews
+    the base and the draw together and repeats are the unit of replication.
+
+    Args:
+      study: the study.
+      data: the dataset's fingerprint.
+    """
+    return [
+        _variant(study, data, _base(study, data, name, seed), task, curation, n, seed)
+        for task in (*study.targets, *study.pairs)
+        for n in study.finetune.n
+        for seed in range(study.finetune.seeds)
+        for name in study.bases
+        for curation in curations_of(study, task)
+    ]
+
+
+def _base(study: Study, data: str, name: str, seed: int) -> Base:
+    spec = study.bases[name]
+    if spec.role == "scratch":
+        content = {"model": to_dict(study.model), "image_size": study.data.image_size, "seed": seed}
+    else:
+        seed = seed % study.pretrain.seeds
+        content = {
+            "data": data,
+            "model": to_dict(study.model),
+            "group": to_dict(study.group),
+            "target": spec.target,
+            "curation": spec.curation,
+            "pretrain": _without(study.pretrain, "seeds"),
+            "seed": seed,
+        }
+    return Base(name, spec.role, spec.target, spec.curation, seed, content_id(content))
+
+
+def _variant(
+    study: Study, data: str, base: Base, task: str, curation: Curation, n: int, seed: int
+) -> Variant:
+    content = {
+        "data": data,
+        "model": to_dict(study.model),
+        "group": to_dict(study.group),
+        "base": base.id,
+        "task": task,
+        "curation": dataclasses.asdict(curation),
+        "on_shortage": study.curations.on_shortage,
+        "n": n,
+        "finetune": _without(study.finetune, "n", "seeds"),
+        "seed": seed,
+    }
+    return Variant(base, task, curation, n, seed, content_id(content))
+
+
+def _without(spec: PretrainSpec | FinetuneSpec, *fields: str) -> dict[str, Any]:
+    return {key: value for key, value in to_dict(spec).items() if key not in fields}

@@ -1,0 +1,5 @@
+"""Models: networks as pure functions of their parameters, behind one registry."""
+
+from jaxbias.models.registry import Network, make_network
+
+__all__ = ["Network", "make_network"]

@@ -1,0 +1,132 @@
+"""Every figure of the report: its file, its caption and its description for who cannot see it."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from jaxbias.report import files, forest, groups, levels, numbers, style
+from jaxbias.report.select import gap_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A drawn figure, ready for the page."""
+
+    name: str
+    png: bytes
+    caption: str
+    alt: str
+    paths: tuple[Path, ...]
+
+
+def draw(answer: Any, directory: Path) -> dict[str, Picture]:
+    """Draws and writes every figure the answer has numbers for.
+
+    Args:
+      answer: the `Answer`.
+      directory: an existing directory; NAME.png and NAME.pdf are written into it.
+
+    Returns:
+      name -> picture, in reading order.
+    """
+    pictures = {}
+    for make, caption, alt in _FIGURES:
+        with style.drawing():
+            figure = make(answer)
+        if figure is None:
+            continue
+        content = {kind: style.render(figure, kind) for kind in ("png", "pdf")}
+        name = make.__name__
+        paths = tuple(
+            files.write_bytes(directory / f"{name}.{kind}", data) for kind, data in content.items()
+        )
+        pictures[name] = Picture(name, content["png"], caption(answer.study), alt, paths)
+    return pictures
+
+
+def _intervals(study: dict) -> str:
+    return f"{numbers.confidence(study)} intervals over repeats and test examples"
+
+
+def _band(study: dict) -> str:
+    return f"the shaded band is ±ε = ±{study['answer']['epsilon']:g}, a gap that counts as none"
+
+
+def _inherited(study: dict) -> str:
+    return (
+        f"Paired difference of the signed FPR gap ({gap_name(study)}): finetuned from the studied "
+        "base minus finetuned from the other base, on natural draws, the same draws and the same "
+        f"test examples. Thick lines are {_intervals(study)}; thin lines are the same, corrected "
+        "for the number of targets (Holm). A filled mark means that the interval excludes zero; "
+        f"{_band(study)}."
+    )
+
+
+def _dose_response(study: dict) -> str:
+    return (
+        f"Signed FPR gap ({gap_name(study)}) on test examples after finetuning on data of each "
+        f"correlation level, by base. Stars are natural draws. Bars are {_intervals(study)}; "
+        f"{_band(study)}. Points are set side by side so that their bars can be told apart."
+    )
+
+
+def _auc_gap(study: dict) -> str:
+    return (
+        f"Every curation of the finetuning data as a point: signed FPR gap ({gap_name(study)}) "
+        "across, AUC on all test examples up. Numbers are correlation levels, stars are natural "
+        f"draws. Light bars are {_intervals(study)}; {_band(study)}. Up and towards the middle "
+        "is better."
+    )
+
+
+def _rates(study: dict) -> str:
+    return (
+        "Both groups' false-positive and true-positive rates, finetuned from the studied base on "
+        "the natural draw and on the smallest fix (where nothing qualifies, on the curation with "
+        "the smallest gap, marked “not a fix”). The grey bar is the gap; both marks moving to the "
+        f"left would be levelling down. Lines are {_intervals(study)}."
+    )
+
+
+def _underrepresentation(study: dict) -> str:
+    return (
+        "AUC of each subgroup's positives against the shared negatives, along the share of the "
+        f"second attribute among the finetuning positives, by base. Bands are {_intervals(study)}."
+    )
+
+
+_FIGURES: tuple[tuple[Callable[[Any], Figure | None], Callable[[dict], str], str], ...] = (
+    (
+        forest.inherited,
+        _inherited,
+        "Forest plot of paired differences in the FPR gap with intervals; its numbers are in the "
+        "table that follows.",
+    ),
+    (
+        levels.dose_response,
+        _dose_response,
+        "Line chart of the FPR gap along correlation levels for every base; its numbers are in "
+        "the tables that follow.",
+    ),
+    (
+        levels.auc_gap,
+        _auc_gap,
+        "Scatter plot of AUC against the FPR gap for every curation and base; its numbers are in "
+        "the tables that follow.",
+    ),
+    (
+        groups.rates,
+        _rates,
+        "Dumbbell chart of both groups' error rates before and after; its numbers are in the "
+        "table that follows.",
+    ),
+    (
+        groups.underrepresentation,
+        _underrepresentation,
+        "Line charts of the AUC on each subgroup along the share of the second attribute; its "
+        "numbers are in the table that follows.",
+    ),
+)

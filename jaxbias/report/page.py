@@ -1,0 +1,175 @@
+"""The report on disk: one HTML page that needs no network, the figures, and the tables."""
+
+import base64
+import hashlib
+import importlib.resources
+import string
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from jaxbias.report import figures, files, findings, interactive, record
+from jaxbias.report.select import studied
+from jaxbias.report.tables import Html
+
+_PRINT_DETAILS = (
+    'addEventListener("beforeprint", () => '
+    'document.querySelectorAll("details").forEach((part) => { part.open = true; }));\n'
+)
+
+
+def write(answer: Any, directory: Path, manifest: Path | None = None) -> Path:
+    """Writes the whole report.
+
+    Args:
+      answer: the `Answer`.
+      directory: made if absent. Gets report.html, summary.txt, a PNG and a PDF of every figure,
+        metrics.parquet and one CSV per frame; each file appears whole or not at all.
+      manifest: the file that lists every variant's example ids, named with its sha256.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      InputError: the directory cannot be made or written.
+    """
+    files.make_directory(directory)
+    files.write_tables(answer, directory)
+    pictures = figures.draw(answer, directory)
+    return files.write_bytes(
+        directory / "report.html", render(answer, pictures, _fingerprint(manifest)).encode()
+    )
+
+
+def render(
+    answer: Any, pictures: dict[str, figures.Picture], manifest: tuple[str, str] | None = None
+) -> str:
+    """Returns the page.
+
+    Args:
+      answer: the `Answer`.
+      pictures: the drawn figures by name.
+      manifest: name and sha256 of the manifest of example ids.
+
+    Returns:
+      HTML with everything inside it.
+    """
+    sections = [
+        ("inherited", "Is the bias inherited?", _inherited(answer, pictures)),
+        ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
+        ("fix", "The smallest fix", _fix(answer, pictures)),
+        ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
+        ("data", "Data", record.data(answer)),
+        ("methods", "Methods", record.methods(answer)),
+        ("notes", "Failures and notes", record.notes(answer)),
+        ("record", "Record", record.record(answer, manifest)),
+    ]
+    sections = [part for part in sections if part[2]]
+    main = f'<section id="answer">{_answer(answer)}</section>\n' + "\n".join(
+        f'<section id="{name}" aria-labelledby="{name}-heading">'
+        f'<h2 id="{name}-heading">{heading}</h2>\n{body}</section>'
+        for name, heading, body in sections
+    )
+    links = "".join(f'<a href="#{name}">{heading}</a> ' for name, heading, _ in sections)
+    script = _asset("interactive.js") if 'id="charts"' in main else ""
+    return string.Template(_asset("page.html")).substitute(
+        title=escape(f"{answer.study['name']}: jaxbias report"),
+        style=_asset("page.css"),
+        header=f'{record.heading(answer)}<nav aria-label="Sections">{links}</nav>',
+        main=main,
+        script=_PRINT_DETAILS + script,
+    )
+
+
+def _answer(answer: Any) -> str:
+    """Returns the verdicts as badges, one card per target, and the answer in words."""
+    cards: dict[tuple, list[str]] = {}
+    for row in answer.inherited_verdicts.to_dict("records"):
+        badge = findings.inherited_badge(row["verdict"])
+        cards.setdefault((row["task"], row["base"], row["n"]), []).append(badge)
+    for row in studied(answer.smallest_fix, answer.study).to_dict("records"):
+        badge = findings.fix_badge(row)
+        cards.setdefault((row["task"], row["base"], row["n"]), []).append(badge)
+    items = "".join(
+        f"<li><strong>{escape(task)}, base {escape(base)}, n = {n:,}</strong>{''.join(badges)}</li>"
+        for (task, base, n), badges in cards.items()
+    )
+    words = "".join(f"<li>{escape(sentence)}</li>" for sentence in answer.sentences)
+    verdicts = f'<ul class="verdicts">{items}</ul>' if items else ""
+    return f'{verdicts}<h2>The answer in words</h2><ol class="answer">{words}</ol>'
+
+
+def _inherited(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+    if answer.inherited.empty:
+        return ""
+    badges = "".join(
+        f"<p>{findings.inherited_badge(row.verdict)} {escape(row.sentence)}</p>"
+        for row in answer.inherited_verdicts.itertuples()
+    )
+    return badges + _figure(pictures, "inherited") + findings.inherited(answer)
+
+
+def _overwritten(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+    if answer.overwritten.empty:
+        return ""
+    epsilon = answer.study["answer"]["epsilon"]
+    rule = (
+        f"<p>“No gap”: the 90 % interval of the signed FPR gap lies inside ±{epsilon:g}; “gap”: it "
+        "lies outside; “undecided”: neither. A positive number in the reduction column means a "
+        "smaller gap than the natural draw of the same base leaves.</p>"
+    )
+    return (
+        _figure(pictures, "dose_response")
+        + _figure(pictures, "auc_gap")
+        + interactive.section(answer)
+        + rule
+        + findings.overwritten(answer)
+    )
+
+
+def _fix(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+    if answer.smallest_fix.empty:
+        return ""
+    settings = answer.study["answer"]
+    rule = (
+        "<p>The curation that changes the fewest images among those whose 90 % interval of the "
+        f"signed FPR gap lies inside ±{settings['epsilon']:g} and whose AUC is not more than "
+        f"{settings['delta']:g} below the natural draw's (the lower bound of the paired change). "
+        "Chosen on validation, reported on test.</p>"
+    )
+    words = "".join(
+        f"<p>{findings.fix_badge(row)} {escape(row['sentence'])}</p>"
+        for row in answer.smallest_fix.to_dict("records")
+    )
+    return rule + words + _figure(pictures, "rates") + findings.smallest_fix(answer)
+
+
+def _underrepresentation(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+    if answer.underrepresentation.empty:
+        return ""
+    words = "".join(f"<p>{escape(sentence)}</p>" for sentence in answer.matching_share["sentence"])
+    return words + _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
+
+
+def _figure(pictures: dict[str, figures.Picture], name: str) -> Html:
+    if name not in pictures:
+        return Html("")
+    picture = pictures[name]
+    data = base64.b64encode(picture.png).decode()
+    return Html(
+        f'<figure id="figure-{name}"><img alt="{escape(picture.alt)}" '
+        f'src="data:image/png;base64,{data}">'
+        f"<figcaption>{escape(picture.caption)} Files: {name}.png, {name}.pdf.</figcaption>"
+        "</figure>\n"
+    )
+
+
+def _fingerprint(manifest: Path | None) -> tuple[str, str] | None:
+    if manifest is None:
+        return None
+    with manifest.open("rb") as file:
+        return manifest.name, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _asset(name: str) -> str:
+    return importlib.resources.files("jaxbias.report").joinpath(name).read_text("utf-8")

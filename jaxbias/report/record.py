@@ -1,0 +1,115 @@
+"""The page's record of the run: data, methods, failures, settings, timings, manifest."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from jaxbias.report import numbers
+from jaxbias.report.select import gap_name
+from jaxbias.report.tables import Column, Html, column, table
+
+
+def heading(answer: Any) -> Html:
+    """Returns the page's title and one line of what was run."""
+    study = answer.study
+    tasks = len(study["targets"]) + len(study["pairs"])
+    facts = [
+        f"data: {answer.dataset['name']}",
+        f"{tasks} {'target' if tasks == 1 else 'targets'}",
+        f"{len(study['bases'])} bases",
+        f"{len(answer.variants):,} finetuned models",
+        f"gaps are {gap_name(study)}",
+    ]
+    return Html(
+        f"<h1>{escape(study['name'])}</h1>"
+        "<p>Does a finetuned model inherit its pretrained bias, and what is the smallest change "
+        "to the finetuning data that removes it?</p>"
+        f'<p class="quiet">{escape(" · ".join(facts))}</p>'
+    )
+
+
+def data(answer: Any) -> Html:
+    """Returns how many examples every split has in every cell of target and group."""
+    counts = answer.dataset["counts"]
+    html = (
+        f"<p>{escape(answer.dataset['name'])}, fingerprint "
+        f"<code>{escape(answer.dataset['fingerprint'])}</code>.</p>"
+    )
+    for task, block in counts.groupby("task", sort=False):
+        cells = list(dict.fromkeys(block["cell"]))
+        rows = [
+            {"split": split} | {row["cell"]: row for row in part.to_dict("records")}
+            for split, part in block.groupby("split", sort=False)
+        ]
+        columns = [column("split", "Split"), *(_cell(name) for name in cells)]
+        html += table(rows, columns, f"{task}: examples in each cell (share of the split)")
+    return Html(html)
+
+
+def methods(answer: Any) -> Html:
+    """Returns the methods paragraph and what differs from the authors' protocol."""
+    html = f"<p>{escape(answer.methods)}</p>"
+    if answer.deviations:
+        html += f"<h3>Deviations from the authors' protocol</h3>{_list(answer.deviations)}"
+    return Html(html)
+
+
+def notes(answer: Any) -> Html:
+    """Returns what failed and what the data set remarks."""
+    failures = _list(answer.failures) if answer.failures else "<p>Every model finished.</p>"
+    remarks = answer.dataset["notes"]
+    return Html(failures + (f"<h3>Notes on the data</h3>{_list(remarks)}" if remarks else ""))
+
+
+def record(answer: Any, manifest: tuple[str, str] | None) -> Html:
+    """Returns manifest, timings and every setting.
+
+    Args:
+      answer: the `Answer`.
+      manifest: name and sha256 of the manifest of example ids.
+    """
+    html = ""
+    if manifest:
+        name, digest = manifest
+        html += (
+            "<h3>Manifest of example ids</h3>"
+            f"<p><code>{escape(name)}</code>, sha256 <code>{escape(digest)}</code>.</p>"
+        )
+    if answer.timings:
+        rows = [{"what": name, "value": value} for name, value in answer.timings.items()]
+        columns = [column("what", "Stage"), Column("", _timing, True)]
+        html += f"<h3>Where the time went</h3>{table(rows, columns, 'Timings')}"
+    settings = [{"name": name, "value": value} for name, value in _flat(answer.study)]
+    columns = [column("name", "Setting"), column("value", "Value")]
+    html += (
+        "<h3>Settings</h3><details><summary>Every setting of this study</summary>"
+        f"{table(settings, columns, 'Settings')}</details>"
+    )
+    return Html(html)
+
+
+def _cell(name: str) -> Column:
+    def write(row: Mapping[str, Any]) -> str:
+        if name not in row:
+            return numbers.MISSING
+        return f"{numbers.count(row[name]['count'])} ({numbers.percent(row[name]['share'])})"
+
+    return Column(name, write, number=True)
+
+
+def _timing(row: Mapping[str, Any]) -> str:
+    rate = " per " in row["what"] or "/" in row["what"]
+    return f"{row['value']:,.1f}" + ("" if rate else " s")
+
+
+def _flat(settings: Any, path: str = "") -> list[tuple[str, str]]:
+    if isinstance(settings, Mapping) and settings:
+        dotted = f"{path}." if path else ""
+        return [
+            pair for name, value in settings.items() for pair in _flat(value, f"{dotted}{name}")
+        ]
+    return [(path, str(settings))]
+
+
+def _list(items: list[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"

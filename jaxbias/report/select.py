@@ -1,0 +1,103 @@
+"""Picking the rows of the answer that a figure, a table or the terminal shows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+# What identifies one curation of one base's finetuning data.
+KEYS = ["task", "base", "role", "curation", "kind", "level", "n"]
+
+
+def shown(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the rows to show: of the verdicts' population, tasks and sizes in order.
+
+    Args:
+      frame: any of the answer's frames with a task and an n.
+      study: the plain settings.
+
+    Returns:
+      The same rows in the study's order of tasks, then by n, otherwise as they were.
+    """
+    if frame.empty:
+        return frame
+    if "population" in frame:
+        frame = frame[frame["population"] == study["answer"]["population"]]
+    places = {task: i for i, task in enumerate([*study["targets"], *study["pairs"]])}
+    order = pd.DataFrame({"task": frame["task"].map(places), "n": frame["n"]})
+    return frame.loc[order.sort_values(["task", "n"], kind="stable").index]
+
+
+def along_curations(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of every base and size as natural, then levels in order, then the rest."""
+    rank = frame["kind"].map({"natural": 0, "correlation": 1}).fillna(2)
+    order = frame[["base", "n", "level"]].assign(rank=rank)
+    return frame.loc[order.sort_values(["base", "n", "rank", "level"], kind="stable").index]
+
+
+def metric(curves: pd.DataFrame, name: str, group: str | None = None) -> pd.DataFrame:
+    """Returns one metric's rows of the curves, of one group or of whichever there is."""
+    rows = curves[curves["metric"] == name]
+    return rows if group is None else rows[rows["group"] == group]
+
+
+def level_tasks(curves: pd.DataFrame) -> pd.DataFrame:
+    """Returns the curves of the tasks for which correlation levels were tried."""
+    tried = curves.loc[curves["kind"] == "correlation", "task"].unique()
+    return curves[curves["task"].isin(tried)]
+
+
+def pictures(curves: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per curation with its signed FPR gap and its AUC side by side.
+
+    Args:
+      curves: the answer's curves, of one population.
+
+    Returns:
+      Columns task, base, role, curation, kind, level, n and value, low, high with the suffixes
+      `_gap` and `_auc`.
+    """
+    gap = metric(curves, "fpr_gap")
+    auc = metric(curves, "auc", "all")
+    values = ["value", "low", "high"]
+    return gap[KEYS + values].merge(auc[KEYS + values], on=KEYS, suffixes=("_gap", "_auc"))
+
+
+def studied(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the rows of the studied bases."""
+    names = [name for name, base in study["bases"].items() if base["role"] == "studied"]
+    return frame[frame["base"].isin(names)]
+
+
+def roles(study: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns (base, role) of every base of the study.
+
+    >>> roles({"bases": {"Gendered": {"role": "studied"}}})
+    [('Gendered', 'studied')]
+    """
+    return [(name, base["role"]) for name, base in study["bases"].items()]
+
+
+def gap_name(study: Mapping[str, Any]) -> str:
+    """Returns which group is subtracted from which.
+
+    >>> gap_name({"group": {"names": ["female", "male"]}})
+    'female − male'
+    """
+    first, second = study["group"]["names"][:2]
+    return f"{first} − {second}"
+
+
+def several_sizes(frame: pd.DataFrame) -> bool:
+    """Returns whether finetunes of more than one size are among the rows."""
+    return frame["n"].nunique() > 1
+
+
+def panel_title(task: str, n: int, several: bool) -> str:
+    """Returns a panel's heading, with the size where sizes differ.
+
+    >>> panel_title("Blond_Hair", 128, True)
+    'Blond Hair, n = 128'
+    """
+    name = task.replace("_", " ").strip() or task
+    return f"{name}, n = {n:,}" if several else name

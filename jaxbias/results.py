@@ -1,0 +1,266 @@
+"""The result directory: plan, bases, one Parquet file per pack, and reading them back.
+
+study.json       the settings this directory belongs to
+plan.json        every pack, written before training, only ever appended to
+examples.parquet ids, splits, all labels: with the scores, all the report needs
+bases/ID/        parameters of a base (Orbax)
+packs/ID.parquet settings, realised counts, status and scores of a pack; existing means done
+report/          drawn from the above, any number of times
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
+from jaxbias.grid.plan import Pack, Plan
+from jaxbias.study import Study, to_dict
+
+# A study may grow in these; everything else must stay as the directory has it.
+_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid")
+_GROWS_WITHIN = {"finetune": ("n", "seeds"), "pretrain": ("seeds",), "data": ("path",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Every finished variant with its scores.
+
+    Attributes:
+      variants: V rows: settings, realised counts, status.
+      validation: float32[V, N_val], scores in the order of `examples` with split "validation".
+      test: float32[V, N_test], likewise for "test".
+      examples: id, split, stratum and labels of every example.
+    """
+
+    variants: pd.DataFrame
+    validation: np.ndarray
+    test: np.ndarray
+    examples: pd.DataFrame
+
+
+class ResultDirectory:
+    """A study's directory.
+
+    Args:
+      path: made if absent.
+
+    Raises:
+      InputError: the directory cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            (self.path / "packs").mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise InputError(f"workdir {self.path} cannot be written: {error.strerror}") from error
+
+    def claim(self, study: Study, dataset: Dataset) -> None:
+        """Makes the directory this study's, or checks that it is.
+
+        Raises:
+          InputError: it belongs to a study of other data, another task or other fixed settings.
+        """
+        settings = json.loads(json.dumps(to_dict(study)))
+        record = self.path / "study.json"
+        if record.exists():
+            stored = json.loads(record.read_text())
+            if stored["data"] != dataset.fingerprint:
+                raise InputError(
+                    f"workdir {self.path} belongs to a study of other data ({stored['dataset']}, "
+                    f"fingerprint {stored['data'][:12]}, not {dataset.name}, "
+                    f"{dataset.fingerprint[:12]}); use a new workdir"
+                )
+            _refuse_changes(self.path, stored["settings"], settings)
+            first_answer = stored["first_answer"]
+        else:
+            first_answer = settings["answer"]
+        write_text(
+            record,
+            json.dumps(
+                {
+                    "data": dataset.fingerprint,
+                    "dataset": dataset.name,
+                    "settings": settings,
+                    "first_answer": first_answer,
+                    "notes": list(dataset.notes),
+                    "group_share": dataset.group_share,
+                    "frequencies": None
+                    if dataset.frequencies is None
+                    else {
+                        str(k): v.tolist()
+                        for k, v in zip(
+                            dataset.frequencies.index, dataset.frequencies.to_numpy(), strict=True
+                        )
+                    },
+                },
+                indent=1,
+            ),
+        )
+        examples = self.path / "examples.parquet"
+        if not examples.exists():
+            write_parquet(examples, pa.Table.from_pandas(dataset.table, preserve_index=False))
+
+    def stored_study(self) -> dict[str, Any]:
+        """Returns what `claim` recorded.
+
+        Raises:
+          InputError: the directory holds no study.
+        """
+        record = self.path / "study.json"
+        if not record.exists():
+            raise InputError(f"{self.path} holds no study (no study.json); run `jaxbias run` first")
+        return json.loads(record.read_text())
+
+    def dataset(self) -> Dataset:
+        """Returns the study's labels as a dataset without images."""
+        stored = self.stored_study()
+        frequencies = stored["frequencies"]
+        return Dataset(
+            name=stored["dataset"],
+            images=np.zeros((0, 1, 1, 3), np.uint8),
+            table=_read(self.path / "examples.parquet").to_pandas(),
+            fingerprint=stored["data"],
+            frequencies=None
+            if frequencies is None
+            else pd.DataFrame.from_dict(frequencies, orient="index", columns=[0, 1]),
+            group_share=stored["group_share"],
+            notes=tuple(stored["notes"]),
+        )
+
+    def timings(self) -> dict[str, float]:
+        """Returns where the time of the last training went."""
+        path = self.path / "timings.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def write_timings(self, timings: dict[str, float]) -> None:
+        """Records where the time went."""
+        write_text(self.path / "timings.json", json.dumps(timings, indent=1))
+
+    def plan(self) -> Plan | None:
+        """Returns the plan, or None where there is none yet."""
+        path = self.path / "plan.json"
+        return Plan.read(path) if path.exists() else None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Replaces the plan; it must extend the one that is there."""
+        write_text(self.path / "plan.json", plan.to_json())
+
+    def pack_path(self, pack: Pack) -> Path:
+        """Returns the file whose existence means that the pack is done."""
+        return self.path / "packs" / f"{pack.id}.parquet"
+
+    def base_path(self, base_id: str) -> Path:
+        """Returns the checkpoint directory of a base."""
+        return self.path / "bases" / base_id
+
+    def write_pack(self, pack: Pack, rows: Sequence[dict[str, Any]]) -> None:
+        """Writes a pack's rows in one piece."""
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        write_parquet(self.pack_path(pack), pa.table(columns))
+
+    def base_rows(self, plan: Plan) -> pd.DataFrame:
+        """Returns one row per finished base, without its scores."""
+        tables = [
+            _read(self.pack_path(pack)).drop_columns(["validation_scores"])
+            for pack in plan.bases
+            if self.pack_path(pack).exists()
+        ]
+        return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame()
+
+    def scores(self) -> Scores:
+        """Reads every finished variant back.
+
+        Raises:
+          InputError: there is none, or a file is damaged.
+        """
+        plan = self.plan()
+        done = [p for p in (plan.finetunes if plan else ()) if self.pack_path(p).exists()]
+        if not done:
+            raise InputError(f"{self.path} holds no finished variant; run `jaxbias run` first")
+        table = pa.concat_tables([_read(self.pack_path(pack)) for pack in done])
+        matrices = {
+            name: np.stack(table[name].to_numpy()).astype(np.float32)
+            for name in ("validation_scores", "test_scores")
+        }
+        variants = table.drop_columns(["validation_scores", "test_scores"]).to_pandas()
+        examples = _read(self.path / "examples.parquet").to_pandas()
+        return Scores(variants, matrices["validation_scores"], matrices["test_scores"], examples)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary name that takes the place of `path` once it is whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} could not be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in one piece."""
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Writes a Parquet file in one piece."""
+    with _replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Writes a CSV file in one piece."""
+    with _replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path} is damaged ({reason}); delete it and run again: its pack is trained anew"
+        ) from error
+
+
+def _refuse_changes(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for field in stored:
+        if field in _GROWS:
+            continue
+        old, new = stored[field], wanted[field]
+        if isinstance(old, dict):
+            skip = _GROWS_WITHIN.get(field, ())
+            changed = [f"{field}.{key}" for key in old if key not in skip and old[key] != new[key]]
+            values = [(old[name.split(".")[1]], new[name.split(".")[1]]) for name in changed]
+        else:
+            changed, values = ([field], [(old, new)]) if old != new else ([], [])
+        if changed:
+            raise InputError(
+                f"workdir {path} belongs to a study with {changed[0]}={values[0][0]}, but the "
+                f"config says {values[0][1]}; use a new workdir"
+            )
+    for name, base in stored["bases"].items():
+        if name in wanted["bases"] and wanted["bases"][name] != base:
+            raise InputError(
+                f"workdir {path} holds another base named '{name}': {base}, but the "
+                f"config says {wanted['bases'][name]}; give it another name"
+            )

@@ -1,0 +1,146 @@
+"""One whole training run, pretraining or finetuning, as a pure function of arrays."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxbias.models import Network
+from jaxbias.models.registry import Params
+from jaxbias.training.objectives import example_losses, weighted_mean
+
+# The authors multiply the learning rate by 0.1 late in training.
+_DROP_FACTOR = 0.1
+_SCORE_BATCH = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """What fixes the shapes of a run: runs of one schedule share a compiled program."""
+
+    n: int
+    epochs: int
+    batch: int
+    momentum: float
+
+    @property
+    def steps(self) -> int:
+        """Whole batches in `epochs` passes over n; a small n fills batches across epochs."""
+        return max(1, self.epochs * self.n // self.batch)
+
+
+class Hyper(NamedTuple):
+    """Numeric hyperparameters: float32[] each, so they vary between runs of one program."""
+
+    learning_rate: jax.Array
+    weight_decay: jax.Array
+    drop_at: jax.Array  # Share of the steps after which the learning rate falls tenfold.
+
+
+class Examples(NamedTuple):
+    """The curated set of a run."""
+
+    ids: jax.Array  # int32[n], rows of the image store
+    labels: jax.Array  # int32[n]
+    weights: jax.Array  # float32[n]
+
+
+class Trained(NamedTuple):
+    """The end of a run."""
+
+    params: Params
+    loss: jax.Array  # float32[], of the last step
+    diverged_at: jax.Array  # int32[], step of the first non-finite loss; -1: none
+
+
+def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
+    """Makes the run of a schedule.
+
+    Args:
+      network: the architecture.
+      schedule: its static shapes.
+
+    Returns:
+      `train(params, examples, hyper, key, images) -> Trained`, where `images` is the shared store
+      uint8[N, S, S, 3] and `key` orders the batches and flips. A run whose loss turns non-finite
+      keeps the last finite parameters and does nothing more.
+    """
+
+    def make_optimizer(learning_rate: float, weight_decay: float) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.add_decayed_weights(weight_decay),
+            optax.sgd(learning_rate, momentum=schedule.momentum),
+        )
+
+    optimizer = optax.inject_hyperparams(make_optimizer, hyperparam_dtype=jnp.float32)(
+        learning_rate=0.0, weight_decay=0.0
+    )
+
+    def train(
+        params: Params, examples: Examples, hyper: Hyper, key: jax.Array, images: jax.Array
+    ) -> Trained:
+        order_key, flip_key = jax.random.split(key)
+        batches = _batches(order_key, schedule)
+
+        def step(carry: tuple, inputs: tuple) -> tuple[tuple, None]:
+            params, state, _, diverged_at = carry
+            index, batch = inputs
+            x = _flip(images[examples.ids[batch]], jax.random.fold_in(flip_key, index))
+            labels, weights = examples.labels[batch], examples.weights[batch]
+
+            def loss_of(params: Params) -> jax.Array:
+                return weighted_mean(example_losses(network.logits(params, x), labels), weights)
+
+            loss, gradients = jax.value_and_grad(loss_of)(params)
+            dropped = index >= hyper.drop_at * schedule.steps
+            rate = hyper.learning_rate * jnp.where(dropped, jnp.float32(_DROP_FACTOR), 1)
+            state = state._replace(
+                hyperparams={"learning_rate": rate, "weight_decay": hyper.weight_decay}
+            )
+            updates, new_state = optimizer.update(gradients, state, params)
+            new_params = optax.apply_updates(params, updates)
+
+            diverged = (diverged_at < 0) & ~jnp.isfinite(loss)
+            diverged_at = jnp.where(diverged, index, diverged_at)
+            keep = diverged_at < 0
+            params, state = jax.tree.map(
+                lambda new, old: jnp.where(keep, new, old), (new_params, new_state), (params, state)
+            )
+            return (params, state, loss, diverged_at), None
+
+        start = (params, optimizer.init(params), jnp.float32(0), jnp.int32(-1))
+        steps = jnp.arange(schedule.steps, dtype=jnp.int32)
+        (params, _, loss, diverged_at), _ = jax.lax.scan(step, start, (steps, batches))
+        return Trained(params, loss, diverged_at)
+
+    return train
+
+
+def make_score(network: Network) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
+    """Makes `score(params, ids int32[M], images) -> logits float32[M, outputs]`."""
+
+    def score(params: Params, ids: jax.Array, images: jax.Array) -> jax.Array:
+        count = ids.shape[0]
+        blocks = -(-count // _SCORE_BATCH)
+        padded = jnp.pad(ids, (0, blocks * _SCORE_BATCH - count)).reshape(blocks, _SCORE_BATCH)
+        logits = jax.lax.map(lambda block: network.logits(params, images[block]), padded)
+        return logits.reshape(-1, network.outputs)[:count]
+
+    return score
+
+
+def _batches(key: jax.Array, schedule: Schedule) -> jax.Array:
+    """int32[steps, batch]: a fresh permutation of the n examples each epoch, cut into batches."""
+    total = schedule.steps * schedule.batch
+    epochs = -(-total // schedule.n)
+    keys = jax.random.split(key, epochs)
+    order = jax.vmap(lambda k: jax.random.permutation(k, schedule.n))(keys)
+    return order.reshape(-1)[:total].reshape(schedule.steps, schedule.batch).astype(jnp.int32)
+
+
+def _flip(images: jax.Array, key: jax.Array) -> jax.Array:
+    flipped = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+    return jnp.where(flipped, images[:, :, ::-1], images)
