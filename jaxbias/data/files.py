@@ -9,6 +9,8 @@ from jaxbias.data.dataset import listed
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
 
+_STEP = 1000  # Files between two redrawings of the progress bar.
+
 
 def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
     """Checks that every named file lies inside a folder.
@@ -53,7 +55,8 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
                     " put the file itself there"
                 )
             key.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-            advance()
+            if row % _STEP == 0 or row == len(normal):
+                advance(row - (row - 1) // _STEP * _STEP)
     if missing:
         raise InputError(
             f"{len(missing):,} of the {len(normal):,} image files that {table} names are not in"
@@ -91,8 +94,9 @@ def _inside(name: str, row: int, table: str) -> str:
     path = PurePosixPath(name)
     if not name or "\0" in name or path == PurePosixPath("."):
         raise InputError(f"row {row} of {table} names no file")
-    windows = PureWindowsPath(name)
-    if path.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
+    # A table may be written on one system and read on another.
+    strict = PureWindowsPath(name) if "\\" in name or ":" in name else path
+    if path.root or strict.drive or strict.root or ".." in strict.parts:
         raise InputError(
             f"row {row} of {table}: '{name}' must be a path inside the folder of the images:"
             " relative, without '..'"

@@ -25,6 +25,11 @@ def read(data: DataSpec) -> Source:
     if data.split_column:
         splits = require_column(table, data.split_column, "config.data.split_column", path)
         splits = splits.str.strip()
+    elif "split" in table and not data.splits:
+        raise InputError(
+            f"table {path} has a column 'split' that is not used: set"
+            " config.data.split_column='split', or say in config.data.splits how to divide 'all'"
+        )
     own = [name for name in (data.file_column, data.split_column) if name]
     ids, key = files.find(root, names.tolist(), data.table)
     found, unusable = labels(table.drop(columns=own))

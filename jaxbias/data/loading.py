@@ -41,10 +41,10 @@ def load(data: DataSpec, verify: bool = False) -> Dataset:
     if len(twice):
         raise InputError(f"{source.name} has {len(twice):,} ids twice, such as '{twice.iloc[0]}'")
     # All that can be wrong with the table is found before the images are decoded.
-    table = add_derived(_complete(source.table), data.derived)
+    table = add_derived(_complete(source.table), data.derived, source.unusable)
     table["split"] = splits.assign(table, data.splits, data.seed)
     store = open_store(source, data.image_size, data.on_bad_image, verify)
-    table = table.iloc[store.rows].reset_index(drop=True)
+    table = _kept(table, store.rows)
     return Dataset(
         name=source.name,
         images=store.images,
@@ -76,6 +76,14 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     stratum = table.pop("stratum") if "stratum" in table else ""
     table.insert(2, "stratum", stratum)
+    return table
+
+
+def _kept(table: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Returns the rows that have an image; a category that only the others had is gone."""
+    table = table.iloc[rows].reset_index(drop=True)
+    for name in table.select_dtypes("category"):
+        table[name] = table[name].cat.remove_unused_categories()
     return table
 
 

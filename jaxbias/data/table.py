@@ -1,6 +1,6 @@
 """The table of labels: read as text, then each column recognised as binary, categorical or none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,7 @@ def labels(text: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     found, unusable = {}, {}
     for name in text.columns:
         label = "is a name jaxbias uses itself; rename it" if name in FIXED_COLUMNS else None
-        label = label or _label(text[name].str.strip())
+        label = label or _label(text[name])
         if isinstance(label, str):
             unusable[name] = label
         else:
@@ -96,13 +96,16 @@ def labels(text: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     return pd.DataFrame(found, index=text.index), unusable
 
 
-def add_derived(table: pd.DataFrame, derived: Mapping[str, DerivedSpec]) -> pd.DataFrame:
+def add_derived(
+    table: pd.DataFrame, derived: Mapping[str, DerivedSpec], unusable: Mapping[str, str]
+) -> pd.DataFrame:
     """Adds the binary columns that the study makes from the values of others.
 
     Args:
       table: label columns, among others.
       derived: new column -> the values of another that are positive and negative (none named:
         every other known value is negative). What is neither is unknown.
+      unusable: the columns that are no labels, each with the reason.
 
     Returns:
       The table with the new columns, dtype 'boolean', at its end.
@@ -113,8 +116,10 @@ def add_derived(table: pd.DataFrame, derived: Mapping[str, DerivedSpec]) -> pd.D
     new = {}
     for name, spec in derived.items():
         setting = f"config.data.derived.{name}"
-        if name in table:
+        if name in table or name in unusable or name in FIXED_COLUMNS:
             raise InputError(f"{setting}: the data has a column '{name}' already; choose another")
+        if spec.column in unusable:
+            raise InputError(f"{setting}: column '{spec.column}' {unusable[spec.column]}")
         sources = [column for column in table.columns if column not in FIXED_COLUMNS]
         if spec.column not in sources:
             raise InputError(
@@ -125,10 +130,10 @@ def add_derived(table: pd.DataFrame, derived: Mapping[str, DerivedSpec]) -> pd.D
     return table.assign(**new)
 
 
-def category(values: pd.Series) -> pd.Series:
+def category(column: pd.Series) -> pd.Series:
     """Returns strings as a categorical label, values sorted, '' as unknown."""
-    known = sorted(set(values) - {""})
-    return values.astype(object).where(values != "", None).astype(pd.CategoricalDtype(known))
+    codes, texts = pd.factorize(column)
+    return _category(codes, [text.strip() for text in texts], column.index)
 
 
 def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
@@ -153,33 +158,39 @@ def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
     return text.map(known).astype("boolean")
 
 
-def _label(values: pd.Series) -> pd.Series | str:
+def _label(column: pd.Series) -> pd.Series | str:
     """Returns a column as a label, or the reason it is none."""
-    known = values[values != ""]
-    if known.empty:
+    codes, texts = pd.factorize(column)  # The distinct texts are few where it is a label.
+    words = [text.strip() for text in texts]
+    distinct = set(words) - {""}
+    if not distinct:
         return "has no value in any row"
-    distinct = set(known.unique())
     numbers = _whole_numbers(distinct)
     if numbers:  # pandas writes whole numbers beside missing ones as 1.0.
-        values = values.map({"": "", **numbers})
+        words = [numbers.get(word, "") for word in words]
         distinct = set(numbers.values())
-    folded = {value.casefold() for value in distinct}
+    folded = {word.casefold() for word in distinct}
     for negative, positive in BINARY:
         if folded <= {negative, positive}:
             meaning = {negative: False, positive: True}
-            return values.str.casefold().map(meaning).astype("boolean")
+            values = pd.array([meaning.get(word.casefold()) for word in words], dtype="boolean")
+            return pd.Series(values.take(codes), index=column.index)
+    neither = f"is neither binary nor categorical: {len(distinct):,} distinct"
+    way_out = "group them into a few values first"
     if numbers is None:
-        return (
-            f"is neither binary nor categorical: {len(distinct):,} distinct numbers;"
-            " group them into a few values first"
-        )
-    if len(distinct) > min(_MAX_CATEGORIES, max(2, len(known) // 2)):
-        kind = "numbers" if numbers else "values"
-        return (
-            f"is neither binary nor categorical: {len(distinct):,} distinct {kind} in"
-            f" {len(known):,} rows; group them into a few values first"
-        )
-    return category(values)
+        return f"{neither} numbers; {way_out}"
+    known = int(np.array([word != "" for word in words])[codes].sum())
+    if len(distinct) > min(_MAX_CATEGORIES, max(2, known // 2)):
+        return f"{neither} {'numbers' if numbers else 'values'} in {known:,} rows; {way_out}"
+    return _category(codes, words, column.index)
+
+
+def _category(codes: np.ndarray, words: Sequence[str], index: pd.Index) -> pd.Series:
+    """Returns words[codes] as a categorical series, '' as unknown."""
+    categories = sorted(set(words) - {""})
+    places = {word: place for place, word in enumerate(categories)} | {"": -1}
+    found = np.array([places[word] for word in words])[codes]
+    return pd.Series(pd.Categorical.from_codes(found, categories), index=index)
 
 
 def _whole_numbers(distinct: set[str]) -> dict[str, str] | None:

@@ -37,8 +37,9 @@ class Network:
         return nnx.to_pure_dict(nnx.state(module, nnx.Param))
 
     def logits(self, params: Params, images: jax.Array) -> jax.Array:
-        """Maps uint8[B, S, S, 3] to float32[B, outputs]; preprocessing belongs to the network."""
-        return _merge(self, params)(_preprocess(images))
+        """Maps uint8[B, S, S, 3] to float[B, outputs], computed in the parameters' own dtype."""
+        dtype = jax.tree.leaves(params)[0].dtype
+        return _merge(self, params)(_preprocess(images, dtype))
 
     def with_new_head(self, params: Params, key: jax.Array) -> Params:
         """Returns the parameters with a freshly initialised head of this network's size.
@@ -69,5 +70,6 @@ def _merge(network: Network, params: Params) -> nnx.Module:
     return nnx.merge(graphdef, state)
 
 
-def _preprocess(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) * jnp.float32(2 / 255) - jnp.float32(1)
+def _preprocess(images: jax.Array, dtype: jnp.dtype) -> jax.Array:
+    """Preprocessing belongs to the network: bytes become values in [-1, 1]."""
+    return images.astype(dtype) * (2 / 255) - 1

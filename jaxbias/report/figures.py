@@ -48,7 +48,7 @@ def draw(answer: Any, directory: Path) -> dict[str, Picture]:
 
 
 def _intervals(study: dict) -> str:
-    return f"{numbers.confidence(study)} intervals over repeats and test examples"
+    return f"{numbers.confidence(study)} t intervals over repeats and bootstrapped examples"
 
 
 def _band(study: dict) -> str:
@@ -58,9 +58,10 @@ def _band(study: dict) -> str:
 def _inherited(study: dict) -> str:
     return (
         f"Paired difference of the signed FPR gap ({gap_name(study)}): finetuned from the studied "
-        "base minus finetuned from the other base, on natural draws, the same draws and the same "
-        f"test examples. Thick lines are {_intervals(study)}; thin lines are the same, corrected "
-        "for the number of targets (Holm). A filled mark means that the interval excludes zero; "
+        "base minus finetuned from the other base, on the same natural draws and the same test "
+        "examples, signed so that above zero the studied base leaves more of the bias. "
+        f"Thick lines are {_intervals(study)}; thin lines are the same, corrected "
+        "for the number of targets (Holm). A filled mark means that the thick line excludes zero; "
         f"{_band(study)}."
     )
 
@@ -85,9 +86,9 @@ def _auc_gap(study: dict) -> str:
 def _rates(study: dict) -> str:
     return (
         "Both groups' false-positive and true-positive rates, finetuned from the studied base on "
-        "the natural draw and on the smallest fix (where nothing qualifies, on the curation with "
-        "the smallest gap, marked “not a fix”). The grey bar is the gap; both marks moving to the "
-        f"left would be levelling down. Lines are {_intervals(study)}."
+        "the natural draw and on the smallest fix (where nothing qualifies, on the curation "
+        "nearest to no gap, marked “not a fix”). The grey bar is the gap; both marks moving to "
+        f"the left would be levelling down. Lines are {_intervals(study)}."
     )
 
 

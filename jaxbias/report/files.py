@@ -12,11 +12,13 @@ from jaxbias.errors import InputError
 FRAMES = (
     "inherited",
     "inherited_verdicts",
+    "excess",
     "curves",
     "overwritten",
     "smallest_fix",
     "underrepresentation",
     "matching_share",
+    "bases",
     "variants",
     "metrics",
 )

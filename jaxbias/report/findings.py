@@ -1,21 +1,14 @@
 """The page's tables of findings: inherited, overwritten, smallest fix, underrepresentation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from jaxbias.report import numbers
-from jaxbias.report.select import shown, several_sizes, studied
-from jaxbias.report.tables import Column, Html, badge, column, table
+from jaxbias.report.select import along_curations, shown, studied
+from jaxbias.report.tables import Column, Html, badge, column, table, text
 
-METRICS = {
-    "fpr_gap": "FPR gap",
-    "tpr_gap": "TPR gap",
-    "auc_gap": "AUC gap",
-    "auc": "AUC",
-    "worst_group_accuracy": "worst-group accuracy",
-}
 _INHERITED_TONES = {"yes": "bad", "no": "good", "undecided": "open"}
 _OVERWRITTEN_TONES = {"no gap": "good", "gap": "bad", "undecided": "open"}
 
@@ -26,35 +19,32 @@ def inherited_badge(verdict: str) -> Html:
 
 
 def fix_badge(fix: dict[str, Any]) -> Html:
-    """Returns the badge of a smallest fix: the curation, or that there is none."""
-    if fix["curation"]:
-        return badge(f"smallest fix: {fix['curation']}", "good")
-    if fix["verdict"] == "undecided":
-        return badge("smallest fix: undecided", "open")
-    return badge("smallest fix: none of those tried", "bad")
+    """Returns the badge of a smallest fix: the curation and whether test bears it out, or none."""
+    if not fix["curation"]:
+        tone = "open" if fix["verdict"] == "undecided" else "bad"
+        return badge(f"smallest fix: {fix['verdict']}", tone)
+    tone = "good" if fix["verdict"] == "confirmed" else "open"
+    return badge(f"smallest fix: {fix['curation']}, {fix['verdict']} on test", tone)
 
 
 def inherited(answer: Any) -> Html:
-    """Returns the table of paired differences, the FPR gap's first."""
+    """Returns the table of paired differences."""
     rows = shown(answer.inherited, answer.study)
-    rows = rows.sort_values("metric", key=lambda names: names != "fpr_gap", kind="stable")
     level = numbers.confidence(answer.study)
+    varying, fixed = _varying(rows, ("metric", "base", "n", "repeats"))
     columns = [
         column("task", "Target"),
-        column("metric", "Metric", _metric),
-        column("base", "Base"),
         column("against", "Minus"),
-        column("n", "n", numbers.count),
+        *varying,
         _estimate("difference", "low", "high", f"Difference [{level}]"),
         Column(
             "Holm interval", lambda row: numbers.interval(row["low_holm"], row["high_holm"]), True
         ),
         column("p_value", "p", numbers.p_value),
-        column("p_holm", "p (Holm)", numbers.p_value),
+        column("p_holm", "p of the target (Holm)", numbers.p_value),
         Column("Excludes zero", lambda row: "yes" if row["excludes_zero"] else "no"),
-        column("repeats", "Repeats", numbers.count),
     ]
-    return table(_records(rows), columns, "Paired differences, studied base minus each other base")
+    return table(_records(rows), columns, f"Studied base minus each other base{fixed}")
 
 
 def overwritten(answer: Any) -> Html:
@@ -62,92 +52,168 @@ def overwritten(answer: Any) -> Html:
     rows = shown(answer.overwritten, answer.study)
     first = studied(rows, answer.study)
     others = rows.drop(first.index)
-    html = ""
-    for task, block in first.groupby("task", sort=False):
-        html += _levels(answer, block, f"{task}: the studied base along the curations")
+    html = "".join(_levels(answer, block, task) for task, block in _by_task(first))
     if len(others):
-        html += "<details><summary>The same for controls and scratch</summary>"
-        for task, block in others.groupby("task", sort=False):
-            html += _levels(answer, block, f"{task}: controls and scratch along the curations")
-        html += "</details>"
+        folded = "".join(_levels(answer, block, task) for task, block in _by_task(others))
+        html += f"<details><summary>The same for controls and scratch</summary>{folded}</details>"
     return Html(html)
 
 
-def _levels(answer: Any, rows: pd.DataFrame, caption: str) -> Html:
+def _levels(answer: Any, rows: pd.DataFrame, task: str) -> Html:
     level = numbers.confidence(answer.study)
+    varying, fixed = _varying(rows, ("base", "n", "repeats"))
     columns = [
-        column("curation", "Curation"),
-        column("base", "Base"),
-        *([column("n", "n", numbers.count)] if several_sizes(rows) else []),
-        _estimate("gap", "gap_low", "gap_high", "FPR gap [90 %]"),
+        column("curation", "Finetuned on"),
+        *varying,
+        _estimate("gap", "gap_low", "gap_high", f"FPR gap [{numbers.equivalence(answer.study)}]"),
         column("auc", "AUC", numbers.plain),
-        _estimate("auc_change", "auc_change_low", "auc_change_high", f"AUC change [{level}]"),
-        _estimate(
-            "gap_reduction",
-            "gap_reduction_low",
-            "gap_reduction_high",
-            f"|gap| less than natural [{level}]",
-        ),
+        Column(f"AUC change [{level}]", _change("auc_change"), True),
+        Column(f"Reduction of |gap| [{level}]", _change("gap_reduction"), True),
         Column(
             "Verdict",
             lambda row: badge(row["verdict"], _OVERWRITTEN_TONES.get(row["verdict"], "open")),
         ),
     ]
-    return table(_records(rows), columns, caption)
+    return table(_records(along_curations(rows)), columns, f"{task}: every curation{fixed}")
 
 
 def smallest_fix(answer: Any) -> Html:
     """Returns two tables: the fix with its cost, and both groups' rates before and after."""
-    fixes = _records(answer.smallest_fix)
-    level = numbers.confidence(answer.study)
+    rows = shown(answer.smallest_fix, answer.study)
+    fixes = _records(rows)
+    level = numbers.equivalence(answer.study)
+    varying, fixed = _varying(rows, ("base", "n"))
     cost = [
         column("task", "Target"),
-        column("base", "Base"),
-        column("n", "n", numbers.count),
-        Column("Smallest fix", lambda row: row["curation"] or "none of those tried"),
+        *varying,
+        Column("Smallest fix", _fix),
         column("gap_before", "Gap before", numbers.signed),
-        _estimate("gap_after", "gap_after_low", "gap_after_high", "Gap after [90 %]"),
+        _estimate("gap_after", "gap_after_low", "gap_after_high", f"Gap after [{level}]"),
         _estimate("auc_change", "auc_change_low", "auc_change_high", f"AUC change [{level}]"),
         column("images_changed", "Images changed", numbers.count),
-        column("images_screened", "Images screened", numbers.count),
-        column("oversampling", "Largest oversampling", numbers.times),
-        column("below", "Bracket below", _bound),
-        column("above", "Bracket above", _bound),
+        column("images_screened", "Images screened", _whole),
+        column("oversampling", "Over-sampling", numbers.times),
+        Column("Levels next to it", _neighbours),
     ]
-    html = table(fixes, cost, "The smallest fix and what it costs")
     first, second = answer.study["group"]["names"][:2]
     halves = [row | {"when": when} for row in fixes for when in ("before", "after")]
-    shares = [
-        Column(f"{metric.upper()} {name}", _rate(f"{metric}_{place}"), True)
-        for metric in ("fpr", "tpr")
-        for place, name in (("first", first), ("second", second))
-    ]
-    sides = [
+    rates = [
         column("task", "Target"),
-        column("base", "Base"),
-        column("n", "n", numbers.count),
-        Column("Finetuned on", _finetuned_on),
+        *varying,
+        Column(
+            "Finetuned on",
+            lambda row: "natural" if row["when"] == "before" else finetuned_after(row),
+        ),
+        *(
+            Column(f"{metric.upper()} {name}", _rate(f"{metric}_{place}"), True)
+            for metric in ("fpr", "tpr")
+            for place, name in (("first", first), ("second", second))
+        ),
     ]
-    rates = table(halves, sides + shares, "Both groups' rates before and after the fix")
-    return Html(html + rates)
+    return Html(
+        table(fixes, cost, f"The smallest fix and its cost{fixed}")
+        + table(halves, rates, f"Both groups' rates before and after{fixed}")
+    )
+
+
+def finetuned_after(fix: dict[str, Any]) -> str:
+    """Returns the smallest fix, or what is shown in its stead where nothing qualifies.
+
+    >>> finetuned_after({"curation": "", "nearest": "correlation 5", "verdict": "undecided"})
+    'undecided (nearest: correlation 5)'
+    """
+    return fix["curation"] or f"{fix['verdict']} (nearest: {fix['nearest']})"
 
 
 def underrepresentation(answer: Any) -> Html:
-    """Returns one table per pair: AUC on each subgroup along the share of the second."""
-    html = ""
-    for task, block in answer.underrepresentation.groupby("task", sort=False):
-        columns = [
-            Column("Share of the second", lambda row: numbers.percent(row["level"] / 10), True),
-            column("base", "Base"),
-            column("n", "n", numbers.count),
-            column("group", "AUC on"),
-            _estimate(
-                "auc", "low", "high", f"AUC [{numbers.confidence(answer.study)}]", numbers.plain
-            ),
-            column("repeats", "Repeats", numbers.count),
+    """Returns, per pair, the AUC on each subgroup, and the shares at which a base catches up."""
+    html = _matching(answer)
+    level = numbers.confidence(answer.study)
+    for task, block in _by_task(shown(answer.underrepresentation, answer.study)):
+        keys = ["level", "n", "base"]
+        rows = [
+            dict(zip(keys, key, strict=True)) | part.set_index("group").to_dict("index")
+            for key, part in block.groupby(keys, sort=False)
         ]
-        html += table(_records(block), columns, f"{task}: AUC on each subgroup")
+        varying, fixed = _varying(block, ("n", "repeats"))
+        second = task.split("|")[-1]
+        columns = [
+            Column(f"Share of {second}", lambda row: f"{10 * row['level']:g} %"),
+            column("base", "Base"),
+            *(part for part in varying if part.heading == "n"),
+            *(_subgroup(name, level) for name in dict.fromkeys(block["group"])),
+        ]
+        html += table(rows, columns, f"{task}: AUC on each subgroup{fixed}")
     return Html(html)
+
+
+def metric_name(name: str) -> str:
+    """Returns a metric's name as a reader knows it.
+
+    >>> metric_name("fpr_gap"), metric_name("worst_group_accuracy")
+    ('FPR gap', 'worst group accuracy')
+    """
+    words = name.split("_")
+    return " ".join(word.upper() if word in ("fpr", "tpr", "auc") else word for word in words)
+
+
+def _matching(answer: Any) -> str:
+    rows = shown(answer.matching_share, answer.study)
+    if rows.empty:
+        return ""
+    level = numbers.confidence(answer.study)
+    varying, fixed = _varying(rows, ("n", "repeats"))
+    columns = [
+        column("task", "Pair"),
+        *varying,
+        column("subgroup", "AUC on"),
+        column("base", "Base"),
+        column("against", "Against"),
+        _estimate("difference", "low", "high", f"Difference at 10 % [{level}]"),
+        column("share", "Catches up at", numbers.percent),
+        column("sure_share", "Surely ahead at", numbers.percent),
+    ]
+    caption = (
+        "Share of a subgroup at which the other base catches up with the subgroup's own at 10 %"
+    )
+    return table(_records(rows), columns, caption + fixed)
+
+
+def _by_task(frame: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    return frame.groupby("task", sort=False)
+
+
+def _varying(rows: pd.DataFrame, names: Sequence[str]) -> tuple[list[Column], str]:
+    """Returns columns for what differs between rows; what does not goes into the caption."""
+    columns, fixed = [], ""
+    for name in names:
+        heading, write, said = _SETTINGS[name]
+        if rows[name].nunique() == 1:
+            fixed += ", " + said.format(write(rows[name].iloc[0]))
+        else:
+            columns.append(column(name, heading, write))
+    return columns, fixed
+
+
+def _subgroup(name: str, level: str) -> Column:
+    def write(row: dict[str, Any]) -> str:
+        if name not in row:
+            return numbers.MISSING
+        cell = row[name]
+        return numbers.estimate(cell["auc"], cell["low"], cell["high"], numbers.plain)
+
+    return Column(f"AUC on {name} [{level}]", write, number=True)
+
+
+def _change(name: str) -> Callable[[dict], str]:
+    """Writes a change from the natural draw; the natural draw itself has none."""
+
+    def write(row: dict[str, Any]) -> str:
+        if row["kind"] == "natural":
+            return numbers.MISSING
+        return numbers.estimate(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+    return write
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -162,21 +228,31 @@ def _estimate(
     )
 
 
-def _metric(name: str) -> str:
-    return METRICS.get(name, name.replace("_", " "))
+def _neighbours(row: dict[str, Any]) -> str:
+    names = [name for name in (row["below"], row["above"]) if name]
+    return _lines(*names) if names else numbers.MISSING
 
 
-def _bound(value: Any) -> str:
-    if isinstance(value, str):
-        return value or numbers.MISSING
-    return numbers.level(value)
+def _fix(row: dict[str, Any]) -> str:
+    return row["curation"] or _lines(row["verdict"], f"nearest: {row['nearest']}")
+
+
+def _lines(*lines: str) -> Html:
+    return Html("<br>".join(map(text, lines)))
+
+
+def _whole(value: float) -> str:
+    return numbers.MISSING if numbers.missing(value) else numbers.count(round(value))
 
 
 def _rate(name: str) -> Callable[[dict], str]:
     return lambda row: numbers.plain(row[f"{name}_{row['when']}"])
 
 
-def _finetuned_on(row: dict[str, Any]) -> str:
-    if row["when"] == "before":
-        return "natural draw"
-    return row["curation"] or "no fix found"
+# Field -> its heading, how it is written, and how a caption says it once for all rows.
+_SETTINGS: dict[str, tuple[str, Callable[[Any], str], str]] = {
+    "metric": ("Metric", metric_name, "{}"),
+    "base": ("Base", str, "base {}"),
+    "n": ("n", numbers.count, "n = {}"),
+    "repeats": ("Repeats", numbers.count, "{} repeats"),
+}

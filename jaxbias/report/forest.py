@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxbias.report import numbers, style
-from jaxbias.report.select import gap_name, shown, panel_title, roles, several_sizes
+from jaxbias.report.select import gap_name, panel_title, roles, several_sizes, shown
 
 _ROW = 0.21  # Inches per line of the forest.
 _GAP = 1.4  # Lines between two blocks.
@@ -18,13 +18,12 @@ def inherited(answer: Any) -> Figure | None:
     """Draws, per target, studied base minus each control and scratch.
 
     Args:
-      answer: the `Answer`; the rows of `inherited` whose metric is the FPR gap.
+      answer: the `Answer`; its `inherited` frame.
 
     Returns:
       The figure, or None when there is no such row.
     """
     rows = shown(answer.inherited, answer.study)
-    rows = rows[rows["metric"] == "fpr_gap"]
     if rows.empty:
         return None
     blocks = list(rows.groupby(["task", "n", "base"], sort=False))
@@ -49,7 +48,9 @@ def inherited(answer: Any) -> Figure | None:
         f"±{epsilon:g}", (0, 0.7), xytext=(3, -2), textcoords="offset points", va="top",
         fontsize=6.5, color=style.MUTED,
     )  # fmt: skip
-    axes.set_xlabel(f"Difference in FPR gap ({gap_name(answer.study)})")
+    axes.set_xlabel(
+        f"Difference in FPR gap ({gap_name(answer.study)}), in the direction of the bias"
+    )
     return figure
 
 

@@ -9,44 +9,16 @@ from matplotlib.lines import Line2D
 
 from jaxbias.report import style
 from jaxbias.report.select import (
-    shown,
     metric,
     panel_title,
     roles,
     several_sizes,
-    studied,
+    shown,
 )
 
 _ROW = 0.25  # Inches per line of the dumbbells.
 _LEFT = 0.27  # Of the figure: the names' share.
 _APART = 0.17  # Lines between a row's middle and each group's mark.
-
-
-def chosen_curations(answer: Any) -> pd.DataFrame:
-    """Returns, per target, size and studied base, the curation to set beside the natural draw.
-
-    Args:
-      answer: the `Answer`.
-
-    Returns:
-      Columns task, base, n, curation, qualifies: the smallest fix where there is one, else the
-      curation with the smallest gap in size.
-    """
-    fixes = studied(shown(answer.smallest_fix, answer.study), answer.study)
-    gaps = metric(shown(answer.curves, answer.study), "fpr_gap")
-    gaps = gaps[gaps["kind"] != "natural"]
-    rows = []
-    for fix in fixes.itertuples():
-        curation, qualifies = fix.curation, bool(fix.curation)
-        if not qualifies:
-            tried = gaps[
-                (gaps["task"] == fix.task) & (gaps["base"] == fix.base) & (gaps["n"] == fix.n)
-            ].dropna(subset=["value"])
-            if tried.empty:
-                continue
-            curation = tried.loc[tried["value"].abs().idxmin(), "curation"]
-        rows.append((fix.task, fix.base, fix.n, curation, qualifies))
-    return pd.DataFrame(rows, columns=["task", "base", "n", "curation", "qualifies"])
 
 
 def rates(answer: Any) -> Figure | None:
@@ -59,7 +31,7 @@ def rates(answer: Any) -> Figure | None:
       The figure: the distance between two marks on a line is the gap, a pair that moves to the
       left together is levelling down. None when there is nothing to compare.
     """
-    chosen = chosen_curations(answer)
+    chosen = shown(answer.smallest_fix, answer.study)
     if chosen.empty:
         return None
     curves = shown(answer.curves, answer.study)
@@ -136,8 +108,9 @@ def _dumbbells(
         here = curves[
             (curves["task"] == row.task) & (curves["base"] == row.base) & (curves["n"] == row.n)
         ]
-        after = style.label(row.curation) + ("" if row.qualifies else " (not a fix)")
-        for text, curation in (("natural", "natural"), (after, row.curation)):
+        after = row.curation or row.nearest
+        mark = "" if row.curation else " (not a fix)"
+        for text, curation in (("natural", "natural"), (style.label(after) + mark, after)):
             y -= 1
             if names:
                 _name(axes, y, text)

@@ -17,7 +17,7 @@
   const draw = () => {
     const chart = charts[Number(choice.value)];
     const layout = box.clientWidth > 720 ? chart.wide : chart.narrow;
-    Plotly.react(box, chart.data, layout, { responsive: true, displaylogo: false });
+    Plotly.react(box, chart.data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
   };
   choice.addEventListener("change", draw);
   window.matchMedia("(min-width: 800px)").addEventListener("change", draw);

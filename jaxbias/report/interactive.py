@@ -13,12 +13,12 @@ from plotly.offline import get_plotlyjs
 from jaxbias.report import numbers, style
 from jaxbias.report.select import (
     gap_name,
-    shown,
     level_tasks,
     panel_title,
     pictures,
     roles,
     several_sizes,
+    shown,
 )
 
 _NATURAL = -1.9
@@ -33,7 +33,10 @@ def charts(answer: Any) -> list[dict[str, Any]]:
     Returns:
       Per chart "name", "data" (plotly traces) and the layouts "wide" and "narrow", JSON-able.
     """
-    points = pictures(level_tasks(shown(answer.curves, answer.study)))
+    curves = level_tasks(shown(answer.curves, answer.study))
+    if curves.empty:
+        return []
+    points = pictures(curves)
     looks = style.looks(roles(answer.study))
     found = []
     for (task, n), rows in points.groupby(["task", "n"], sort=False):
@@ -90,7 +93,7 @@ def _traces(rows: pd.DataFrame, base: str, look: style.Look) -> list[dict[str, A
         common = {
             "type": "scatter",
             "mode": mode,
-            "name": escape(base),
+            "name": escape(base, quote=False),
             "legendgroup": base,
             "hoverinfo": "text",
             "text": [_hover(base, row) for row in part.itertuples()],
@@ -113,7 +116,7 @@ def _traces(rows: pd.DataFrame, base: str, look: style.Look) -> list[dict[str, A
 def _hover(base: str, row: Any) -> str:
     gap = numbers.estimate(row.value_gap, row.low_gap, row.high_gap)
     auc = numbers.estimate(row.value_auc, row.low_auc, row.high_auc, numbers.plain)
-    return f"<b>{escape(base)}, {escape(row.curation)}</b><br>FPR gap {gap}<br>AUC {auc}"
+    return f"<b>{escape(base, quote=False)}, {row.curation}</b><br>FPR gap {gap}<br>AUC {auc}"
 
 
 def _bars(rows: pd.DataFrame, name: str, look: style.Look) -> dict[str, Any]:
@@ -134,7 +137,7 @@ def _bars(rows: pd.DataFrame, name: str, look: style.Look) -> dict[str, Any]:
 def _layouts(study: dict[str, Any]) -> dict[str, Any]:
     """Returns both layouts: the panels side by side, and one above the other."""
     epsilon = study["answer"]["epsilon"]
-    gap = f"FPR gap ({escape(gap_name(study))})"
+    gap = f"FPR gap ({escape(gap_name(study), quote=False)})"
     band = {"type": "rect", "fillcolor": "#ebebeb", "line": {"width": 0}, "layer": "below"}
     across = {"xref": "x", "yref": "y domain", "x0": -epsilon, "x1": epsilon, "y0": 0, "y1": 1}
     up = {"xref": "x2 domain", "yref": "y2", "x0": 0, "x1": 1, "y0": -epsilon, "y1": epsilon}

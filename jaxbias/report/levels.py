@@ -11,13 +11,13 @@ from matplotlib.lines import Line2D
 from jaxbias.report import numbers, style
 from jaxbias.report.select import (
     gap_name,
-    shown,
     level_tasks,
     metric,
     panel_title,
     pictures,
     roles,
     several_sizes,
+    shown,
 )
 
 _NATURAL = -1.9  # Where the natural draw stands, left of level 0.
@@ -34,9 +34,9 @@ def dose_response(answer: Any) -> Figure | None:
       The figure, one panel per target and size; None when no level was tried.
     """
     curves = level_tasks(shown(answer.curves, answer.study))
-    gaps = metric(curves, "fpr_gap")
-    if gaps.empty:
+    if curves.empty:
         return None
+    gaps = metric(curves, "fpr_gap")
     looks = _looks(answer, gaps)
     facets = list(gaps.groupby(["task", "n"], sort=False))
     figure, grid = style.panels(len(facets), 2.35, share="y")
@@ -70,9 +70,10 @@ def auc_gap(answer: Any) -> Figure | None:
     Returns:
       The figure, one panel per target and size; None when no level was tried.
     """
-    points = pictures(level_tasks(shown(answer.curves, answer.study)))
-    if points.empty:
+    curves = level_tasks(shown(answer.curves, answer.study))
+    if curves.empty:
         return None
+    points = pictures(curves)
     looks = _looks(answer, points)
     facets = list(points.groupby(["task", "n"], sort=False))
     figure, grid = style.panels(len(facets), 2.75, share="x")
@@ -164,7 +165,7 @@ def _picture(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
         )  # fmt: skip
         axes.annotate(
             numbers.level(row.level), (row.value_gap, row.value_auc), color="white",
-            fontsize=5.2 if front else 4.6, weight="bold", ha="center", va="center_baseline",
+            fontsize=(5.2 if front else 4.6) - (row.level > 9), weight="bold", ha="center", va="center_baseline",
             zorder=order + 0.3,
         )  # fmt: skip
     natural = rows[rows["kind"] == "natural"]

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from jaxbias.report import figures, files, findings, interactive, record
-from jaxbias.report.select import studied
+from jaxbias.report import figures, files, findings, interactive, numbers, record
+from jaxbias.report.select import shown
 from jaxbias.report.tables import Html
 
 _PRINT_DETAILS = (
@@ -84,10 +84,10 @@ def render(
 def _answer(answer: Any) -> str:
     """Returns the verdicts as badges, one card per target, and the answer in words."""
     cards: dict[tuple, list[str]] = {}
-    for row in answer.inherited_verdicts.to_dict("records"):
+    for row in shown(answer.inherited_verdicts, answer.study).to_dict("records"):
         badge = findings.inherited_badge(row["verdict"])
         cards.setdefault((row["task"], row["base"], row["n"]), []).append(badge)
-    for row in studied(answer.smallest_fix, answer.study).to_dict("records"):
+    for row in shown(answer.smallest_fix, answer.study).to_dict("records"):
         badge = findings.fix_badge(row)
         cards.setdefault((row["task"], row["base"], row["n"]), []).append(badge)
     items = "".join(
@@ -102,11 +102,15 @@ def _answer(answer: Any) -> str:
 def _inherited(answer: Any, pictures: dict[str, figures.Picture]) -> str:
     if answer.inherited.empty:
         return ""
-    badges = "".join(
-        f"<p>{findings.inherited_badge(row.verdict)} {escape(row.sentence)}</p>"
-        for row in answer.inherited_verdicts.itertuples()
+    settings = answer.study["answer"]
+    rule = (
+        "<p>The studied base's FPR gap minus that of each control and of scratch, signed in the "
+        "direction of the bias: above zero, the studied base leaves more of it. “Yes”: above zero "
+        f"against every one of them at {numbers.confidence(answer.study)}, corrected for the "
+        f"number of targets. “No”: every interval lies inside ±{settings['epsilon']:g}. "
+        "“Undecided”: neither.</p>"
     )
-    return badges + _figure(pictures, "inherited") + findings.inherited(answer)
+    return rule + _figure(pictures, "inherited") + findings.inherited(answer)
 
 
 def _overwritten(answer: Any, pictures: dict[str, figures.Picture]) -> str:
@@ -114,9 +118,10 @@ def _overwritten(answer: Any, pictures: dict[str, figures.Picture]) -> str:
         return ""
     epsilon = answer.study["answer"]["epsilon"]
     rule = (
-        f"<p>“No gap”: the 90 % interval of the signed FPR gap lies inside ±{epsilon:g}; “gap”: it "
-        "lies outside; “undecided”: neither. A positive number in the reduction column means a "
-        "smaller gap than the natural draw of the same base leaves.</p>"
+        f"<p>“No gap”: the {numbers.equivalence(answer.study)} interval of the signed FPR gap lies "
+        f"inside ±{epsilon:g}; “gap”: it lies outside; “undecided”: neither. Changes and "
+        "reductions are paired with the natural draw of the same base; a positive reduction is a "
+        "smaller gap.</p>"
     )
     return (
         _figure(pictures, "dose_response")
@@ -132,23 +137,19 @@ def _fix(answer: Any, pictures: dict[str, figures.Picture]) -> str:
         return ""
     settings = answer.study["answer"]
     rule = (
-        "<p>The curation that changes the fewest images among those whose 90 % interval of the "
-        f"signed FPR gap lies inside ±{settings['epsilon']:g} and whose AUC is not more than "
-        f"{settings['delta']:g} below the natural draw's (the lower bound of the paired change). "
-        "Chosen on validation, reported on test.</p>"
+        "<p>The curation that changes the fewest images among those whose signed FPR gap is shown "
+        f"to lie inside ±{settings['epsilon']:g} and whose AUC is shown to be at most "
+        f"{settings['delta']:g} below the natural draw's, on validation and corrected for the "
+        "number of curations tried; then tested once on test, where the numbers below come from. "
+        "Where nothing qualifies, the curation nearest to no gap is shown.</p>"
     )
-    words = "".join(
-        f"<p>{findings.fix_badge(row)} {escape(row['sentence'])}</p>"
-        for row in answer.smallest_fix.to_dict("records")
-    )
-    return rule + words + _figure(pictures, "rates") + findings.smallest_fix(answer)
+    return rule + _figure(pictures, "rates") + findings.smallest_fix(answer)
 
 
 def _underrepresentation(answer: Any, pictures: dict[str, figures.Picture]) -> str:
     if answer.underrepresentation.empty:
         return ""
-    words = "".join(f"<p>{escape(sentence)}</p>" for sentence in answer.matching_share["sentence"])
-    return words + _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
+    return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
 
 
 def _figure(pictures: dict[str, figures.Picture], name: str) -> Html:
@@ -157,8 +158,9 @@ def _figure(pictures: dict[str, figures.Picture], name: str) -> Html:
     picture = pictures[name]
     data = base64.b64encode(picture.png).decode()
     return Html(
-        f'<figure id="figure-{name}"><img alt="{escape(picture.alt)}" '
-        f'src="data:image/png;base64,{data}">'
+        f'<figure id="figure-{name}"><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="Figure {name}"><img alt="{escape(picture.alt)}" '
+        f'src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{escape(picture.caption)} Files: {name}.png, {name}.pdf.</figcaption>"
         "</figure>\n"
     )

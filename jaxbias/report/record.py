@@ -18,7 +18,7 @@ def heading(answer: Any) -> Html:
         f"{tasks} {'target' if tasks == 1 else 'targets'}",
         f"{len(study['bases'])} bases",
         f"{len(answer.variants):,} finetuned models",
-        f"gaps are {gap_name(study)}",
+        *([f"gaps are {gap_name(study)}"] if study["targets"] else []),
     ]
     return Html(
         f"<h1>{escape(study['name'])}</h1>"
@@ -35,7 +35,7 @@ def data(answer: Any) -> Html:
         f"<p>{escape(answer.dataset['name'])}, fingerprint "
         f"<code>{escape(answer.dataset['fingerprint'])}</code>.</p>"
     )
-    for task, block in counts.groupby("task", sort=False):
+    for task, block in counts.groupby("task", sort=False) if len(counts) else ():
         cells = list(dict.fromkeys(block["cell"]))
         rows = [
             {"split": split} | {row["cell"]: row for row in part.to_dict("records")}
@@ -77,7 +77,7 @@ def record(answer: Any, manifest: tuple[str, str] | None) -> Html:
         )
     if answer.timings:
         rows = [{"what": name, "value": value} for name, value in answer.timings.items()]
-        columns = [column("what", "Stage"), Column("", _timing, True)]
+        columns = [column("what", "Stage"), Column("Seconds, or rate", _timing, True)]
         html += f"<h3>Where the time went</h3>{table(rows, columns, 'Timings')}"
     settings = [{"name": name, "value": value} for name, value in _flat(answer.study)]
     columns = [column("name", "Setting"), column("value", "Value")]
@@ -98,8 +98,7 @@ def _cell(name: str) -> Column:
 
 
 def _timing(row: Mapping[str, Any]) -> str:
-    rate = " per " in row["what"] or "/" in row["what"]
-    return f"{row['value']:,.1f}" + ("" if rate else " s")
+    return f"{row['value']:,.1f} s" if row["what"].endswith("_seconds") else f"{row['value']:,.1f}"
 
 
 def _flat(settings: Any, path: str = "") -> list[tuple[str, str]]:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from jaxbias.report.style import label
+
 # What identifies one curation of one base's finetuning data.
 KEYS = ["task", "base", "role", "curation", "kind", "level", "n"]
 
@@ -43,6 +45,8 @@ def metric(curves: pd.DataFrame, name: str, group: str | None = None) -> pd.Data
 
 def level_tasks(curves: pd.DataFrame) -> pd.DataFrame:
     """Returns the curves of the tasks for which correlation levels were tried."""
+    if curves.empty:
+        return curves
     tried = curves.loc[curves["kind"] == "correlation", "task"].unique()
     return curves[curves["task"].isin(tried)]
 
@@ -65,6 +69,8 @@ def pictures(curves: pd.DataFrame) -> pd.DataFrame:
 
 def studied(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
     """Returns the rows of the studied bases."""
+    if frame.empty:
+        return frame
     names = [name for name, base in study["bases"].items() if base["role"] == "studied"]
     return frame[frame["base"].isin(names)]
 
@@ -99,5 +105,4 @@ def panel_title(task: str, n: int, several: bool) -> str:
     >>> panel_title("Blond_Hair", 128, True)
     'Blond Hair, n = 128'
     """
-    name = task.replace("_", " ").strip() or task
-    return f"{name}, n = {n:,}" if several else name
+    return f"{label(task)}, n = {n:,}" if several else label(task)

@@ -18,6 +18,8 @@ INK = "#222222"
 PALE = "#8a8a8a"
 MUTED = "#595959"
 _BAND = "#ebebeb"
+_LONGEST = 24  # Characters of a name.
+_LEGEND = 100  # Characters across the text width, an entry's mark counting as six.
 
 # Okabe & Ito (2008). Warm colours are the studied bases, cool ones the controls, grey is scratch:
 # the role can be told apart before the legend is read.
@@ -101,12 +103,13 @@ def looks(bases: Iterable[tuple[str, str]]) -> dict[str, Look]:
 
 
 def label(name: str) -> str:
-    """Returns a column's or base's name as a figure shows it.
+    """Returns a column's or base's name as a figure shows it, cut where there is no room.
 
     >>> label("Bags_Under_Eyes")
     'Bags Under Eyes'
     """
-    return name.replace("_", " ").strip() or name
+    name = name.replace("_", " ").strip() or name
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def panels(
@@ -156,7 +159,8 @@ def legend(
         for name, look in bases.items()
     ]  # fmt: skip
     handles += list(extra)
-    columns = min(len(handles), 6)
+    widths = [len(handle.get_label()) + 6 for handle in handles]
+    columns = len(handles) if sum(widths) <= _LEGEND else max(_LEGEND // max(widths), 1)
     figure.legend(
         handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4,
         handlelength=1.9, handletextpad=0.5,
@@ -195,4 +199,5 @@ def render(figure: Figure, kind: str) -> bytes:
         # No date in the file: the same answer gives the same bytes.
         metadata = {"CreationDate": None} if kind == "pdf" else {}
         figure.savefig(buffer, format=kind, metadata=metadata)
+    figure.set_layout_engine("none")  # Laid out once; a second file keeps the places.
     return buffer.getvalue()

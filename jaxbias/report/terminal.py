@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxbias.report import numbers
+from jaxbias.report.findings import finetuned_after
 from jaxbias.report.select import shown, studied
 
 _WIDTH = 100  # Columns, where the output is a file and has no width of its own.
@@ -46,7 +47,7 @@ def _rows(answer: Any) -> Iterator[list[Text]]:
         for row in shown(answer.inherited_verdicts, answer.study).itertuples()
     }
     natural = shown(answer.overwritten, answer.study)
-    natural = natural[natural["kind"] == "natural"]
+    natural = natural[natural["kind"] == "natural"] if len(natural) else natural
     gaps = {
         (row.task, row.base, row.n): _two_lines(row.gap, row.gap_low, row.gap_high)
         for row in natural.itertuples()
@@ -68,7 +69,7 @@ def _fix(fix: dict[str, Any] | None) -> list[Text]:
     if fix is None:
         return [Text(numbers.MISSING)] * 4
     return [
-        Text(fix["curation"] or fix["verdict"]),
+        Text(finetuned_after(fix)),
         Text(_two_lines(fix["gap_after"], fix["gap_after_low"], fix["gap_after_high"])),
         Text(numbers.signed(fix["auc_change"])),
         Text(numbers.count(fix["images_changed"])),
@@ -88,8 +89,8 @@ def _table(answer: Any, rows: list[list[Text]]) -> Table:
         pad_edge=False,
         collapse_padding=True,
         caption=Text(
-            f"Gap: FPR {first} − {second} on test, [90 % interval]; inside ±{epsilon:g} counts as"
-            " no gap. AUC: change from the natural draw."
+            f"Gap: FPR {first} − {second} on test [{numbers.equivalence(answer.study)} interval]; "
+            f"inside ±{epsilon:g} counts as no gap. AUC: change from the natural draw."
         ),
         caption_justify="left",
     )

@@ -75,13 +75,14 @@ def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
             optax.sgd(learning_rate, momentum=schedule.momentum),
         )
 
-    optimizer = optax.inject_hyperparams(make_optimizer, hyperparam_dtype=jnp.float32)(
-        learning_rate=0.0, weight_decay=0.0
-    )
+    optimizer = optax.inject_hyperparams(make_optimizer)(learning_rate=0.0, weight_decay=0.0)
 
     def train(
         params: Params, examples: Examples, hyper: Hyper, key: jax.Array, images: jax.Array
     ) -> Trained:
+        dtype = jax.tree.leaves(params)[0].dtype  # float32; float64 where layouts are compared
+        examples = examples._replace(weights=examples.weights.astype(dtype))
+        hyper = Hyper(*(value.astype(dtype) for value in hyper))
         order_key, flip_key = jax.random.split(key)
         batches = _batches(order_key, schedule)
 
@@ -95,8 +96,8 @@ def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
                 return weighted_mean(example_losses(network.logits(params, x), labels), weights)
 
             loss, gradients = jax.value_and_grad(loss_of)(params)
-            dropped = index >= hyper.drop_at * schedule.steps
-            rate = hyper.learning_rate * jnp.where(dropped, jnp.float32(_DROP_FACTOR), 1)
+            dropped = index.astype(dtype) >= hyper.drop_at * schedule.steps
+            rate = hyper.learning_rate * jnp.where(dropped, _DROP_FACTOR, 1.0).astype(dtype)
             state = state._replace(
                 hyperparams={"learning_rate": rate, "weight_decay": hyper.weight_decay}
             )
@@ -111,7 +112,11 @@ def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
             )
             return (params, state, loss, diverged_at), None
 
-        start = (params, optimizer.init(params), jnp.float32(0), jnp.int32(-1))
+        state = optimizer.init(params)
+        state = state._replace(
+            hyperparams={k: v.astype(dtype) for k, v in state.hyperparams.items()}
+        )
+        start = (params, state, jnp.zeros((), dtype), jnp.int32(-1))
         steps = jnp.arange(schedule.steps, dtype=jnp.int32)
         (params, _, loss, diverged_at), _ = jax.lax.scan(step, start, (steps, batches))
         return Trained(params, loss, diverged_at)

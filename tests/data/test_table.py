@@ -90,7 +90,9 @@ PEOPLE = pd.DataFrame(
 
 
 def derived(**spec) -> list:
-    return add_derived(PEOPLE, {"new": DerivedSpec(**spec)})["new"].tolist()
+    return add_derived(PEOPLE, {"new": DerivedSpec(**spec)}, {"size": "is no label"})[
+        "new"
+    ].tolist()
 
 
 def test_every_other_known_value_is_negative():
@@ -118,6 +120,7 @@ def test_a_binary_column_can_be_turned_round():
         ),
         ({"column": "age", "positive": ("old",), "negative": ("young",)}, r"negative: .*'young'"),
         ({"column": "age", "positive": ("old",), "negative": ("old",)}, "'old' cannot be both"),
+        ({"column": "size", "positive": ("1",)}, "column 'size' is no label"),
         ({"column": "age"}, "positive is empty"),
         ({"column": "age", "positive": ("adult", "child", "old")}, "every value of 'age'"),
     ],
@@ -127,9 +130,10 @@ def test_wrong_derived_columns(spec, message):
         derived(**spec)
 
 
-def test_a_derived_column_does_not_hide_another():
-    with pytest.raises(InputError, match=r"derived\.hat.*already"):
-        add_derived(PEOPLE, {"hat": DerivedSpec("age", ("old",))})
+@pytest.mark.parametrize("name", ["hat", "size", "split"])
+def test_a_derived_column_does_not_hide_another(name):
+    with pytest.raises(InputError, match=rf"derived\.{name}.*already"):
+        add_derived(PEOPLE, {name: DerivedSpec("age", ("old",))}, {"size": "is no label"})
 
 
 # Reading.

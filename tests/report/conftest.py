@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jaxbias import report
 from jaxbias import study as study_lib
 
 GROUPS = ("female", "male")
@@ -57,7 +58,9 @@ def curves(rng):
                     task=task, population="natural", base=base, role=role, curation=curation,
                     kind="natural" if natural else "correlation", level=level, n=512,
                     metric=metric, group=group, value=value,
-                    low=value - half * rng.uniform(0.8, 1.2), high=value + half * rng.uniform(0.8, 1.2), repeats=5,
+                    low=value - half * rng.uniform(0.8, 1.2),
+                    high=value + half * rng.uniform(0.8, 1.2),
+                    repeats=5,
                 )
                 for metric, group, value, half in values
             ]  # fmt: skip
@@ -66,9 +69,7 @@ def curves(rng):
 
 def inherited(rng):
     rows = []
-    for task, (base, metric) in itertools.product(
-        TASKS, [(b, m) for b in list(ROLES)[1:] for m in ("fpr_gap", "tpr_gap")]
-    ):
+    for task, (base, metric) in itertools.product(TASKS, [(b, "fpr_gap") for b in list(ROLES)[1:]]):
         sign = TASKS[task][0]
         difference = PULL["Gendered"] - PULL[base] + rng.normal(0, 0.01)
         if task == "Bags_Under_Eyes":
@@ -105,7 +106,8 @@ def overwritten(frame):
         rows.append(
             {k: getattr(row, k) for k in keys}
             | dict(
-                population="natural", gap=row.fpr_gap, gap_low=low, gap_high=high, auc=row.auc,
+                population="natural", repeats=5, gap=row.fpr_gap,
+                gap_low=low, gap_high=high, auc=row.auc,
                 auc_change=np.nan if nothing else change,
                 auc_change_low=np.nan if nothing else change - 0.01,
                 auc_change_high=np.nan if nothing else change + 0.01,
@@ -119,12 +121,13 @@ def overwritten(frame):
 
 
 def smallest_fix():
-    common = dict(base="Gendered", n=512)
+    common = dict(population="natural", base="Gendered", n=512)
     found = dict(
-        task="Wearing_Earrings", curation="correlation 5", verdict="fix",
+        task="Wearing_Earrings", curation="correlation 5", verdict="confirmed", nearest=np.nan,
         sentence="Wearing_Earrings: correlation 5 is the smallest change that removes the gap of "
         "Gendered (+0.153 to +0.021 [−0.012, +0.043], AUC −0.004).",
-        images_changed=164.0, images_screened=9120.0, oversampling=13.1, below=4.0, above=6.0,
+        images_changed=164.0, images_screened=9120.0, oversampling=13.1,
+        below="correlation 4", above="correlation 6",
         fpr_first_before=0.276, fpr_second_before=0.123, fpr_first_after=0.211,
         fpr_second_after=0.19, tpr_first_before=0.71, tpr_second_before=0.53,
         tpr_first_after=0.63, tpr_second_after=0.61, gap_before=0.153, gap_after=0.021,
@@ -133,7 +136,11 @@ def smallest_fix():
     )  # fmt: skip
     numbers = [k for k, v in found.items() if isinstance(v, float)]
     none = dict.fromkeys(numbers, float("nan")) | dict(
-        task="Bags_Under_Eyes", curation="", verdict="none", gap_before=-0.149,
+        task="Bags_Under_Eyes", curation="", verdict="none of those tried", gap_before=-0.149,
+        nearest="correlation 5", below="correlation 4", above="correlation 6", gap_after=-0.035,
+        gap_after_low=-0.065, gap_after_high=-0.005, auc_change=0.005, auc_change_low=-0.005,
+        auc_change_high=0.015, fpr_first_after=0.184, fpr_second_after=0.219,
+        tpr_first_after=0.6, tpr_second_after=0.641,
         fpr_first_before=0.13, fpr_second_before=0.279, tpr_first_before=0.5,
         tpr_second_before=0.7, sentence="Bags_Under_Eyes: none of those tried removes the gap.",
     )  # fmt: skip
@@ -175,7 +182,7 @@ def variants(frame):
     columns = ["variant", "task", "base", "role", "curation", "kind", "level", "n", "seed"]
     table = frame[columns].drop_duplicates("variant").reset_index(drop=True)
     quotas = json.dumps({"female+": 128, "female−": 128, "male+": 128, "male−": 128})
-    return table.assign(quotas=quotas, status="done", train_seconds=0.42)
+    return table.assign(quotas=quotas, status="ok", train_seconds=0.42)
 
 
 def make_answer(**changes):
@@ -186,12 +193,14 @@ def make_answer(**changes):
     verdicts = pd.DataFrame(
         [
             dict(
-                task="Wearing_Earrings", base="Gendered", n=512, direction=1, verdict="yes",
+                task="Wearing_Earrings", population="natural", base="Gendered", n=512,
+                direction=1, verdict="yes",
                 sentence="Wearing_Earrings inherits the bias of Gendered: its FPR gap is +0.153, "
                 "larger than from Control_Hat, Control_Bangs and Scratch.",
             ),
             dict(
-                task="Bags_Under_Eyes", base="Gendered", n=512, direction=-1, verdict="undecided",
+                task="Bags_Under_Eyes", population="natural", base="Gendered", n=512,
+                direction=-1, verdict="undecided",
                 sentence="Bags_Under_Eyes: undecided whether the bias of Gendered is inherited.",
             ),
         ]
@@ -207,15 +216,14 @@ def make_answer(**changes):
         curves=frame,
         overwritten=overwritten(frame),
         smallest_fix=fix,
-        underrepresentation=pd.DataFrame(
-            columns=["task", "base", "level", "n", "group", "auc", "low", "high", "repeats"]
-        ),
-        matching_share=pd.DataFrame(columns=["task", "n", "base", "against", "share", "sentence"]),
+        underrepresentation=pd.DataFrame(),
+        matching_share=pd.DataFrame(),
+        excess=inherited(rng).assign(curation="natural"),
+        bases=pd.DataFrame(dict(base=["Gendered"], pretrain_seed=[0], status=["ok"])),
         sentences=[*verdicts["sentence"], *fix["sentence"]],
         metrics=tidy,
         variants=variants(tidy),
-        timings={"pretrain": 41.2, "finetune": 118.9, "score": 12.4, "metrics": 6.1,
-                 "variants per second": 4.04},
+        timings={"pretrain_seconds": 41.2, "finetune_seconds": 118.9, "variants_per_second": 4.04},
         deviations=["ResNet-50 is replaced by a small convnet.", "No hyperparameter search."],
         methods="Every base was pretrained three times. " * 6,
         failures=[],
@@ -239,34 +247,75 @@ def make_pair_answer():
         auc += rng.normal(0, 0.006)
         rows.append(
             dict(
-                task=task, base=base, level=float(level), n=n, group=group, auc=auc,
+                task=task, base=base, role=bases[base], level=float(level), n=n, group=group,
+                auc=auc,
                 low=auc - 0.025, high=auc + 0.025, repeats=5,
             )
         )  # fmt: skip
     matching = pd.DataFrame(
         [
             dict(
-                task=task, n=n, base="Child", against="Older", share=share,
+                task=task, n=n, subgroup="older", base="Child", against="Older", repeats=5,
+                reference_auc=0.69, difference=-0.09, low=-0.13, high=-0.05, share=share,
+                sure_share=float("nan"),
                 sentence=f"With n = {n}, {100 * share:g} % older among the positives lets Child "
                 "match Older with 10 %.",
             )
             for n, share in ((128, 0.4), (1024, 0.3))
         ]
     )  # fmt: skip
-    empty = make_answer()
     settings = study((), (task,))
     settings["bases"] = {n: {"role": r, "target": n.lower()} for n, r in bases.items()}
     return make_answer(
         study=settings,
-        inherited=empty.inherited.iloc[:0],
-        inherited_verdicts=empty.inherited_verdicts.iloc[:0],
-        curves=empty.curves.iloc[:0],
-        overwritten=empty.overwritten.iloc[:0],
-        smallest_fix=empty.smallest_fix.iloc[:0],
+        inherited=pd.DataFrame(),
+        inherited_verdicts=pd.DataFrame(),
+        curves=pd.DataFrame(),
+        overwritten=pd.DataFrame(),
+        smallest_fix=pd.DataFrame(),
         underrepresentation=pd.DataFrame(rows),
         matching_share=matching,
         sentences=list(matching["sentence"]),
     )
+
+
+HOSTILE = {
+    "Wearing_Earrings": "<script>alert(1)</script>",
+    "Gendered": '_$x$ "&[bold]',
+    "Control_Hat": "</style><img src=x onerror=alert(1)>",
+    "female": "<b>f$\\frac</b>",
+}
+
+
+def make_hostile_answer():
+    """The same answer with names that mean something to HTML, TeX, matplotlib or rich."""
+    answer = make_answer()
+
+    def rename(value):
+        if isinstance(value, dict):
+            return {rename(k): rename(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [rename(v) for v in value]
+        if isinstance(value, pd.DataFrame):
+            return value.map(rename)
+        if isinstance(value, str):
+            for old, new in HOSTILE.items():
+                value = value.replace(old, new)
+        return value
+
+    return types.SimpleNamespace(**{name: rename(value) for name, value in vars(answer).items()})
+
+
+def make_empty_answer():
+    """An answer to which no variant contributed anything: frames without even columns."""
+    answer = make_answer()
+    for name, value in vars(answer).items():
+        if isinstance(value, pd.DataFrame):
+            setattr(answer, name, pd.DataFrame())
+    answer.dataset["counts"] = pd.DataFrame()
+    answer.sentences, answer.timings, answer.deviations = [], {}, []
+    answer.failures = ["variant 0a1b (Gendered) diverged"]
+    return answer
 
 
 @pytest.fixture
@@ -277,3 +326,39 @@ def answer():
 @pytest.fixture
 def pair_answer():
     return make_pair_answer()
+
+
+@pytest.fixture
+def hostile_answer():
+    return make_hostile_answer()
+
+
+@pytest.fixture
+def empty_answer():
+    return make_empty_answer()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """The whole report of the demo-sized answer, written once: (answer, directory)."""
+    answer, directory = make_answer(), tmp_path_factory.mktemp("spurious")
+    manifest = directory / "manifest.csv"
+    manifest.write_text("variant,example\n")
+    report.write(answer, directory / "report", manifest)
+    return answer, directory / "report"
+
+
+@pytest.fixture(scope="session")
+def written_pair(tmp_path_factory):
+    """The same of the underrepresentation answer."""
+    answer, directory = make_pair_answer(), tmp_path_factory.mktemp("pair")
+    report.write(answer, directory)
+    return answer, directory
+
+
+@pytest.fixture(scope="session")
+def written_hostile(tmp_path_factory):
+    """The same with hostile names."""
+    answer, directory = make_hostile_answer(), tmp_path_factory.mktemp("hostile")
+    report.write(answer, directory)
+    return answer, directory

@@ -1,0 +1,21 @@
+"""Metrics: ranking, thresholds, rates and gaps of many models at once, with their uncertainty."""
+
+from jaxbias.metrics.definitions import METRICS
+from jaxbias.metrics.evaluate import evaluate
+from jaxbias.metrics.examples import Examples
+from jaxbias.metrics.groups import ALL, Groups
+from jaxbias.metrics.intervals import Contrast, contrast_interval, holm, t_interval
+from jaxbias.metrics.report import GroupReport
+
+__all__ = [
+    "ALL",
+    "METRICS",
+    "Contrast",
+    "Examples",
+    "GroupReport",
+    "Groups",
+    "contrast_interval",
+    "evaluate",
+    "holm",
+    "t_interval",
+]

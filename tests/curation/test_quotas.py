@@ -1,0 +1,172 @@
+"""Quotas against hand-worked tables, the protocol's counts, and properties."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxbias.curation import Cells, Curation, largest_n, quotas, sample_weights
+from jaxbias.curation.quotas import largest_remainder, shortage
+from jaxbias.errors import InputError
+
+
+def four_cells(negative_first, negative_second, positive_first, positive_second):
+    """Cells with these natural counts."""
+    counts = np.array([negative_first, negative_second, positive_first, positive_second], float)
+    return Cells(
+        task="T",
+        names=("T=0, f", "T=0, m", "T=1, f", "T=1, m"),
+        targets=np.array([0, 0, 1, 1], np.int8),
+        groups=np.array([0, 1, 0, 1], np.int8),
+        group_names=("f", "m"),
+        codes=np.repeat(np.arange(4), counts.astype(int)).astype(np.int8),
+        shares=counts / counts.sum(),
+    )
+
+
+def pair():
+    return Cells(
+        task="A|B",
+        names=("neither", "A only", "B only"),
+        targets=np.array([0, 1, 1], np.int8),
+        groups=np.array([-1, 0, 1], np.int8),
+        group_names=("A", "B"),
+        codes=np.repeat(np.arange(3), [60, 30, 10]).astype(np.int8),
+        shares=np.array([0.6, 0.3, 0.1]),
+    )
+
+
+CELLS = four_cells(40, 38, 17, 5)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        # (negative f, negative m, positive f, positive m) of 100
+        (0, [0, 50, 50, 0]),
+        (2, [10, 40, 40, 10]),
+        (5, [25, 25, 25, 25]),
+        (8, [40, 10, 10, 40]),
+        (10, [50, 0, 0, 50]),
+    ],
+)
+def test_correlation_levels_by_hand(level, expected):
+    assert quotas(Curation("correlation", level, 0.5), CELLS, 100).tolist() == expected
+
+
+def test_correlation_keeps_natural_prevalence():
+    # 22 of 100 are positive: 22 split 7:3 and 78 split 3:7, largest remainders up.
+    got = quotas(Curation("correlation", 3, None), CELLS, 100)
+    assert got.tolist() == [23, 55, 15, 7]
+
+
+@pytest.mark.parametrize(
+    ("curation", "expected"),
+    [
+        (Curation("natural"), [40, 38, 17, 5]),
+        (Curation("reweight"), [40, 38, 17, 5]),
+        (Curation("group_balanced"), [25, 25, 25, 25]),
+        (Curation("class_balanced"), [26, 24, 39, 11]),
+        (Curation("add_minority", k=10), [40, 38, 17, 15]),
+        (Curation("replace_minority", k=10), [40, 38, 7, 15]),
+    ],
+)
+def test_other_rules_by_hand(curation, expected):
+    assert quotas(curation, CELLS, 100).tolist() == expected
+
+
+def test_pair_mix_by_hand():
+    assert quotas(Curation("pair_mix", 1, 0.5), pair(), 100).tolist() == [50, 45, 5]
+    assert quotas(Curation("pair_mix", 10, 0.5), pair(), 100).tolist() == [50, 0, 50]
+
+
+def test_reweighting_makes_target_and_group_independent():
+    counts = np.array([40, 38, 17, 5])
+    weighted = counts * sample_weights(Curation("reweight"), CELLS, counts)
+    # w = n_y·n_a / (n·n_ya), by hand: 78·57/(100·40), 78·43/(100·38), 22·57/(100·17), 22·43/500.
+    np.testing.assert_allclose(weighted, [44.46, 33.54, 12.54, 9.46])
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("Wearing_Earrings", (29303, 65206, 1059, 67202)),
+        ("Brown_Hair", (22803, 71706, 10389, 57872)),
+        ("Blond_Hair", (22880, 71629, 1387, 66874)),
+        ("Bags_Under_Eyes", (9546, 84963, 23734, 44527)),
+    ],
+)
+def test_largest_n_on_celeba_counts(name, counts):
+    """Per level the maximum is min over cells of available / share (paper protocol)."""
+    female_positive, female_negative, male_positive, male_negative = counts
+    available = np.array([female_negative, male_negative, female_positive, male_positive])
+    cells = four_cells(1, 1, 1, 1)
+    for level in range(11):
+        k = level / 10
+        shares = np.array([k, 1 - k, 1 - k, k]) / 2
+        with np.errstate(divide="ignore"):
+            bound = (available / shares).min()
+        largest = largest_n(Curation("correlation", level, 0.5), cells, available, 10**6)
+        assert abs(largest - bound) <= 20, (name, level)  # Rounding moves it by a few images.
+        if level in (0, 10):  # Whole halves: exact but for one image of an odd n.
+            assert largest - 2 * int(bound // 2) in (0, 1)
+
+
+def test_shortage_names_numbers_and_the_way_out():
+    available = np.array([500, 500, 500, 30])
+    text = shortage(Curation("correlation", 9, 0.5), CELLS, available, 100)
+    assert "needs 45 examples of (T=1, m)" in text
+    assert "has 30" in text
+    assert "Lower config.finetune.n to 67" in text
+    assert quotas(Curation("correlation", 9, 0.5), CELLS, 67)[3] == 30
+
+
+def test_rules_refuse_tasks_they_do_not_fit():
+    with pytest.raises(InputError, match="needs a pair"):
+        quotas(Curation("pair_mix", 1, 0.5), CELLS, 10)
+    with pytest.raises(InputError, match="binary target and two groups"):
+        quotas(Curation("correlation", 1, 0.5), pair(), 10)
+    with pytest.raises(InputError, match="replaces 30"):
+        quotas(Curation("replace_minority", k=30), CELLS, 100)
+
+
+@given(
+    total=st.integers(0, 5000),
+    shares=st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=8).filter(
+        lambda s: sum(s) > 1e-3
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_largest_remainder_adds_up_and_stays_within_one(total, shares):
+    got = largest_remainder(total, shares)
+    exact = total * np.array(shares) / sum(shares)
+    assert got.sum() == total
+    assert (np.abs(got - exact) < 1 + 1e-6).all()
+
+
+@given(level=st.integers(0, 10), n=st.integers(1, 4000), prevalence=st.floats(0.05, 0.95))
+@settings(max_examples=200, deadline=None)
+def test_correlation_mirrors_and_keeps_n(level, n, prevalence):
+    got = quotas(Curation("correlation", level, prevalence), CELLS, n)
+    assert got.sum() == n
+    assert (got >= 0).all()
+    positives = got[2:].sum()
+    assert abs(positives - n * prevalence) < 1 + 1e-6
+    assert abs(got[2] - positives * (10 - level) / 10) < 1 + 1e-6
+    assert abs(got[0] - (n - positives) * level / 10) < 1 + 1e-6
+
+
+@given(
+    available=st.lists(st.integers(0, 300), min_size=4, max_size=4),
+    level=st.integers(0, 10),
+    n=st.integers(1, 600),
+)
+@settings(max_examples=150, deadline=None)
+def test_largest_n_fits_and_is_largest_in_practice(available, level, n):
+    curation, available = Curation("correlation", level, 0.5), np.array(available)
+    most = largest_n(curation, CELLS, available, n)
+    assert 0 <= most <= n
+    assert (quotas(curation, CELLS, most) <= available).all()
+    # Rounding makes feasibility not quite monotone; nothing clearly larger may fit.
+    for larger in range(most + 20, n + 1, 7):
+        assert (quotas(curation, CELLS, larger) > available).any()

@@ -1,0 +1,113 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxbias.data
+from jaxbias.data import fairface
+from jaxbias.data.store import open_store
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec, DerivedSpec
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "fairface"
+SPLITS = {
+    "train": {"pretrain": 0.5, "finetune": 0.4, "validation": 0.1},
+    "val": {"test": 1.0},
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """FairFace's layout with four and two images."""
+    root = tmp_path / "fairface"
+    rows = {
+        "train": [("0-2", "Male", "Black"), ("20-29", "Female", "White")] * 2,
+        "val": [("more than 70", "Male", "East Asian"), ("3-9", "Female", "Indian")],
+    }
+    for split, labels in rows.items():
+        (root / split).mkdir(parents=True)
+        lines = ["file,age,gender,race,service_test"]
+        for i, label in enumerate(labels, start=1):
+            Image.new("RGB", (224, 224), (i, i, i)).save(root / split / f"{i}.jpg")
+            lines.append(f"{split}/{i}.jpg,{','.join(label)},True")
+        (root / f"fairface_label_{split}.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def spec(root, **changes) -> DataSpec:
+    settings = {"name": "fairface", "path": str(root), "image_size": 16, "splits": SPLITS}
+    return DataSpec(**(settings | changes))
+
+
+def test_the_published_layout(root):
+    source = fairface.read(spec(root))
+    table = source.table
+    assert table["id"].tolist() == [
+        *(f"train/{i}.jpg" for i in (1, 2, 3, 4)),
+        "val/1.jpg",
+        "val/2.jpg",
+    ]
+    assert table["split"].tolist() == ["train"] * 4 + ["val"] * 2
+    assert list(table.columns) == ["id", "split", "age", "gender", "race"]
+    assert table["age"].cat.categories.tolist() == ["0-2", "20-29", "3-9", "more than 70"]
+    assert source.read(4).startswith(b"\xff\xd8")
+
+
+def test_loading(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path / "home"))
+    made = {"child": DerivedSpec("age", ("0-2", "3-9"))}
+    dataset = jaxbias.data.load(spec(root, derived=made))
+    assert dataset.name == "FairFace"
+    np.testing.assert_array_equal(dataset.binary("child"), [1, 0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(dataset.codes("gender", ("Female", "Male")), [1, 0] * 3)
+    assert dataset.table["split"].tolist()[4:] == ["test", "test"]
+
+
+def test_what_is_missing_and_where_it_comes_from(root):
+    with pytest.raises(InputError, match=r"data\.path is empty: .*fairface_label_train\.csv"):
+        fairface.read(spec(""))
+    with pytest.raises(InputError, match=r"does not exist: .*joojs/fairface"):
+        fairface.read(spec(root / "nowhere"))
+    (root / "train" / "3.jpg").unlink()
+    with pytest.raises(InputError, match=r"1 of the 4 .* first is 'train/3\.jpg'"):
+        fairface.read(spec(root))
+    (root / "fairface_label_val.csv").unlink()
+    (root / "train" / "3.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"has no fairface_label_val\.csv; .*joojs/fairface"):
+        fairface.read(spec(root))
+
+
+def test_another_table_of_that_name(root):
+    (root / "fairface_label_val.csv").write_text(
+        "file,ages,gender,race\nval/1.jpg,3-9,Male,White\n"
+    )
+    with pytest.raises(InputError, match=r"no column 'age' .*did you mean 'ages'"):
+        fairface.read(spec(root))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the FairFace images are not on this machine")
+def test_the_real_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path / "home"))
+    source = fairface.read(spec(SHARED))
+    table = source.table
+    assert table["split"].value_counts().to_dict() == {"train": 7_000, "val": 3_000}
+    assert table["id"].is_unique
+    assert len(table["age"].cat.categories) == 9
+    assert len(table["race"].cat.categories) == 7
+    assert len(table["gender"].cat.categories) == 2
+    assert not table.isna().to_numpy().any()
+
+    rows = range(0, 10_000, 50)
+    some = dataclasses.replace(
+        source,
+        table=table.iloc[list(rows)].reset_index(drop=True),
+        read=lambda row: source.read(rows[row]),
+    )
+    images = open_store(some, 64, "error").images
+    # Row i is image i: the stored squares are those of the files, through another resampling.
+    for row, name in enumerate(some.table["id"]):
+        with Image.open(SHARED / name) as image:
+            expected = np.asarray(image.resize((64, 64), Image.Resampling.LANCZOS), np.float64)
+        assert np.abs(images[row] - expected).mean() < 6

@@ -1,0 +1,180 @@
+"""Figures: every file, its fonts, and that what is drawn is what the frames say."""
+
+import re
+import zlib
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxbias.report import forest, groups, levels, numbers, style
+
+FIGURES = (
+    forest.inherited,
+    levels.dose_response,
+    levels.auc_gap,
+    groups.rates,
+    groups.underrepresentation,
+)
+
+
+def drawn(make, answer):
+    with style.drawing():
+        return make(answer)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", ["inherited", "dose_response", "auc_gap", "rates"])
+def test_png_is_as_wide_as_a_page_at_200_dpi_and_not_blank(written, name):
+    _, directory = written
+    with Image.open(directory / f"{name}.png") as image:
+        assert image.width == round(200 * style.WIDTH)
+        assert image.height > 300
+        assert round(image.info["dpi"][0]) == 200
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_pair_study_draws_only_its_own_figure(written_pair):
+    _, directory = written_pair
+    assert {path.name for path in directory.glob("*.p[nd][gf]")} == {
+        "underrepresentation.png",
+        "underrepresentation.pdf",
+    }
+
+
+@pytest.mark.parametrize("name", ["inherited", "dose_response", "auc_gap", "rates"])
+def test_pdf_embeds_truetype_fonts(written, name):
+    content = (written[1] / f"{name}.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert content.rstrip().endswith(b"%%EOF")
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)
+    fonts = [_inflate(stream) for stream in streams]
+    # Type 42: the font file itself, a TrueType container, is inside. No Type 3 outlines.
+    assert any(font.startswith((b"\x00\x01\x00\x00", b"true")) for font in fonts)
+    assert b"/FontFile2" in content
+    assert b"/Type3" not in content
+
+
+def test_same_answer_gives_the_same_bytes(answer):
+    for kind in ("png", "pdf"):
+        first, second = (style.render(drawn(forest.inherited, answer), kind) for _ in range(2))
+        assert first == second
+
+
+def test_forest_prints_every_difference_and_marks_those_that_exclude_zero(answer):
+    figure = drawn(forest.inherited, answer)
+    rows = answer.inherited
+    wanted = [numbers.estimate(r.difference, r.low, r.high) for r in rows.itertuples()]
+    assert set(wanted) <= set(texts(figure))
+    lines = [line for line in figure.axes[0].lines if line.get_markersize() == 6]
+    marks = {
+        line.get_xdata()[0]: line.get_markerfacecolor() != "white"
+        for line in lines
+        if len(line.get_xdata()) == 1 and line.get_marker() not in (None, "None")
+    }
+    assert marks == dict(zip(rows["difference"], rows["excludes_zero"], strict=True))
+
+
+def test_dose_response_draws_the_gap_of_every_level(answer):
+    figure = drawn(levels.dose_response, answer)
+    gaps = answer.curves[
+        (answer.curves["metric"] == "fpr_gap") & (answer.curves["kind"] == "correlation")
+    ]
+    for axes, (_, rows) in zip(figure.axes, gaps.groupby("task", sort=False), strict=True):
+        curves = {
+            tuple(np.round(np.asarray(line.get_ydata(), float), 9))
+            for line in axes.lines
+            if len(np.atleast_1d(line.get_ydata())) == 11
+        }
+        assert curves == {
+            tuple(np.round(base.sort_values("level")["value"], 9))
+            for _, base in rows.groupby("base")
+        }
+        assert [t.get_text() for t in axes.get_xticklabels()] == [
+            "natural",
+            *map(str, range(11)),
+        ]
+
+
+def test_other_curations_stand_right_of_the_levels(answer):
+    more = answer.curves[answer.curves["kind"] == "natural"].assign(
+        kind="group_balanced", curation="group_balanced"
+    )
+    answer.curves = type(more)(
+        np.concatenate([answer.curves.to_numpy(object), more.to_numpy(object)]),
+        columns=more.columns,
+    ).infer_objects()
+    figure = drawn(levels.dose_response, answer)
+    assert "group balanced" in texts(figure)
+    drawn(levels.auc_gap, answer)
+
+
+def test_rates_names_what_is_no_fix(answer):
+    said = texts(drawn(groups.rates, answer))
+    assert "correlation 5" in said
+    assert "correlation 5 (not a fix)" in said
+    assert {"female", "male"} <= set(said)
+
+
+def test_rates_draws_both_groups_values(answer):
+    figure = drawn(groups.rates, answer)
+    curves = answer.curves
+    for axes, metric in zip(figure.axes, ("fpr", "tpr"), strict=True):
+        marks = {
+            round(float(line.get_xdata()[0]), 9)
+            for line in axes.lines
+            if len(line.get_xdata()) == 1
+        }
+        rows = curves[(curves["metric"] == metric) & (curves["base"] == "Gendered")]
+        rows = rows[rows["curation"].isin(["natural", "correlation 5"])]
+        assert marks == set(rows["value"].round(9))
+
+
+def test_every_level_is_numbered_on_the_studied_base(answer):
+    said = texts(drawn(levels.auc_gap, answer))
+    assert set(map(str, range(11))) <= set(said)
+
+
+def test_underrepresentation_shares_one_scale(pair_answer):
+    figure = drawn(groups.underrepresentation, pair_answer)
+    assert len(figure.axes) == 4  # Two sizes, two subgroups.
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+
+
+@pytest.mark.parametrize("make", FIGURES)
+def test_nothing_to_draw_is_no_figure(empty_answer, make):
+    assert drawn(make, empty_answer) is None
+
+
+def test_intervals_that_are_undefined_are_left_out(answer):
+    for frame in (answer.curves, answer.inherited):
+        frame[["low", "high"]] = np.nan
+    for make in FIGURES[:4]:
+        style.render(drawn(make, answer), "png")
+
+
+def test_style_leaves_no_trace(answer):
+    before = dict(mpl.rcParams)
+    style.render(drawn(levels.dose_response, answer), "png")
+    assert dict(mpl.rcParams) == before
+
+
+def test_colours_keep_roles_apart_and_never_repeat_with_a_marker():
+    roles = [(f"s{i}", "studied") for i in range(3)] + [(f"c{i}", "control") for i in range(9)]
+    looks = style.looks([*roles, ("z", "scratch")])
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
+    by_role = {}
+    for look in looks.values():
+        by_role.setdefault(look.role, set()).add(look.colour)
+    assert not by_role["studied"] & by_role["control"]
+
+
+def _inflate(stream):
+    try:
+        return zlib.decompress(stream)
+    except zlib.error:
+        return b""

@@ -1,0 +1,266 @@
+"""The page: it parses, needs no network, escapes names, and shows the frames' numbers."""
+
+import base64
+import gzip
+import hashlib
+import html.parser
+import json
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from jaxbias import report
+from jaxbias.errors import InputError
+from jaxbias.report import interactive, numbers
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+URL_ATTRIBUTES = {"src", "href", "srcset", "action", "data", "poster", "formaction", "xlink:href"}
+
+
+class Parsed(html.parser.HTMLParser):
+    """Elements with attributes, the text of every table, and whether every tag was closed."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open, self.tables = [], [], []
+        self.text = {}
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        inside = self.open[-1] if self.open else ""
+        self.text.setdefault(inside, []).append(data)
+        if {"td", "th"} & set(self.open[-3:]) and self.tables:
+            self.tables[-1][-1][-1] += data
+
+    def find(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    def rows(self, heading):
+        """Rows, as dicts, of every table that has a column of this heading."""
+        return [
+            dict(zip(head, row, strict=True))
+            for head, *body in self.tables
+            if heading in head
+            for row in body
+        ]
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return Parsed((written[1] / "report.html").read_text())
+
+
+def test_every_file_is_written(written):
+    names = {path.name for path in written[1].iterdir()}
+    figures = {f"{n}.{k}" for n in ("inherited", "dose_response", "auc_gap", "rates")
+               for k in ("png", "pdf")}  # fmt: skip
+    frames = {f"{name}.csv" for name in report.files.FRAMES}
+    assert names == figures | frames | {
+        "report.html", "summary.txt", "metrics.parquet", "counts.csv"
+    }  # fmt: skip
+
+
+def test_page_is_small_enough_to_send(written):
+    assert (written[1] / "report.html").stat().st_size < 6e6
+
+
+def test_nothing_comes_from_outside(page, written):
+    for tag, attributes in page.elements:
+        for name in URL_ATTRIBUTES & set(attributes):
+            assert attributes[name].startswith(("data:image/png;base64,", "#")), (tag, name)
+    assert not page.find("link")
+    style = "".join(page.text["style"])
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = page.find("meta")[2]
+    assert policy["http-equiv"] == "Content-Security-Policy"
+    assert "default-src 'none'" in policy["content"]
+    assert "http" not in policy["content"]
+
+
+def test_page_can_be_read_without_seeing_it(page):
+    assert page.find("html")[0]["lang"] == "en"
+    assert all(image["alt"] for image in page.find("img"))
+    assert len(page.find("img")) == 4
+    assert all("scope" in cell for cell in page.find("th"))
+    assert len(page.find("caption")) == len(page.find("table"))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {attributes["href"].removeprefix("#") for attributes in page.find("a")}
+    assert links <= set(ids)
+    for attributes in page.find("section"):
+        assert attributes.get("aria-labelledby", "answer-heading") in {*ids, "answer-heading"}
+
+
+def test_pictures_on_the_page_are_the_files(page, written):
+    pictures = [image["src"].split(",")[1] for image in page.find("img")]
+    files = [(written[1] / f"{name}.png").read_bytes()
+             for name in ("inherited", "dose_response", "auc_gap", "rates")]  # fmt: skip
+    assert [base64.b64decode(picture) for picture in pictures] == files
+
+
+def test_inherited_table_shows_the_frame(page, written):
+    rows = page.rows("Holm interval")
+    frame = written[0].inherited
+    assert [row["Difference [95 %]"] for row in rows] == [
+        numbers.estimate(r.difference, r.low, r.high) for r in frame.itertuples()
+    ]
+    assert [row["Minus"] for row in rows] == frame["against"].tolist()
+    assert [row["Excludes zero"] for row in rows] == [
+        "yes" if x else "no" for x in frame["excludes_zero"]
+    ]
+
+
+def test_overwritten_tables_show_every_row_in_the_order_of_levels(page, written):
+    rows = page.rows("Reduction of |gap| [95 %]")
+    frame = written[0].overwritten
+    assert len(rows) == len(frame)
+    studied = rows[:12]
+    assert [row["Finetuned on"] for row in studied] == [
+        "natural", *(f"correlation {k}" for k in range(11))
+    ]  # fmt: skip
+    wanted = frame[(frame["task"] == "Wearing_Earrings") & (frame["base"] == "Gendered")]
+    wanted = wanted.set_index("curation").loc[[row["Finetuned on"] for row in studied]]
+    assert [row["FPR gap [90 %]"] for row in studied] == [
+        numbers.estimate(r.gap, r.gap_low, r.gap_high) for r in wanted.itertuples()
+    ]
+    assert [row["AUC"] for row in studied] == [numbers.plain(value) for value in wanted["auc"]]
+    assert [row["Verdict"] for row in studied] == wanted["verdict"].tolist()
+    assert studied[0]["AUC change [95 %]"] == numbers.MISSING
+
+
+def test_smallest_fix_shows_cost_and_both_groups_rates(page):
+    found, none = page.rows("Images changed")
+    assert found["Smallest fix"] == "correlation 5"
+    assert found["Gap after [90 %]"] == "+0.021 [−0.012, +0.043]"
+    assert (found["Images changed"], found["Images screened"]) == ("164", "9,120")
+    assert found["Over-sampling"] == "13.1×"
+    assert found["Levels next to it"] == "correlation 4correlation 6"
+    assert none["Smallest fix"] == "none of those triednearest: correlation 5"
+    assert none["Images changed"] == numbers.MISSING
+    rates = page.rows("FPR female")
+    assert [row["FPR female"] for row in rates] == ["0.276", "0.211", "0.130", "0.184"]
+    assert [row["TPR male"] for row in rates] == ["0.530", "0.610", "0.700", "0.641"]
+
+
+def test_data_section_shows_every_cell(page):
+    rows = page.rows("female+")
+    assert [row["Split"] for row in rows[:4]] == ["pretrain", "finetune", "validation", "test"]
+    assert rows[0]["female+"] == "1,860 (15.5 %)"
+
+
+def test_words_verdicts_methods_settings_and_manifest_are_there(page, written):
+    answer, directory = written
+    said = {text for texts in page.text.values() for text in texts}
+    for sentence in (*answer.sentences, answer.methods, *answer.deviations):
+        assert sentence in said
+    assert {"inherited: yes", "inherited: undecided"} <= said
+    assert {"smallest fix: correlation 5, confirmed on test",
+            "smallest fix: none of those tried"} <= said  # fmt: skip
+    settings = {row["Setting"]: row["Value"] for row in page.rows("Setting")}
+    assert settings["answer.epsilon"] == "0.05"
+    assert settings["bases.Gendered.role"] == "studied"
+    digest = hashlib.sha256((directory.parent / "manifest.csv").read_bytes()).hexdigest()
+    assert digest in said
+    assert "manifest.csv" in said
+
+
+def test_summary_holds_every_sentence(written):
+    answer, directory = written
+    assert (directory / "summary.txt").read_text().splitlines() == answer.sentences
+
+
+def test_tables_on_disk_are_the_frames(written):
+    answer, directory = written
+    metrics = pd.read_parquet(directory / "metrics.parquet")
+    pd.testing.assert_frame_equal(metrics, answer.metrics, check_dtype=False)
+    curves = pd.read_csv(directory / "curves.csv")
+    pd.testing.assert_frame_equal(curves, answer.curves, check_dtype=False)
+
+
+def test_hostile_names_are_text(written_hostile):
+    answer, directory = written_hostile
+    page = Parsed((directory / "report.html").read_text())
+    assert [tag for tag, _ in page.elements].count("script") == 3  # Data, plotly, and our own.
+    assert "onerror" not in {name for _, attributes in page.elements for name in attributes}
+    said = {text for texts in page.text.values() for text in texts}
+    for sentence in answer.sentences:
+        assert sentence in said
+    charts = json.loads(page.text["script"][0])
+    names = {trace["name"] for chart in charts for trace in chart["data"]}
+    assert not any("<" in name for name in names)
+
+
+def test_interactive_chart_is_valid_plotly_with_the_frames_numbers(written):
+    answer, _ = written
+    charts = interactive.charts(answer)
+    assert [chart["name"] for chart in charts] == ["Wearing Earrings", "Bags Under Eyes"]
+    for chart in charts:
+        for layout in ("wide", "narrow"):
+            go.Figure(data=chart["data"], layout=chart[layout])  # Raises on an unknown property.
+    trace = charts[0]["data"][0]
+    rows = answer.curves[
+        (answer.curves["task"] == "Wearing_Earrings")
+        & (answer.curves["base"] == "Gendered")
+        & (answer.curves["kind"] == "correlation")
+    ].sort_values("level")
+    assert trace["x"] == rows.loc[rows["metric"] == "fpr_gap", "value"].tolist()
+    is_auc = (rows["metric"] == "auc") & (rows["group"] == "all")
+    assert trace["y"] == rows.loc[is_auc, "value"].tolist()
+
+
+def test_plotly_travels_inside_and_unpacks(page):
+    packed = next(text for text in page.text["script"] if len(text) > 1_000_000)
+    script = gzip.decompress(base64.b64decode(packed)).decode()
+    assert "plotly.js v" in script[:500]
+
+
+def test_pair_study_shows_its_own_sections_alone(written_pair):
+    answer, directory = written_pair
+    page = Parsed((directory / "report.html").read_text())
+    headings = page.text["h2"]
+    assert "Underrepresentation" in headings
+    assert "Is the bias inherited?" not in headings
+    assert not [a for a in page.find("div") if a.get("id") == "chart"]
+    rows = page.rows("AUC on child [95 %]")
+    first = answer.underrepresentation.iloc[0]
+    assert rows[0]["AUC on child [95 %]"] == numbers.estimate(
+        first["auc"], first["low"], first["high"], numbers.plain
+    )
+    assert len(rows) == len(answer.underrepresentation) / 2
+
+
+def test_empty_answer_still_makes_a_page(empty_answer, tmp_path):
+    page = Parsed(report.write(empty_answer, tmp_path / "new" / "folder").read_text())
+    assert "variant 0a1b (Gendered) diverged" in page.text["li"]
+    assert not page.find("img")
+
+
+def test_a_directory_that_cannot_be_made_is_named(answer, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file"):
+        report.write(answer, tmp_path / "file" / "report")
+
+
+def test_no_half_written_file_is_left(answer, tmp_path):
+    (tmp_path / "report.html").mkdir()  # A file cannot take a directory's place.
+    with pytest.raises(InputError, match=r"report\.html"):
+        report.files.write_bytes(tmp_path / "report.html", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

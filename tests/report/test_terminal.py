@@ -1,0 +1,46 @@
+"""The terminal: every sentence, one row per target, 100 columns when piped."""
+
+import io
+
+from rich.console import Console
+
+from jaxbias.report import terminal
+
+
+def printed(answer, width=100):
+    out = io.StringIO()
+    terminal(answer, Console(file=out, width=width))
+    return out.getvalue()
+
+
+def test_every_sentence_and_every_target_is_printed(answer):
+    out = printed(answer)
+    flat = " ".join(out.split())
+    for sentence in answer.sentences:
+        assert sentence in flat
+    assert "Wearing_Earrings" in out
+    assert "Bags_Under_Eyes" in out
+    assert "[−0.012, +0.043]" in out
+    assert "164" in out
+
+
+def test_a_pipe_gets_100_columns(answer, capsys):
+    terminal(answer)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "\x1b" not in out
+    assert "[−0.012, +0.043]" in out  # In one piece.
+
+
+def test_names_are_no_markup(hostile_answer):
+    assert '_$x$ "&[bold]' in printed(hostile_answer, 160)
+
+
+def test_pair_study_prints_its_sentences(pair_answer):
+    out = printed(pair_answer)
+    assert "older" in out
+    assert "Inherited" not in out
+
+
+def test_empty_answer_prints_nothing_wrong(empty_answer):
+    assert printed(empty_answer).strip() == ""
