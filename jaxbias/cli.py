@@ -103,10 +103,10 @@ def _curate() -> None:
 def _describe() -> None:
     study = _study()
     dataset = data.load(study.data)
-    print(describe(dataset, study.group, study.targets))
+    tasks = (*study.targets, *study.pairs)
+    print(describe(dataset, study.group, tasks))
     out = Path(_OUT.value or f"{study.name}-contact-sheet.png")
-    target = study.targets[0] if study.targets else study.group.column
-    contact_sheet(dataset, study.group, target).save(out)
+    contact_sheet(dataset, study.group, tasks[0]).save(out)
     print(f"Contact sheet: {out}")
 
 

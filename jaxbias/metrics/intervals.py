@@ -84,8 +84,8 @@ def contrast_interval(
 
     >>> repeats = np.array([0.12, 0.08, 0.10])
     >>> contrast = contrast_interval(repeats, np.float64(0.0004))
-    >>> f"{contrast.estimate:.2f} [{contrast.low:.3f}, {contrast.high:.3f}] p={contrast.p_value:.4f}"
-    '0.10 [0.054, 0.146] p=0.0015'
+    >>> f"{contrast.low:.3f}, {contrast.high:.3f}, p = {contrast.p_value:.4f}"
+    '0.053, 0.147, p = 0.0001'
     """
     repeats = np.asarray(repeats, np.float64)
     examples = np.asarray(replicate_variance, np.float64)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxbias.report import style
+from jaxbias.report.ledger import Block, Ledger
 from jaxbias.report.select import (
     metric,
     panel_title,
@@ -17,7 +18,6 @@ from jaxbias.report.select import (
 )
 
 _ROW = 0.25  # Inches per line of the dumbbells.
-_LEFT = 0.27  # Of the figure: the names' share.
 _APART = 0.17  # Lines between a row's middle and each group's mark.
 
 
@@ -35,17 +35,26 @@ def rates(answer: Any) -> Figure | None:
     if chosen.empty:
         return None
     curves = shown(answer.curves, answer.study)
-    height = 3.4 * len(chosen) * _ROW + 1.0
+    ledger = Ledger([_block(fix, several_sizes(chosen)) for fix in chosen.itertuples()])
+    height = ledger.lines * _ROW + 0.9
     figure = Figure(figsize=(style.WIDTH, height))
-    bottom, tall = 0.45 / height, 1 - 0.75 / height
-    width = (1 - _LEFT - 0.07) / 2
-    for i, name in enumerate(("fpr", "tpr")):
-        axes = figure.add_axes((_LEFT + i * (width + 0.05), bottom, width, tall))
-        _dumbbells(axes, curves, chosen, name, answer.study["group"]["names"][:2], i == 0)
-        axes.set_xlabel({"fpr": "False-positive rate", "tpr": "True-positive rate"}[name])
-    handles = [_mark(i, label=name) for i, name in enumerate(answer.study["group"]["names"][:2])]
+    width = (0.93 - ledger.margin) / 2
+    names = answer.study["group"]["names"][:2]
+    for i, (name, heading) in enumerate(
+        (("fpr", "False-positive rate"), ("tpr", "True-positive rate"))
+    ):
+        axes = figure.add_axes(
+            (ledger.margin + i * (width + 0.05), 0.45 / height, width, 1 - 0.75 / height)
+        )
+        _dumbbells(axes, metric(curves, name), chosen, names, ledger)
+        ledger.frame(axes, names=i == 0)
+        axes.set_xlabel(heading)
+    middle = ledger.margin + width + 0.025
     figure.legend(
-        handles=handles, loc="upper center", ncols=2, bbox_to_anchor=(_LEFT + width + 0.025, 1.0)
+        handles=[_mark(i, label=name) for i, name in enumerate(names)],
+        loc="upper center",
+        ncols=2,
+        bbox_to_anchor=(middle, 1.0),
     )
     return figure
 
@@ -90,35 +99,22 @@ def _second(frame: pd.DataFrame) -> str:
     return style.label(tasks[0].split("|")[-1]) if len(tasks) == 1 else "the second attribute"
 
 
+def _block(fix: Any, several: bool) -> Block:
+    after = style.label(fix.curation) if fix.curation else f"{style.label(fix.nearest)} (not a fix)"
+    heading = f"{panel_title(fix.task, fix.n, several)}: {style.label(fix.base)}"
+    return Block(heading, ("natural", after))
+
+
 def _dumbbells(
-    axes: Axes,
-    curves: pd.DataFrame,
-    chosen: pd.DataFrame,
-    name: str,
-    groups: list[str],
-    names: bool,
+    axes: Axes, rates: pd.DataFrame, chosen: pd.DataFrame, groups: list[str], ledger: Ledger
 ) -> None:
-    y = 0.0
-    for row in chosen.itertuples():
-        if names:
-            title = (
-                f"{panel_title(row.task, row.n, several_sizes(chosen))}: {style.label(row.base)}"
-            )
-            _name(axes, y, title, head=True)
-        here = curves[
-            (curves["task"] == row.task) & (curves["base"] == row.base) & (curves["n"] == row.n)
+    for i, fix in enumerate(chosen.itertuples()):
+        here = rates[
+            (rates["task"] == fix.task) & (rates["base"] == fix.base) & (rates["n"] == fix.n)
         ]
-        after = row.curation or row.nearest
-        mark = "" if row.curation else " (not a fix)"
-        for text, curation in (("natural", "natural"), (style.label(after) + mark, after)):
-            y -= 1
-            if names:
-                _name(axes, y, text)
-            _dumbbell(axes, metric(here[here["curation"] == curation], name), groups, y)
-        y -= 1.4
-    axes.set_ylim(y + 0.8, 0.6)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
+        curations = ("natural", fix.curation or fix.nearest)
+        for y, curation in zip(ledger.places(i)[1], curations, strict=True):
+            _dumbbell(axes, here[here["curation"] == curation], groups, y)
     axes.grid(axis="x", color="#e4e4e4", lw=0.5)
     axes.set_axisbelow(True)
     axes.margins(x=0.06)
@@ -142,16 +138,3 @@ def _mark(i: int, label: str = "") -> Line2D:
     return Line2D(
         [], [], ls="", marker="os"[i], ms=5, mfc=face, mec=style.INK, mew=1.0, label=label
     )  # fmt: skip
-
-
-def _name(axes: Axes, y: float, text: str, head: bool = False) -> None:
-    axes.annotate(
-        text,
-        (0, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(-_LEFT * style.WIDTH * 72 + (4 if head else 14), 0),
-        textcoords="offset points",
-        va="center",
-        weight="bold" if head else "normal",
-        annotation_clip=False,
-    )

@@ -165,8 +165,8 @@ def _picture(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
         )  # fmt: skip
         axes.annotate(
             numbers.level(row.level), (row.value_gap, row.value_auc), color="white",
-            fontsize=(5.2 if front else 4.6) - (row.level > 9), weight="bold", ha="center", va="center_baseline",
-            zorder=order + 0.3,
+            fontsize=(5.2 if front else 4.6) - (row.level > 9), weight="bold", ha="center",
+            va="center_baseline", zorder=order + 0.3,
         )  # fmt: skip
     natural = rows[rows["kind"] == "natural"]
     axes.plot(

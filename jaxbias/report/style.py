@@ -14,6 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 WIDTH = 7.0  # Inches: the text width of a two-column paper.
+FONT = "DejaVu Sans"  # Ships with matplotlib: the same picture on every machine.
+SIZE = 8  # Points.
 INK = "#222222"
 PALE = "#8a8a8a"
 MUTED = "#595959"
@@ -32,8 +34,8 @@ _MARKERS = {"studied": ("o", "p"), "control": ("s", "^", "v", "<"), "scratch": (
 _ORDER = {"studied": 0, "control": 1, "scratch": 2}
 
 _RC = {
-    "font.family": "DejaVu Sans",  # Ships with matplotlib: the same picture on every machine.
-    "font.size": 8,
+    "font.family": FONT,
+    "font.size": SIZE,
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",

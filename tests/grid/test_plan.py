@@ -1,0 +1,90 @@
+"""Variants and plans: ids are content, packs are appended, nothing moves."""
+
+import dataclasses
+
+import pytest
+
+from jaxbias.errors import InputError
+from jaxbias.grid import Plan, expand, extend_plan
+from tests.tiny import tiny_config, tiny_study
+
+
+def signatures(variants):
+    return {v.id: v.n for v in variants} | {v.base.id: "base" for v in variants}
+
+
+def test_expansion_is_the_whole_grid_with_distinct_ids():
+    variants = expand(tiny_study(), "data")
+    assert len(variants) == 3 * 3 * 2  # bases × (natural, 2, 5) × seeds
+    assert len({v.id for v in variants}) == len(variants)
+    assert {v.curation.name for v in variants} == {"natural", "correlation 2", "correlation 5"}
+
+
+def test_ids_are_content_not_position():
+    before = {v.id for v in expand(tiny_study(), "data")}
+    grown = expand(
+        tiny_study(
+            finetune={"n": (10, 20), "epochs": 1, "batch": 16, "seeds": 3},
+            pretrain={"n": 40, "epochs": 1, "batch": 16, "seeds": 2},
+            curations={"correlation": {"levels": (9, 2, 5)}},
+        ),
+        "data",
+    )
+    assert before < {v.id for v in grown}
+    assert before.isdisjoint({v.id for v in expand(tiny_study(), "other data")})
+    slower = tiny_study(finetune={"n": (20,), "epochs": 2, "batch": 16, "seeds": 2})
+    assert before.isdisjoint({v.id for v in expand(slower, "data")})
+
+
+def test_bases_depend_on_what_makes_them_alone():
+    names = {v.base.name: v.base.id for v in expand(tiny_study(), "data") if v.seed == 0}
+    config = tiny_config()
+    config["bases"]["Renamed"] = config["bases"].pop("Grouped") | {"role": "control"}
+    renamed = {v.base.name: v.base.id for v in expand(tiny_study(**config), "data") if v.seed == 0}
+    assert renamed["Renamed"] == names["Grouped"]
+    assert renamed["Control"] == names["Control"] != names["Grouped"]
+
+
+def test_repeats_pair_pretraining_seeds_and_draws():
+    study = tiny_study(pretrain={"n": 40, "seeds": 2}, finetune={"n": (20,), "seeds": 3})
+    pairs = {(v.seed, v.base.seed) for v in expand(study, "d") if v.base.role != "scratch"}
+    assert pairs == {(0, 0), (1, 1), (2, 0)}
+    scratch = {(v.seed, v.base.seed) for v in expand(study, "d") if v.base.role == "scratch"}
+    assert scratch == {(0, 0), (1, 1), (2, 2)}
+
+
+def test_extending_appends_and_round_trips(tmp_path):
+    variants = expand(tiny_study(), "data")
+    plan = extend_plan(Plan("data", "map", 2), variants, signatures(variants), 4)
+    assert sorted(v.id for v in plan.variants) == sorted(v.id for v in variants)
+    assert extend_plan(plan, variants, signatures(variants), 4) == plan
+    assert all(pack.width % 2 == 0 and len(pack.members) <= pack.width for pack in plan.finetunes)
+    assert len({pack.width for pack in plan.finetunes}) == 1
+
+    more = expand(
+        tiny_study(finetune={"n": (20, 30), "epochs": 1, "batch": 16, "seeds": 2}), "data"
+    )
+    longer = extend_plan(plan, more, signatures(more), 4)
+    assert longer.finetunes[: len(plan.finetunes)] == plan.finetunes
+    assert longer.bases == plan.bases
+    assert len(longer.variants) == 2 * len(plan.variants)
+
+    path = tmp_path / "plan.json"
+    path.write_text(longer.to_json())
+    assert Plan.read(path) == longer
+
+
+def test_members_of_a_pack_agree_in_signature():
+    more = expand(tiny_study(finetune={"n": (20, 30), "epochs": 1, "batch": 16, "seeds": 2}), "d")
+    plan = extend_plan(Plan("d", "map", 2), more, signatures(more), 100)
+    assert sorted(len({v.n for v in pack.members}) for pack in plan.finetunes) == [1, 1]
+
+
+def test_a_damaged_plan_is_named(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"plan\.json is not a plan"):
+        Plan.read(path)
+    path.write_text(dataclasses.replace(Plan("d", "map", 1)).to_json().replace("1", "9", 1))
+    with pytest.raises(InputError, match="another format"):
+        Plan.read(path)
