@@ -132,7 +132,7 @@ def _command(argv: list[str]) -> tuple[Callable[[], None], list[str]]:
         if name in _COMMANDS:
             if words[count:]:
                 raise InputError(f"'{words[count]}' is not understood after 'jaxbias {name}'")
-            return _COMMANDS[name], argv[1 + count :]
+            return _COMMANDS[name], argv[1 + len(name.split()) :]
     raise InputError(f"'{' '.join(words)}' is no command; {nearest(words[0], _COMMANDS)}")
 
 

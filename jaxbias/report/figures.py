@@ -19,6 +19,7 @@ class Picture:
     png: bytes
     caption: str
     alt: str
+    width: float  # Of the text width.
     paths: tuple[Path, ...]
 
 
@@ -43,7 +44,8 @@ def draw(answer: Any, directory: Path) -> dict[str, Picture]:
         paths = tuple(
             files.write_bytes(directory / f"{name}.{kind}", data) for kind, data in content.items()
         )
-        pictures[name] = Picture(name, content["png"], caption(answer.study), alt, paths)
+        width = figure.get_figwidth() / style.WIDTH
+        pictures[name] = Picture(name, content["png"], caption(answer.study), alt, width, paths)
     return pictures
 
 

@@ -22,6 +22,7 @@ from jaxbias.report.select import (
 
 _NATURAL = -1.9  # Where the natural draw stands, left of level 0.
 _DODGE = 0.13  # Levels between two bases' points at one level.
+_LEVELS = 12  # The natural draw and levels 0..10; other curations come after.
 
 
 def dose_response(answer: Any) -> Figure | None:
@@ -47,7 +48,7 @@ def dose_response(answer: Any) -> Figure | None:
             dodge = (i - (len(looks) - 1) / 2) * _DODGE
             _response(axes, rows[rows["base"] == base], look, dodge, ticks)
         axes.axvline(_NATURAL / 2, color=style.PALE, lw=0.5, ls=(0, (2, 2)))
-        if len(ticks) > 12:
+        if len(ticks) > _LEVELS:
             axes.axvline(10.8, color=style.PALE, lw=0.5, ls=(0, (2, 2)))
         _level_ticks(axes, ticks)
         axes.set_title(panel_title(task, n, several_sizes(gaps)))
@@ -114,9 +115,8 @@ def _place_others(rows: pd.DataFrame) -> dict[str, float]:
 def _level_ticks(axes: Axes, places: dict[str, float]) -> None:
     axes.set_xticks(list(places.values()))
     names = [name.removeprefix("level ") for name in places]
-    tilted = len(places) > 12
-    for text in axes.set_xticklabels([style.label(name) for name in names]):
-        if tilted and not text.get_text().isdigit():
+    for i, text in enumerate(axes.set_xticklabels([style.label(name) for name in names])):
+        if i >= _LEVELS:
             text.set(rotation=40, ha="right", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
 

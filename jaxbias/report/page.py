@@ -160,6 +160,7 @@ def _figure(pictures: dict[str, figures.Picture], name: str) -> Html:
     return Html(
         f'<figure id="figure-{name}"><div class="scroll" tabindex="0" role="region" '
         f'aria-label="Figure {name}"><img alt="{escape(picture.alt)}" '
+        f'style="max-width: {62 * picture.width:.1f}rem" '
         f'src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{escape(picture.caption)} Files: {name}.png, {name}.pdf.</figcaption>"
         "</figure>\n"

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxbias.data.faces.attributes import ATTRIBUTES
 
 # Distance between the means of female and male faces in each proportion, in standard deviations.
-GROUP_SEPARATION = 1.15
+GROUP_SEPARATION = 1.4
 _PROPORTIONS = 10
 
 Scalar = jax.Array  # float32[]
@@ -89,7 +89,7 @@ class Face(NamedTuple):
 
 
 _SKIN = ((0.97, 0.85, 0.76), (0.92, 0.74, 0.60), (0.80, 0.59, 0.44), (0.62, 0.42, 0.30))
-_SKIN_DARK = (0.40, 0.26, 0.19)
+_SKIN_DARK = (0.46, 0.30, 0.22)
 _IRIS = ((0.32, 0.20, 0.12), (0.25, 0.42, 0.62), (0.30, 0.48, 0.30), (0.45, 0.33, 0.15))
 # Black, brown, blond, gray in the order of attributes.HAIR.
 _HAIR = ((0.11, 0.09, 0.10), (0.36, 0.23, 0.14), (0.85, 0.69, 0.41), (0.66, 0.66, 0.68))
@@ -97,6 +97,7 @@ _HAIR = ((0.11, 0.09, 0.10), (0.36, 0.23, 0.14), (0.85, 0.69, 0.41), (0.66, 0.66
 _OTHER_HAIR = (
     (0.52, 0.18, 0.10),
     (0.76, 0.38, 0.14),
+    (0.60, 0.30, 0.16),
     (0.78, 0.36, 0.50),
     (0.20, 0.46, 0.52),
     (0.42, 0.27, 0.58),
@@ -192,29 +193,29 @@ def draw_face(key: jax.Array, labels: jax.Array, salience: jax.Array) -> Face:
         glasses_colour=draws.uniforms(3, 0.05, 0.55),
         narrow=cue["Narrow_Eyes"] * draws.uniform(0.6, 1.1) + draws.normal(0.0, 0.1),
         cheekbones=cue["High_Cheekbones"] * draws.uniform(0.6, 1.2),
-        earrings=cue["Wearing_Earrings"] * draws.uniform(0.45, 1.0),
+        earrings=cue["Wearing_Earrings"] * draws.uniform(0.6, 1.2),
         earring_size=draws.normal(),
         earring_drop=draws.uniform(),
         earring_colour=draws.pick(_METALS) * draws.uniform(0.8, 1.05),
-        bags=cue["Bags_Under_Eyes"] * draws.uniform(0.45, 1.15),
+        bags=cue["Bags_Under_Eyes"] * draws.uniform(0.6, 1.2),
         bags_drop=draws.normal(),
     )
 
 
 def _picture(draws: _Draws) -> dict[str, jax.Array]:
     """Pose, light and background: nothing here looks at the labels."""
-    base = draws.uniform(0.25, 0.85) + draws.uniforms(3, -0.22, 0.22)
+    base = draws.uniform(0.55, 0.85) + draws.uniforms(3, -0.15, 0.15)
     return {
-        "shift": jnp.stack([draws.normal(0.0, 0.05), draws.normal(0.0, 0.05)]),
-        "tilt": draws.normal(0.0, 0.08),
-        "zoom": 1.22 * jnp.exp(draws.normal(0.0, 0.06)),
+        "shift": jnp.stack([draws.normal(0.0, 0.04), draws.normal(0.0, 0.04)]),
+        "tilt": draws.normal(0.0, 0.06),
+        "zoom": 1.32 * jnp.exp(draws.normal(0.0, 0.045)),
         "yaw": draws.normal(0.0, 0.45),
         "pitch": draws.normal(0.0, 0.3),
-        "light": jnp.exp(draws.normal(0.0, 0.12)),
-        "light_side": draws.normal(0.0, 0.12),
+        "light": jnp.exp(draws.normal(0.0, 0.07)),
+        "light_side": draws.normal(0.0, 0.08),
         "tint": 1.0 + draws.normal(0.0, 0.05) * jnp.asarray([1.0, 0.1, -1.0], jnp.float32),
-        "noise": draws.uniform(0.008, 0.035),
-        "backdrop": jnp.clip(jnp.stack([base, base + draws.uniforms(3, -0.2, 0.2)]), 0.0, 1.0),
+        "noise": draws.uniform(0.005, 0.025),
+        "backdrop": jnp.clip(jnp.stack([base, base + draws.uniforms(3, -0.12, 0.12)]), 0.0, 1.0),
         "blobs": jnp.stack(
             [
                 draws.uniforms(4, -1.0, 1.0),
@@ -223,7 +224,7 @@ def _picture(draws: _Draws) -> dict[str, jax.Array]:
             ],
             axis=1,
         ),
-        "blob_colours": draws.uniforms(12, 0.1, 1.0).reshape(4, 3),
+        "blob_colours": draws.uniforms(12, 0.5, 1.0).reshape(4, 3),
         "clothes": draws.uniforms(3, 0.1, 0.9),
     }
 

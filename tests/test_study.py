@@ -1,0 +1,79 @@
+"""The study: defaults, strict fields, and one clear line for everything that is wrong."""
+
+import pytest
+
+from jaxbias import InputError, default_config, make_study
+from tests.tiny import tiny_config
+
+
+def changed(**paths):
+    """A tiny config with nested fields set: `finetune__n=3`."""
+    config = tiny_config()
+    for path, value in paths.items():
+        *groups, field = path.split("__")
+        node = config
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[field] = value
+    return config
+
+
+def test_defaults_come_from_one_place():
+    config = default_config()
+    config.targets = ("Smiling",)
+    config.bases.Scratch = {"role": "scratch"}
+    study = make_study(config)
+    assert study.finetune.n == (512,)
+    assert make_study({"targets": ["Smiling"], "bases": {"Scratch": {"role": "scratch"}}}) == study
+
+
+def test_a_study_is_frozen_and_round_trips():
+    from jaxbias.study import to_dict
+
+    study = make_study(tiny_config())
+    with pytest.raises(AttributeError):
+        study.name = "x"
+    with pytest.raises(TypeError):
+        study.bases["New"] = None
+    assert make_study(to_dict(study)) == study
+
+
+def test_a_config_rejects_fields_it_does_not_have():
+    config = default_config()
+    with pytest.raises(AttributeError, match=r"epoch"):
+        config.finetune.epoch = 3
+    config.data.faces.salience.Smiling = 2.0  # Names of the user's own stay open.
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ({"finetune__epoch": 3}, r"config\.finetune\.epoch: no such field; did you mean 'epochs'"),
+        ({"finetun": {}}, r"config\.finetun: no such field; did you mean 'finetune'"),
+        ({"finetune__epochs": "three"}, r"config\.finetune\.epochs must be int, got 'three'"),
+        ({"finetune__epochs": True}, r"config\.finetune\.epochs must be int"),
+        ({"finetune__n": (0,)}, r"config\.finetune\.n\[0\]=0 must be positive"),
+        ({"finetune__n": ()}, r"config\.finetune\.n is empty"),
+        ({"targets": ()}, r"config\.targets and config\.pairs are both empty"),
+        ({"pairs": ("child",)}, r"two columns joined by '\|'"),
+        ({"bases": {}}, r"config\.bases is empty"),
+        ({"bases__Grouped__role": "studed"}, r"Grouped\.role='studed' is unknown; did you mean"),
+        ({"bases__Scratch__target": "x"}, r"config\.bases\.Scratch: a scratch base has no target"),
+        ({"bases__Grouped__curation": "equal"}, r"Grouped\.curation='equal' is unknown"),
+        ({"group__values": ("a", "a")}, r"config\.group\.values=.* two different"),
+        ({"group__values": ("a", "b", "c")}, r"config\.group\.values=.* two different"),
+        ({"curations__correlation__levels": (11,)}, r"11 is not in 0\.\.10"),
+        ({"curations__correlation__prevalence": "half"}, r"'half' must be 'natural' or a share"),
+        ({"curations__on_shortage": "ignore"}, r"on_shortage='ignore' is unknown"),
+        ({"data__on_bad_image": "skp"}, r"did you mean 'skip'"),
+        ({"data__splits": {"train": {"tran": 1.0}}}, r"config\.data\.splits\.train='tran'"),
+        ({"data__splits": {"train": {"test": 0.7, "finetune": 0.7}}}, r"adds up to 1\.4"),
+        ({"evaluations": {"natural": {}, "two": {"level": 12}}}, r"evaluations\.two\.level=12"),
+        ({"answer__population": "nature"}, r"did you mean 'natural'"),
+        ({"grid__mode": "pmap"}, r"config\.grid\.mode='pmap' is unknown"),
+        ({"answer__confidence": 95.0}, r"config\.answer\.confidence=95\.0"),
+    ],
+)
+def test_wrong_settings_name_the_field(paths, message):
+    with pytest.raises(InputError, match=message):
+        make_study(changed(**paths))
