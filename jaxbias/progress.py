@@ -68,14 +68,17 @@ def _lines(console: Console, total: int, description: str, unit: str) -> Iterato
     del console
     start = last = time.monotonic()
     done = 0
+    first: tuple[float, int] | None = None
 
     def advance(count: int = 1, note: str = "") -> None:
-        nonlocal done, last
+        nonlocal done, last, first
         done += count
         now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES and done < total:
+        if first is None:  # The first piece holds the compilation: no rate can rest on it.
+            first, last = (now, done), now
+        elif now - last >= _SECONDS_BETWEEN_LINES and done < total:
             last = now
-            left = (now - start) / done * (total - done)
+            left = (now - first[0]) / (done - first[1]) * (total - done)
             print(
                 f"{description}: {done}/{total} {unit}, {left:.0f} s left {note}".rstrip(),
                 file=sys.stderr,

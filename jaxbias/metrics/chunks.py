@@ -18,7 +18,7 @@ from jaxbias.progress import progress
 
 # Variants × replicates per chunk: one channel's float64 sums should stay in a core's cache
 # (measured), and elsewhere fill the device.
-_SUMS = {"cpu": 2**11}
+_SUMS = {"cpu": 2**12}
 _SUMS_ELSEWHERE = 2**20
 # Variants × examples per chunk, which bounds the memory.
 _SCORES = 2**21
@@ -81,8 +81,8 @@ def sweep(
         allowed = None if source is None else jnp.asarray(base_totals[1, 0])
 
         c = totals.shape[1]
-        pairs = np.empty((c, v, columns))
-        selected = np.empty((2, c, v, columns))
+        pairs = np.empty((v, c, columns))
+        selected = np.empty((v, 2 * c, columns))
         thresholds = np.empty((v, columns))
         width = _width(v, columns, max(len(s.labels) for s in (split, other) if s is not None))
 
@@ -96,8 +96,8 @@ def sweep(
 
         def finish(rows: slice, results: tuple[jax.Array, ...]) -> None:
             size = rows.stop - rows.start
-            pairs[:, rows] = np.asarray(results[0])[:, :size]
-            selected[:, :, rows] = np.asarray(results[1])[:, :, :size]
+            pairs[rows] = np.asarray(results[0])[:size]
+            selected[rows] = np.asarray(results[1])[:size]
             thresholds[rows] = np.asarray(results[2])[:size]
 
         with _shown(v, description) as advance:
@@ -119,9 +119,9 @@ def sweep(
         (ALL, *test.groups.names),
         negatives=totals[0],
         positives=totals[1],
-        pairs=pairs,
-        false_positives=selected[0],
-        true_positives=selected[1],
+        pairs=pairs.swapaxes(0, 1),
+        false_positives=selected[:, :c].swapaxes(0, 1),
+        true_positives=selected[:, c:].swapaxes(0, 1),
         thresholds=thresholds,
     )
     return sums.columns(slice(0, 1 + bootstrap))
@@ -152,7 +152,9 @@ def _measure(
             base_ranking, base.weights, allowed, base.multiplicities, base.count
         )
     pairs = pair_weights(ranking, test.channels, test.multiplicities, test.count)
-    selected = selected_weights(ranking, keys, thresholds, test.channels, test.multiplicities)
+    selected = selected_weights(
+        ranking, keys, thresholds, test.channels, test.multiplicities, test.count
+    )
     return pairs, selected, key_scores(thresholds)
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-_SIGN = 0x80000000
-_LAST = 0xFFFFFFFF
+_SIGN = np.uint32(0x80000000)
+_LAST = np.uint32(0xFFFFFFFF)
 
 
 class Ranking(NamedTuple):
@@ -37,8 +38,8 @@ def score_keys(scores: jax.Array) -> jax.Array:
     [True, True, False, True, True]
     """
     bits = lax.bitcast_convert_type(scores, jnp.uint32)
-    bits = jnp.where(bits == _SIGN, jnp.uint32(0), bits)
-    return bits ^ jnp.where(bits >= _SIGN, jnp.uint32(_LAST), jnp.uint32(_SIGN))
+    bits = jnp.where(bits == _SIGN, np.uint32(0), bits)
+    return bits ^ jnp.where(bits >= _SIGN, _LAST, _SIGN)
 
 
 def key_scores(keys: jax.Array) -> jax.Array:
@@ -47,7 +48,7 @@ def key_scores(keys: jax.Array) -> jax.Array:
     >>> key_scores(score_keys(jnp.asarray([-2.5, 0.0, 3.0], jnp.float32))).tolist()
     [-2.5, 0.0, 3.0]
     """
-    bits = keys ^ jnp.where(keys >= _SIGN, jnp.uint32(_SIGN), jnp.uint32(_LAST))
+    bits = keys ^ jnp.where(keys >= _SIGN, _SIGN, _LAST)
     return lax.bitcast_convert_type(bits, jnp.float32)
 
 
@@ -65,8 +66,8 @@ def rank(keys: jax.Array, labels: jax.Array, count: jax.Array) -> Ranking:
     n = keys.shape[1]
     index = jnp.arange(n, dtype=jnp.uint32)
     low = jnp.where(labels == 1, index, index | _SIGN)
-    high = jnp.where((index < count.astype(jnp.uint32))[None, :], ~keys, jnp.uint32(_LAST))
+    high = jnp.where((index < count.astype(jnp.uint32))[None, :], ~keys, _LAST)
     packed = (high.astype(jnp.uint64) << 32) | low.astype(jnp.uint64)[None, :]
     packed = lax.sort(packed, dimension=1, is_stable=False)
-    order = (packed & (_SIGN - 1)).astype(jnp.int32)
+    order = (packed & np.uint64(_SIGN - 1)).astype(jnp.int32)
     return Ranking(order, ~(packed >> 32).astype(jnp.uint32))

@@ -6,6 +6,8 @@ each group). A sweep walks the ranks from the highest score down and carries [..
 nothing of size V·N·R is ever stored. Sums are float64: call under `jax.enable_x64`.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -15,6 +17,13 @@ from jaxbias.metrics.ranking import Ranking
 # Sums of the same weights in another order differ in their last bits. A selection that ties with
 # the base rate must not be lost to that.
 _TOLERANCE = 1e-9
+
+# Ranks per step of a sweep. A step costs a few microseconds whatever it does, and sums that stay
+# in registers for eight ranks are read and written an eighth as often: 0.9 against 2.0 s for
+# 500 variants, 4,500 examples and 200 replicates. Every padded size is a multiple of both.
+_BLOCK = 8
+# Examples per matrix product.
+_PRODUCT = 256
 
 
 def pair_weights(
@@ -31,29 +40,31 @@ def pair_weights(
       count: int32[].
 
     Returns:
-      float64[C, V, R].
+      float64[V, C, R].
     """
     ranks = jnp.arange(ranking.keys.shape[1], dtype=jnp.int32)
     tied = ranking.keys == jnp.roll(ranking.keys, 1, axis=1)
     tied &= ((ranks > 0) & (ranks < count))[None, :]
+    shape = (len(ranking.order), channels.shape[2], multiplicities.shape[1])
 
     def sweep(with_ties: bool) -> jax.Array:
-        order, starts = ranking.order.T, ~tied.T
-        zeros = _zeros(ranking, channels, multiplicities)
+        zeros = jnp.zeros(shape, jnp.float64)
 
-        def step(k: jax.Array, sums: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        def step(block: jax.Array, sums: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
             pairs, positives, before = sums
-            weight, m = _rows(order[k], channels, multiplicities)
-            if with_ties:  # `before` holds the positives above the tie.
-                before = jnp.where(starts[k][None, :, None], positives, before)
-            positives = positives + weight[:, 1].T[:, :, None] * m[None]
-            # Inside a tie positives come first, so `positives` already holds all of them.
-            rightly = (positives + before) / 2 if with_ties else positives
-            pairs = pairs + weight[:, 0].T[:, :, None] * m[None] * rightly
+            weight, m = _rows(_ranks(ranking.order, block), channels, multiplicities)
+            starts = ~_ranks(tied, block)
+            for k in range(_BLOCK):
+                if with_ties:  # `before` holds the positives above the tie.
+                    before = jnp.where(starts[k][:, None, None], positives, before)
+                positives = positives + weight[k, :, 1, :, None] * m[k][:, None]
+                # Inside a tie positives come first, so `positives` already holds all of them.
+                rightly = (positives + before) / 2 if with_ties else positives
+                pairs = pairs + weight[k, :, 0, :, None] * m[k][:, None] * rightly
             return pairs, positives, before
 
         before = zeros if with_ties else jnp.zeros((), jnp.float64)
-        return lax.fori_loop(jnp.int32(0), count, step, (zeros, zeros, before))[0]
+        return lax.fori_loop(jnp.int32(0), _blocks(count), step, (zeros, zeros, before))[0]
 
     return lax.cond(tied.any(), lambda: sweep(True), lambda: sweep(False))
 
@@ -81,20 +92,21 @@ def base_rate_threshold(
     Returns:
       uint32[V, R], keys of the thresholds: predict positive where key > threshold.
     """
-    order = ranking.order.T
     limit = (allowed * (1 + _TOLERANCE))[None, :]
-    shape = (order.shape[1], multiplicities.shape[1])
+    shape = (len(ranking.order), multiplicities.shape[1])
 
-    def step(k: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def step(block: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         total, inside = sums
-        weight, m = _rows(order[k], weights, multiplicities)
-        total = total + weight[:, None] * m
-        return total, inside + (total <= limit).astype(jnp.int32)
+        weight, m = _rows(_ranks(ranking.order, block), weights, multiplicities)
+        for k in range(_BLOCK):
+            total = total + weight[k][:, None] * m[k]
+            inside = inside + (total <= limit).astype(jnp.int32)
+        return total, inside
 
     start = jnp.zeros(shape, jnp.float64), jnp.zeros(shape, jnp.int32)
-    _, inside = lax.fori_loop(jnp.int32(0), count, step, start)
+    _, inside = lax.fori_loop(jnp.int32(0), _blocks(count), step, start)
     # The first example that does not fit; all that tie with it stay outside with it.
-    first_outside = jnp.minimum(inside, order.shape[0] - 1)
+    first_outside = jnp.minimum(inside, ranking.keys.shape[1] - 1)
     keys = jnp.take_along_axis(ranking.keys, first_outside, axis=1)
     minus_infinity = jnp.uint32(0x007FFFFF)
     return jnp.where(inside < count, keys, minus_infinity)
@@ -106,11 +118,12 @@ def selected_weights(
     thresholds: jax.Array,
     channels: jax.Array,
     multiplicities: jax.Array,
+    count: jax.Array,
 ) -> jax.Array:
     """Sums the weights of the examples above each replicate's threshold.
 
-    Replicates' thresholds lie close together: what is above all of them is one matrix product,
-    and only the ranks between the highest and the lowest are swept.
+    Replicates' thresholds lie close together: what is above all of them is a matrix product, and
+    only the ranks between the highest and the lowest are swept.
 
     Args:
       ranking: of V variants.
@@ -118,43 +131,60 @@ def selected_weights(
       thresholds: uint32[V, R].
       channels: float64[N, 2, C].
       multiplicities: float32[N, R].
+      count: int32[].
 
     Returns:
-      float64[2, C, V, R]: false positives, then true positives.
+      float64[V, 2·C, R]: false positives in each channel, then true positives.
     """
-    n = keys.shape[1]
-    highest, lowest = (f(thresholds, axis=1, keepdims=True) for f in (jnp.max, jnp.min))
-    surely = (keys > highest).astype(jnp.float64)
-    m = multiplicities.astype(jnp.float64)
-    # One channel at a time: all at once would need [2, C, V, N].
-    columns = channels.reshape(n, -1).T
-    sums = lax.map(lambda column: (surely * column[None, :]) @ m, columns)
-    sums = sums.reshape(*channels.shape[1:], *thresholds.shape)
+    highest = thresholds.max(axis=1, keepdims=True)
+    lowest = thresholds.min(axis=1, keepdims=True)
+    columns = channels.reshape(len(channels), -1)
+    shape = (len(keys), columns.shape[1], multiplicities.shape[1])
+
+    def product(block: jax.Array, sums: jax.Array) -> jax.Array:
+        rows = functools.partial(
+            lax.dynamic_slice_in_dim, start_index=block * _PRODUCT, slice_size=_PRODUCT
+        )
+        above = rows(keys, axis=1) > highest
+        weight = jnp.where(above[:, None, :], rows(columns).T[None], 0.0)
+        weight = weight.reshape(shape[0] * shape[1], _PRODUCT)
+        return sums + (weight @ rows(multiplicities).astype(jnp.float64)).reshape(shape)
+
+    zeros = jnp.zeros(shape, jnp.float64)
+    sums = lax.fori_loop(jnp.int32(0), -(-count // _PRODUCT), product, zeros)
 
     # Ranks of padding hold the lowest key, which is above no threshold.
     first = (ranking.keys > highest).sum(axis=1, dtype=jnp.int32)
     end = (ranking.keys > lowest).sum(axis=1, dtype=jnp.int32)
+    offsets = jnp.arange(_BLOCK, dtype=jnp.int32)[None, :]
 
-    def step(j: jax.Array, sums: jax.Array) -> jax.Array:
-        k = jnp.minimum(first + j, n - 1)[:, None]
-        order = jnp.take_along_axis(ranking.order, k, axis=1)[:, 0]
-        key = jnp.take_along_axis(ranking.keys, k, axis=1)
-        weight, m = _rows(order, channels, multiplicities)
-        m = jnp.where((key > thresholds) & (first + j < end)[:, None], m, 0.0)
-        return sums + weight.transpose(1, 2, 0)[:, :, :, None] * m[None, None]
+    def step(block: jax.Array, sums: jax.Array) -> jax.Array:
+        rank = first[:, None] + block * _BLOCK + offsets
+        place = jnp.minimum(rank, keys.shape[1] - 1)
+        order = jnp.take_along_axis(ranking.order, place, axis=1).T
+        key = jnp.where(rank < end[:, None], jnp.take_along_axis(ranking.keys, place, axis=1), 0)
+        weight, m = _rows(order, columns, multiplicities)
+        for k in range(_BLOCK):
+            selected = jnp.where(key[:, k, None] > thresholds, m[k], 0.0)
+            sums = sums + weight[k][:, :, None] * selected[:, None]
+        return sums
 
-    return lax.fori_loop(jnp.int32(0), (end - first).max(), step, sums)
+    return lax.fori_loop(jnp.int32(0), _blocks((end - first).max()), step, sums)
 
 
-def _zeros(ranking: Ranking, channels: jax.Array, multiplicities: jax.Array) -> jax.Array:
-    shape = (channels.shape[-1], ranking.order.shape[0], multiplicities.shape[1])
-    return jnp.zeros(shape, jnp.float64)
+def _blocks(count: jax.Array) -> jax.Array:
+    return -(-count // _BLOCK)
+
+
+def _ranks(array: jax.Array, block: jax.Array) -> jax.Array:
+    """Takes the ranks of a block from [V, N], as [_BLOCK, V]."""
+    return lax.dynamic_slice_in_dim(array, block * _BLOCK, _BLOCK, axis=1).T
 
 
 def _rows(
     examples: jax.Array, weights: jax.Array, multiplicities: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Gathers the examples at one rank of every variant, once for all that use them.
+    """Gathers what belongs to the examples, once for all that use it.
 
     Without the barrier XLA's CPU compiler repeats the gather, which does not vectorise, inside
     every fusion that reads it.

@@ -40,13 +40,15 @@ def charts(answer: Any) -> list[dict[str, Any]]:
     looks = style.looks(roles(answer.study))
     found = []
     for (task, n), rows in points.groupby(["task", "n"], sort=False):
+        others = rows.loc[~rows["kind"].isin(["natural", "correlation"]), "curation"].unique()
+        places = {"natural": _NATURAL} | {name: 12.0 + i for i, name in enumerate(others)}
         traces = []
         for base, look in looks.items():
             line = rows[rows["base"] == base].sort_values("level", na_position="first")
             if len(line):
-                traces += _traces(line, base, look)
+                traces += _traces(line, base, look, places)
         name = panel_title(task, n, several_sizes(points))
-        found.append({"name": name, "data": traces, **_layouts(answer.study)})
+        found.append({"name": name, "data": traces, **_layouts(answer.study, places)})
     return found
 
 
@@ -74,22 +76,21 @@ def section(answer: Any) -> str:
     )
 
 
-def _traces(rows: pd.DataFrame, base: str, look: style.Look) -> list[dict[str, Any]]:
+def _traces(
+    rows: pd.DataFrame, base: str, look: style.Look, places: dict[str, float]
+) -> list[dict[str, Any]]:
     """Returns one base's marks in both panels: its levels joined, every other curation alone."""
-    others = rows.loc[~rows["kind"].isin(["natural", "correlation"]), "curation"].unique()
-    place = {"natural": _NATURAL} | {name: 12.0 + i for i, name in enumerate(others)}
     traces = []
     for kind, mode, symbol, size in (
         ("correlation", "lines+markers", "circle", 8),
         ("natural", "markers", "star", 13),
         ("other", "markers", "diamond", 8),
     ):
-        part = (
-            rows[rows["curation"].isin(others)] if kind == "other" else rows[rows["kind"] == kind]
-        )
+        known = rows["kind"].isin(["natural", "correlation"])
+        part = rows[~known] if kind == "other" else rows[rows["kind"] == kind]
         if part.empty:
             continue
-        levels = part["level"] if kind == "correlation" else part["curation"].map(place)
+        levels = part["level"] if kind == "correlation" else part["curation"].map(places)
         common = {
             "type": "scatter",
             "mode": mode,
@@ -134,14 +135,17 @@ def _bars(rows: pd.DataFrame, name: str, look: style.Look) -> dict[str, Any]:
     }
 
 
-def _layouts(study: dict[str, Any]) -> dict[str, Any]:
+def _layouts(study: dict[str, Any], places: dict[str, float]) -> dict[str, Any]:
     """Returns both layouts: the panels side by side, and one above the other."""
     epsilon = study["answer"]["epsilon"]
     gap = f"FPR gap ({escape(gap_name(study), quote=False)})"
     band = {"type": "rect", "fillcolor": "#ebebeb", "line": {"width": 0}, "layer": "below"}
     across = {"xref": "x", "yref": "y domain", "x0": -epsilon, "x1": epsilon, "y0": 0, "y1": 1}
     up = {"xref": "x2 domain", "yref": "y2", "x0": 0, "x1": 1, "y0": -epsilon, "y1": epsilon}
-    ticks = {"tickvals": [_NATURAL, *range(11)], "ticktext": ["natural", *map(str, range(11))]}
+    ticks = {
+        "tickvals": [*range(11), *places.values()],
+        "ticktext": [*map(str, range(11)), *(name.replace("_", " ") for name in places)],
+    }
     axis = {"gridcolor": "#eeeeee", "zerolinecolor": "#444444", "linecolor": "#222222"}
 
     def layout(x: list, x2: list, y: list, y2: list, height: int) -> dict[str, Any]:

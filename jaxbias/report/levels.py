@@ -40,7 +40,8 @@ def dose_response(answer: Any) -> Figure | None:
     gaps = metric(curves, "fpr_gap")
     looks = _looks(answer, gaps)
     facets = list(gaps.groupby(["task", "n"], sort=False))
-    figure, grid = style.panels(len(facets), 2.35, share="y")
+    named = len(_place_others(gaps)) > _LEVELS  # Names under the axis want room.
+    figure, grid = style.panels(len(facets), 2.95 if named else 2.35, share="y")
     for axes, ((task, n), rows) in zip(grid, facets, strict=True):
         style.tolerance(axes, answer.study["answer"]["epsilon"], "y")
         ticks = _place_others(rows)
@@ -170,8 +171,8 @@ def _picture(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
         )  # fmt: skip
     natural = rows[rows["kind"] == "natural"]
     axes.plot(
-        natural["value_gap"], natural["value_auc"], "*", ms=9.5 if front else 8, mfc=look.colour,
-        mec=style.INK, mew=0.6, zorder=6,
+        natural["value_gap"], natural["value_auc"], "*", ms=12 if front else 9, mfc=look.colour,
+        mec=style.INK, mew=0.6, zorder=order + 0.15,
     )  # fmt: skip
     for row in rows[~rows["kind"].isin(["natural", "correlation"])].itertuples():
         axes.plot(
@@ -181,7 +182,7 @@ def _picture(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
         if front:
             axes.annotate(
                 style.label(row.curation), (row.value_gap, row.value_auc), (4, 4),
-                textcoords="offset points", fontsize=6, color=look.colour,
+                textcoords="offset points", fontsize=6, color=look.colour, zorder=7,
             )  # fmt: skip
 
 

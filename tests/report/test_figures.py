@@ -5,10 +5,11 @@ import zlib
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from jaxbias.report import forest, groups, levels, numbers, style
+from jaxbias.report import forest, groups, interactive, levels, numbers, style
 
 FIGURES = (
     forest.inherited,
@@ -104,13 +105,13 @@ def test_other_curations_stand_right_of_the_levels(answer):
     more = answer.curves[answer.curves["kind"] == "natural"].assign(
         kind="group_balanced", curation="group_balanced"
     )
-    answer.curves = type(more)(
-        np.concatenate([answer.curves.to_numpy(object), more.to_numpy(object)]),
-        columns=more.columns,
-    ).infer_objects()
-    figure = drawn(levels.dose_response, answer)
-    assert "group balanced" in texts(figure)
-    drawn(levels.auc_gap, answer)
+    answer.curves = pd.concat([answer.curves, more], ignore_index=True)
+    assert "group balanced" in texts(drawn(levels.dose_response, answer))
+    assert "group balanced" in texts(drawn(levels.auc_gap, answer))
+    for chart in interactive.charts(answer):
+        assert chart["wide"]["xaxis2"]["ticktext"][-1] == "group balanced"
+        diamonds = [t for t in chart["data"] if t["marker"]["symbol"] == "diamond"]
+        assert len(diamonds) == 2 * len(answer.study["bases"])  # Both panels.
 
 
 def test_rates_names_what_is_no_fix(answer):

@@ -78,9 +78,9 @@ def test_a_run_equals_a_plain_loop_written_out():
             rate = float(hyper.learning_rate) * (0.1 if step >= 7.5 else 1.0)
             decay = float(hyper.weight_decay)
             velocity = jax.tree.map(
-                lambda v, g, p: 0.9 * v + g + decay * p, velocity, gradient, expected
+                lambda v, g, p, decay=decay: 0.9 * v + g + decay * p, velocity, gradient, expected
             )
-            expected = jax.tree.map(lambda p, v: p - rate * v, expected, velocity)
+            expected = jax.tree.map(lambda p, v, rate=rate: p - rate * v, expected, velocity)
         trained, _ = jax.jit(one)((params, examples, hyper, key), images)
     for got, want in zip(jax.tree.leaves(trained.params), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(got, want, atol=1e-9)

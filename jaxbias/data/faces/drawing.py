@@ -186,10 +186,10 @@ def _cheekbones(canvas: Canvas, face: Face, fx: jax.Array, fy: jax.Array) -> Non
 def _age(canvas: Canvas, face: Face, fx: jax.Array, fy: jax.Array) -> None:
     """Lines on the forehead, beside the nose and beside the eyes."""
     ax, strength = jnp.abs(fx), jnp.clip(face.age, 0.0, 1.5)
-    fold = shapes.segment(ax, fy, (0.115, 0.19), (0.20, 0.34), 0.011)
+    fold = shapes.segment(ax, fy, (0.115, 0.19), (0.205, 0.36), 0.016)
     canvas.fill(fold, face.skin_shade, 0.75 * strength)
-    for height in (-0.33, -0.40):
-        line = shapes.arc(fx, fy - height, 0.20, -0.02, 0.008)
+    for height in (-0.31, -0.38):
+        line = shapes.arc(fx, fy - height, 0.22, -0.02, 0.012)
         canvas.fill(line, face.skin_shade, 0.6 * strength)
     crow = shapes.segment(ax, fy, (0.355, -0.03), (0.42, 0.0), 0.008)
     crow = jnp.minimum(crow, shapes.segment(ax, fy, (0.355, -0.06), (0.42, -0.075), 0.008))
@@ -204,11 +204,10 @@ def _eyes(canvas: Canvas, face: Face, fx: jax.Array, fy: jax.Array) -> None:
     half, tall = 0.105 * size, 0.078 * size * open_
 
     strength = jnp.clip(face.bags, 0.0, 1.5)
-    drop = 0.105 + 0.008 * face.bags_drop
-    bag = shapes.arc(ex, ey - drop + 0.025, 0.085, 0.035, 0.016)
-    canvas.wash(
-        shapes.glow(bag, 0.022), face.skin_shade * jnp.asarray([0.9, 0.85, 1.1]), 0.85 * strength
-    )
+    drop = 0.075 + 0.008 * face.bags_drop
+    bag = shapes.arc(ex, ey - drop, 0.10, 0.045, 0.030)
+    violet = jnp.asarray([0.62, 0.60, 0.95], jnp.float32)
+    canvas.wash(shapes.glow(bag, 0.03), face.skin_shade * violet, 0.85 * strength)
 
     white = shapes.ellipse(ex, ey, half, tall)
     inside = shapes.coverage(white, canvas.pixel)
@@ -323,7 +322,7 @@ def _hat(canvas: Canvas, face: Face) -> None:
 def _earrings(canvas: Canvas, face: Face) -> None:
     """A stud or a longer drop under each ear, in front of any hair."""
     strength = jnp.clip(face.earrings, 0.0, 2.0)
-    size = 0.052 * jnp.exp(0.16 * face.earring_size) * jnp.sqrt(strength + 1e-6)
+    size = 0.072 * jnp.exp(0.14 * face.earring_size) * jnp.sqrt(strength + 1e-6)
     long = 1.0 + 1.1 * face.earring_drop
     ax = jnp.abs(canvas.x) - _half_width(face) - 0.035
     ring = shapes.ellipse(ax, canvas.y - 0.15 - size * long, size, size * long)

@@ -1,0 +1,179 @@
+"""The answer on made-up scores whose truth is known: verdicts, choices, costs and signs."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from jaxbias.analysis import make_answer
+from jaxbias.analysis.evaluation import Panel
+from jaxbias.analysis.minimal_fix import cost
+from jaxbias.curation import Curation
+from jaxbias.data.dataset import Dataset
+from jaxbias.results import Scores
+from jaxbias.study import make_study
+from tests.curation.test_quotas import CELLS
+from tests.tiny import tiny_config
+
+SEEDS = 5
+
+
+def made_up(shifts, count=6000, noise=0.02, seed=0, answer=None):
+    """Scores where the first group scores higher by a given shift.
+
+    `shifts` maps (base, role, curation) to it.
+    """
+    rng = np.random.default_rng(seed)
+    split = np.array(["finetune", "validation", "test"])[np.arange(count) % 3]
+    group = rng.random(count) < 0.5  # True: second group
+    target = rng.random(count) < np.where(group, 0.2, 0.5)
+    table = pd.DataFrame({"id": [str(i) for i in range(count)], "split": split, "stratum": ""})
+    table["target"] = pd.array(target, dtype="boolean")
+    table["group"] = pd.Categorical(np.where(group, "b", "a"))
+    base_score = rng.normal(size=count) + 2.5 * target
+    rows, scores = [], []
+    for (base, role, curation), shift in shifts.items():
+        for s in range(SEEDS):
+            jitter = rng.normal(scale=noise)
+            scores.append(base_score + (shift + jitter) * ~group + rng.normal(0, 0.1, count))
+            level = float(curation.split()[1]) if " " in curation else np.nan
+            rows.append(
+                {
+                    "variant": f"{base}-{curation}-{s}",
+                    "task": "target",
+                    "base": base,
+                    "role": role,
+                    "pretrain_seed": s,
+                    "curation": curation,
+                    "kind": curation.split()[0],
+                    "level": level,
+                    "prevalence": 0.5 if level == level else np.nan,
+                    "k": np.nan,
+                    "n": 100,
+                    "seed": s,
+                    "status": "ok",
+                }
+            )
+    matrix = np.stack(scores).astype(np.float32)
+    dataset = Dataset("made up", np.zeros((0, 1, 1, 3), np.uint8), table, "f")
+    scores = Scores(
+        pd.DataFrame(rows), matrix[:, split == "validation"], matrix[:, split == "test"], table
+    )
+    config = tiny_config(answer={"replicates": 100, "epsilon": 0.06, **(answer or {})})
+    return make_study(config), dataset, scores
+
+
+BIASED = {
+    ("Grouped", "studied", "natural"): 2.0,
+    ("Grouped", "studied", "correlation 2"): 1.5,
+    ("Grouped", "studied", "correlation 4"): 0.0,
+    ("Grouped", "studied", "correlation 8"): -2.0,
+    ("Control", "control", "natural"): 0.3,
+    ("Scratch", "scratch", "natural"): 0.2,
+}
+
+
+@pytest.fixture(scope="module")
+def biased():
+    return make_answer(*made_up(BIASED))
+
+
+def test_inherited_is_yes_with_the_right_sign(biased):
+    verdict = biased.inherited_verdicts.iloc[0]
+    assert (verdict["verdict"], verdict["direction"]) == ("yes", 1)
+    assert (biased.inherited["difference"] > 0.1).all()
+    assert biased.inherited["excludes_zero"].all()
+    assert "Inherited" in biased.sentences[0]
+
+
+def test_inherited_is_no_when_bases_do_not_differ():
+    same = {key: 0.5 for key in BIASED if key[2] == "natural"}
+    answer = make_answer(*made_up(same))
+    assert answer.inherited_verdicts["verdict"].tolist() == ["no"]
+
+
+def test_inherited_is_undecided_when_repeats_scatter():
+    same = {key: 0.5 for key in BIASED if key[2] == "natural"}
+    answer = make_answer(*made_up(same, noise=0.6))
+    assert answer.inherited_verdicts["verdict"].tolist() == ["undecided"]
+
+
+def test_overwritten_levels_and_gap_reduction(biased):
+    rows = biased.overwritten.set_index(["base", "curation"])
+    assert rows.loc[("Grouped", "natural"), "verdict"] == "gap"
+    assert rows.loc[("Grouped", "correlation 4"), "verdict"] == "no gap"
+    assert rows.loc[("Grouped", "correlation 8"), "verdict"] == "gap"
+    assert rows.loc[("Grouped", "correlation 8"), "gap"] < 0
+    reduced = rows.loc[("Grouped", "correlation 4")]
+    assert reduced["gap_reduction_low"] > 0
+    assert reduced["gap_reduction"] == pytest.approx(
+        rows.loc[("Grouped", "natural"), "gap"] - abs(reduced["gap"])
+    )
+
+
+def test_smallest_fix_is_found_with_its_cost_and_brackets(biased):
+    fix = biased.smallest_fix.iloc[0]
+    assert (fix["curation"], fix["verdict"]) == ("correlation 4", "confirmed")
+    assert (fix["below"], fix["above"]) == ("correlation 2", "correlation 8")
+    assert fix["fpr_first_before"] > fix["fpr_first_after"]
+    assert fix["gap_before"] > 0.2 > abs(fix["gap_after"])
+    assert f"{fix['images_changed']:.0f} of 100 images" in fix["sentence"]
+
+
+def test_none_of_those_tried_is_an_answer():
+    only = {k: v for k, v in BIASED.items() if k[2] != "correlation 4"}
+    fix = make_answer(*made_up(only)).smallest_fix.iloc[0]
+    assert fix["curation"] == ""
+    assert fix["verdict"] == "none of those tried"
+    assert fix["nearest"] == "correlation 2"
+
+
+def test_a_wide_interval_is_undecided_and_says_what_would_decide_it():
+    fix = make_answer(*made_up(BIASED, count=900, answer={"epsilon": 0.02})).smallest_fix.iloc[0]
+    assert fix["verdict"] == "undecided"
+    assert "decide it" in fix["sentence"]
+
+
+def test_fix_costs_by_hand():
+    # Natural 40, 38, 17, 5 of 100; level 5 wants 25 each: 8 + 20 more than expected.
+    got = cost(Curation("correlation", 5, 0.5), CELLS, 100)
+    assert got["images_changed"] == pytest.approx(28)
+    assert got["images_screened"] == pytest.approx(25 / 0.05)
+    assert got["oversampling"] == pytest.approx(25 / 5)
+    assert cost(Curation("add_minority", k=7), CELLS, 100)["images_changed"] == pytest.approx(7)
+    assert cost(Curation("natural"), CELLS, 100)["images_changed"] == pytest.approx(0)
+
+
+def test_diverged_variants_are_left_out_and_named():
+    study, dataset, scores = made_up(BIASED)
+    variants = scores.variants.copy()
+    variants.loc[0, "status"] = "diverged at step 3"
+    answer = make_answer(study, dataset, dataclasses.replace(scores, variants=variants))
+    assert len(answer.failures) == 1
+    assert "diverged at step 3" in answer.failures[0]
+    assert answer.inherited["repeats"].tolist() == [SEEDS - 1] * 2
+
+
+def test_rules_changed_after_scores_existed_are_reported():
+    study, dataset, scores = made_up(BIASED)
+    first = {**{f.name: getattr(study.answer, f.name) for f in dataclasses.fields(study.answer)}}
+    answer = make_answer(study, dataset, scores, first_rule={**first, "epsilon": 0.01})
+    assert any("answer.epsilon was 0.01" in line for line in answer.deviations)
+
+
+def test_panels_pair_by_seed():
+    a = Panel(np.array([0, 1, 3]), np.array([1.0, 2.0, 3.0]), np.ones((3, 4)))
+    b = Panel(np.array([1, 3, 5]), np.array([0.5, 0.5, 9.0]), np.zeros((3, 4)))
+    difference = a - b
+    assert difference.seeds.tolist() == [1, 3]
+    assert difference.values.tolist() == [1.5, 2.5]
+
+
+def test_intervals_over_repeats_alone_are_students_t():
+    values = np.array([0.1, 0.2, 0.4, 0.3, 0.0])
+    interval = Panel(np.arange(5), values, np.zeros((5, 10))).interval(0.95)
+    expected = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
+    np.testing.assert_allclose((interval.low, interval.high), expected, rtol=1e-9)
+    assert interval.p_value == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
