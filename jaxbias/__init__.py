@@ -2,6 +2,7 @@
 
 from jaxbias.errors import InputError
 from jaxbias.study import Study, default_config, make_study
+from jaxbias.workflow import run
 
-__all__ = ["InputError", "Study", "default_config", "make_study"]
+__all__ = ["InputError", "Study", "default_config", "make_study", "run"]
 __version__ = "0.1.0"

@@ -17,13 +17,12 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from jaxbias import data, external, report
-from jaxbias import run as running
+from jaxbias import data, external, report, workflow
 from jaxbias.analysis import make_answer
+from jaxbias.atomic import write_csv
 from jaxbias.data.describe import contact_sheet, describe
 from jaxbias.errors import InputError
 from jaxbias.grid import Plan, curate
-from jaxbias.results import ResultDirectory, write_csv
 from jaxbias.study import Study, make_study, nearest
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE.py or FILE.py:ARG.")
@@ -56,9 +55,9 @@ def _run() -> None:
     study = _study()
     workdir = Path(_required(_WORKDIR, "a directory for the results"))
     _set_up_devices(study, workdir)
-    timings = running.train(study, workdir)
+    timings = workflow.train(study, workdir)
     _write_report(workdir)
-    print(running.accounting_text(timings))
+    print(workflow.accounting_text(timings))
 
 
 def _report() -> None:
@@ -198,7 +197,6 @@ def _set_up_devices(study: Study, workdir: Path) -> None:
 
 
 def _write_report(workdir: Path) -> None:
-    answer = running.answer(workdir)
-    page = report.write(answer, ResultDirectory(workdir).path / "report")
+    answer, page = workflow.write_report(workdir)
     report.terminal(answer)
     print(f"Report: {page}")

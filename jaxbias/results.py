@@ -8,12 +8,10 @@ packs/ID.parquet settings, realised counts, status and scores of a pack; existin
 report/          drawn from the above, any number of times
 """
 
-import contextlib
 import dataclasses
 import json
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jaxbias.atomic import make_directory, write_parquet, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid.plan import Pack, Plan
@@ -53,17 +52,23 @@ class ResultDirectory:
     """A study's directory.
 
     Args:
-      path: made if absent.
-
-    Raises:
-      InputError: the directory cannot be written.
+      path: made when a study claims it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    def check_writable(self) -> None:
+        """Refuses a directory that cannot be written, before anything long has begun.
+
+        Raises:
+          InputError: it, or the nearest parent that exists, is no directory or is read-only.
+        """
+        place = self.path.absolute()
+        while not place.exists():
+            place = place.parent
         try:
-            (self.path / "packs").mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.path):
+            with tempfile.TemporaryFile(dir=place):
                 pass
         except OSError as error:
             raise InputError(f"workdir {self.path} cannot be written: {error.strerror}") from error
@@ -74,6 +79,7 @@ class ResultDirectory:
         Raises:
           InputError: it belongs to a study of other data, another task or other fixed settings.
         """
+        make_directory(self.path / "packs")
         settings = json.loads(json.dumps(to_dict(study)))
         record = self.path / "study.json"
         if record.exists():
@@ -181,6 +187,24 @@ class ResultDirectory:
         ]
         return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame()
 
+    def write_manifest(self, scores: Scores) -> Path:
+        """Writes which examples every variant was finetuned on, by the source's own ids.
+
+        Returns:
+          manifest.parquet: variant, and its example ids as a list.
+        """
+        names = pa.array(scores.examples["id"].to_numpy(dtype=object), pa.string())
+        ids = scores.variants["ids"].tolist()
+        offsets = np.cumsum([0, *map(len, ids)])
+        examples = names.take(pa.array(np.concatenate(ids))).dictionary_encode()
+        table = pa.table(
+            {
+                "variant": scores.variants["variant"].tolist(),
+                "examples": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), examples),
+            }
+        )
+        return write_parquet(self.path / "manifest.parquet", table)
+
     def scores(self) -> Scores:
         """Reads every finished variant back.
 
@@ -199,37 +223,6 @@ class ResultDirectory:
         variants = table.drop_columns(["validation_scores", "test_scores"]).to_pandas()
         examples = _read(self.path / "examples.parquet").to_pandas()
         return Scores(variants, matrices["validation_scores"], matrices["test_scores"], examples)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary name that takes the place of `path` once it is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} could not be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file in one piece."""
-    with _replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """Writes a Parquet file in one piece."""
-    with _replacing(path) as temporary:
-        pq.write_table(table, temporary)
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Writes a CSV file in one piece."""
-    with _replacing(path) as temporary:
-        table.to_csv(temporary, index=False)
 
 
 def _read(path: Path) -> pa.Table:

@@ -209,7 +209,9 @@ def _tidy(evaluation: Evaluation) -> pd.DataFrame:
             "seed",
         ]
     ].assign(population=evaluation.population)
-    return settings.merge(evaluation.report.frame(), on="variant", validate="one_to_many")
+    # In the metrics room n counts examples; in a study it is the finetuning size.
+    frame = evaluation.report.frame().rename(columns={"n": "examples"})
+    return settings.merge(frame, on="variant", validate="one_to_many")
 
 
 def _counts(dataset: Dataset, cells: dict[str, Cells]) -> pd.DataFrame:

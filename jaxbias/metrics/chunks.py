@@ -1,7 +1,8 @@
 """Chunks: the compiled program that measures some variants, and the loop over all of them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -22,6 +23,8 @@ _SUMS = {"cpu": 2**12}
 _SUMS_ELSEWHERE = 2**20
 # Variants × examples per chunk, which bounds the memory.
 _SCORES = 2**21
+# Chunks dispatched at once: they run side by side, and more of them hold more memory.
+_UNDER_WAY = 2
 
 
 class Split(NamedTuple):
@@ -69,62 +72,68 @@ def sweep(
       seed: of the bootstrap.
       description: of the progress; empty: silent.
     """
-    v = len(test.scores)
     with jax.enable_x64(True):
-        columns = 1 + bootstrap if not bootstrap else -(-(1 + bootstrap) // 8) * 8
+        columns = -(-(1 + bootstrap) // 8) * 8 if bootstrap else 1
         split = _split(test, bootstrap, columns, seed, 0)
-        totals = split.totals()
-        other, base_totals = None, totals
+        separate = None
         if source is not None and source is not test:
-            other = _split(source, bootstrap, columns, seed, 1)
-            base_totals = other.totals()
-        allowed = None if source is None else jnp.asarray(base_totals[1, 0])
+            separate = _split(source, bootstrap, columns, seed, 1)
+        totals = split.totals()
+        base_totals = totals if separate is None else separate.totals()
+        examples = max(len(s.labels) for s in (split, separate) if s is not None)
+        width = _width(len(test.scores), columns, examples)
+        allowed = jnp.asarray(base_totals[1, 0])
 
-        c = totals.shape[1]
-        pairs = np.empty((v, c, columns))
-        selected = np.empty((v, 2 * c, columns))
-        thresholds = np.empty((v, columns))
-        width = _width(v, columns, max(len(s.labels) for s in (split, other) if s is not None))
-
-        def start(rows: slice) -> tuple[jax.Array, ...]:
+        def measure(rows: slice) -> tuple[jax.Array, ...]:
             scores = _padded(test.scores[rows], width, len(split.labels))
-            base = None
-            if other is not None:
-                base = _padded(source.scores[rows], width, len(other.labels))
-            given = None if fixed is None else _padded(fixed[rows, None], width, 1)
-            return _measure(scores, split, base, other, allowed, given)
+            base_scores = given = None
+            if separate is not None:
+                base_scores = _padded(source.scores[rows], width, len(separate.labels))
+            if fixed is not None:
+                given = _padded(fixed[rows, None], width, 1)
+            return _measure(scores, split, base_scores, separate, allowed, given)
 
-        def finish(rows: slice, results: tuple[jax.Array, ...]) -> None:
-            size = rows.stop - rows.start
-            pairs[rows] = np.asarray(results[0])[:size]
-            selected[rows] = np.asarray(results[1])[:size]
-            thresholds[rows] = np.asarray(results[2])[:size]
+        pairs, selected, thresholds = _over_chunks(measure, len(test.scores), width, description)
 
-        with _shown(v, description) as advance:
-            waiting = None
-            for first in range(0, v, width):
-                rows = slice(first, min(first + width, v))
-                results = start(rows)  # While it runs, the one before is brought to the host.
-                if waiting is not None:
-                    finish(*waiting)
-                    advance(width)
-                waiting = rows, results
-            if waiting is not None:
-                finish(*waiting)
-                advance(waiting[0].stop - waiting[0].start)
-
+    thresholds = thresholds.astype(np.float64)
     if source is not None:
         thresholds[:, base_totals[:, 0].sum(axis=0) == 0] = np.nan
+    false_positives, true_positives = np.split(selected.swapaxes(0, 1), 2)
     sums = Sums(
         (ALL, *test.groups.names),
         negatives=totals[0],
         positives=totals[1],
         pairs=pairs.swapaxes(0, 1),
-        false_positives=selected[:, :c].swapaxes(0, 1),
-        true_positives=selected[:, c:].swapaxes(0, 1),
+        false_positives=false_positives,
+        true_positives=true_positives,
         thresholds=thresholds,
     )
     return sums.columns(slice(0, 1 + bootstrap))
+
+
+def _over_chunks(
+    measure: Callable[[slice], tuple[jax.Array, ...]], variants: int, width: int, description: str
+) -> list[np.ndarray]:
+    """Measures all variants, `width` at a time, into arrays with all of them along axis 0."""
+    whole: list[np.ndarray] = []
+
+    def bring(rows: slice, results: tuple[jax.Array, ...]) -> None:
+        if not whole:
+            whole.extend(np.empty((variants, *r.shape[1:]), r.dtype) for r in results)
+        for array, result in zip(whole, results, strict=True):
+            array[rows] = np.asarray(result)[: rows.stop - rows.start]
+        advance(rows.stop - rows.start)
+
+    with _shown(variants, description) as advance:
+        waiting: deque = deque()
+        for first in range(0, max(variants, 1), width):
+            rows = slice(first, min(first + width, variants))
+            waiting.append((rows, measure(rows)))
+            if len(waiting) == _UNDER_WAY:
+                bring(*waiting.popleft())
+        while waiting:
+            bring(*waiting.popleft())
+    return whole
 
 
 @jax.jit
@@ -133,7 +142,7 @@ def _measure(
     test: Split,
     base_scores: jax.Array | None,
     base: Split | None,
-    allowed: jax.Array | None,
+    allowed: jax.Array,
     fixed: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns pair weights, selected weights and thresholds of a chunk of variants."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from jaxbias.report import files, forest, groups, levels, numbers, style
+from jaxbias import atomic
+from jaxbias.report import forest, groups, levels, numbers, style
 from jaxbias.report.select import gap_name
 
 
@@ -42,7 +43,7 @@ def draw(answer: Any, directory: Path) -> dict[str, Picture]:
         content = {kind: style.render(figure, kind) for kind in ("png", "pdf")}
         name = make.__name__
         paths = tuple(
-            files.write_bytes(directory / f"{name}.{kind}", data) for kind, data in content.items()
+            atomic.write_bytes(directory / f"{name}.{kind}", data) for kind, data in content.items()
         )
         width = figure.get_figwidth() / style.WIDTH
         pictures[name] = Picture(name, content["png"], caption(answer.study), alt, width, paths)

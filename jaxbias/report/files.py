@@ -1,12 +1,9 @@
-"""Writing whole files or none, and the answer's frames as tables on disk."""
+"""The answer's frames as tables on disk."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from jaxbias.errors import InputError
+from jaxbias.atomic import write_bytes, write_csv, write_text
 
 # Frames of the answer that become a CSV of the same name.
 FRAMES = (
@@ -24,46 +21,6 @@ FRAMES = (
 )
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Writes a file so that a reader sees the old one or the new one, never half of one.
-
-    Args:
-      path: the file, in a directory that exists.
-      content: everything it holds.
-
-    Returns:
-      The path.
-
-    Raises:
-      InputError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write {path} ({error.strerror}); choose a directory you can write to"
-        ) from error
-    return path
-
-
-def make_directory(directory: Path) -> Path:
-    """Makes the report's directory.
-
-    Raises:
-      InputError: it cannot be made.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make the directory {directory} ({error.strerror}); choose another"
-        ) from error
-    return directory
-
-
 def write_tables(answer: Any, directory: Path) -> list[Path]:
     """Writes the answer in words and every frame of it.
 
@@ -77,11 +34,7 @@ def write_tables(answer: Any, directory: Path) -> list[Path]:
     summary = "".join(f"{sentence}\n" for sentence in answer.sentences)
     frames = {name: getattr(answer, name) for name in FRAMES} | {"counts": answer.dataset["counts"]}
     return [
-        write_bytes(directory / "summary.txt", summary.encode()),
-        *(write_bytes(directory / f"{name}.csv", _csv(frame)) for name, frame in frames.items()),
+        write_text(directory / "summary.txt", summary),
+        *(write_csv(directory / f"{name}.csv", frame) for name, frame in frames.items()),
         write_bytes(directory / "metrics.parquet", answer.metrics.to_parquet(index=False)),
     ]
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False).encode()

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from jaxbias import atomic
 from jaxbias.report import figures, files, findings, interactive, numbers, record
 from jaxbias.report.select import shown
 from jaxbias.report.tables import Html
@@ -33,10 +34,10 @@ def write(answer: Any, directory: Path, manifest: Path | None = None) -> Path:
     Raises:
       InputError: the directory cannot be made or written.
     """
-    files.make_directory(directory)
+    atomic.make_directory(directory)
     files.write_tables(answer, directory)
     pictures = figures.draw(answer, directory)
-    return files.write_bytes(
+    return atomic.write_bytes(
         directory / "report.html", render(answer, pictures, _fingerprint(manifest)).encode()
     )
 

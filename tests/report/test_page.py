@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from jaxbias import report
+from jaxbias import atomic, report
 from jaxbias.errors import InputError
 from jaxbias.report import interactive, numbers
 
@@ -262,5 +262,5 @@ def test_a_directory_that_cannot_be_made_is_named(answer, tmp_path):
 def test_no_half_written_file_is_left(answer, tmp_path):
     (tmp_path / "report.html").mkdir()  # A file cannot take a directory's place.
     with pytest.raises(InputError, match=r"report\.html"):
-        report.files.write_bytes(tmp_path / "report.html", b"x")
+        atomic.write_bytes(tmp_path / "report.html", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -40,6 +40,7 @@ CELEBA = {
 # The order is part of what an image's id stands for: append, never insert.
 ATTRIBUTES = (GROUP, *CELEBA)
 MAX_SALIENCE = 3.0
+_BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +63,31 @@ class Pool:
         cell = ",".join(f"{attribute}={int(value)}" for attribute, value in self.forced)
         return f"{self.split}/{cell or 'population'}"
 
-    def keys(self, seed: int, count: int) -> jax.Array:
-        """Returns key[count] for the pool's first images: a function of seed, pool and index."""
+    def draws(self, seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the randomness of the pool's first images: a function of seed, pool and index.
+
+        Args:
+          seed: seed of the whole dataset.
+          count: how many images, N.
+
+        Returns:
+          Threefry keys uint32[N, 2], one per image, for what `render` draws; and uniform numbers
+          float64[N, A + 1] in [0, 1) for `draw_labels`.
+        """
         digest = hashlib.sha256(self.name.encode()).digest()
-        pool = jax.random.fold_in(jax.random.key(seed), int.from_bytes(digest[:4], "big"))
-        return jax.vmap(jax.random.fold_in, (None, 0))(pool, jnp.arange(count))
+        key = jax.random.key(seed, impl="threefry2x32")
+        key = jax.random.fold_in(key, int.from_bytes(digest[:4], "big"))
+        blocks = [_draw_block(key, start) for start in range(0, max(count, 1), _BLOCK)]
+        keys, uniforms = (np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True))
+        return keys, uniforms.astype(np.float64)
+
+
+@jax.jit
+def _draw_block(key: jax.Array, start: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Draws for images start .. start + _BLOCK - 1 of a pool: one compiled program for any size."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, start + jnp.arange(_BLOCK))
+    uniforms = jax.vmap(lambda k: jax.random.uniform(k, (len(ATTRIBUTES) + 1,)))(keys)
+    return jax.random.key_data(keys), uniforms
 
 
 def check_attribute(field: str, name: str) -> None:
@@ -135,15 +156,15 @@ def salience(spec: study.FacesSpec) -> np.ndarray:
 
 
 def draw_labels(
-    keys: jax.Array,
+    uniforms: np.ndarray,
     forced: tuple[tuple[str, bool], ...],
     frequencies: pd.DataFrame,
     male_share: float,
 ) -> np.ndarray:
-    """Draws the labels of images from their keys.
+    """Turns uniform numbers into labels.
 
     Args:
-      keys: key[N], one per image.
+      uniforms: float64[N, A + 1], as `Pool.draws` returns; the last column is for hair colour.
       forced: (attribute, value) pairs every image has; everything else follows its frequency given
         the image's gender (hair colours also given the forced colour).
       frequencies: as `frequencies` returns.
@@ -152,10 +173,8 @@ def draw_labels(
     Returns:
       bool[N, A] in the order of ATTRIBUTES.
     """
-    uniforms = jax.vmap(lambda key: jax.random.uniform(key, (len(ATTRIBUTES) + 1,)))(keys)
-    uniforms = np.asarray(uniforms, np.float64)
     forced = dict(forced)
-    columns = {GROUP: np.full(len(keys), forced[GROUP])} if GROUP in forced else {}
+    columns = {GROUP: np.full(len(uniforms), forced[GROUP])} if GROUP in forced else {}
     columns.setdefault(GROUP, uniforms[:, 0] < male_share)
     male = columns[GROUP].astype(int)
     for position, name in enumerate(ATTRIBUTES):

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
@@ -104,7 +103,7 @@ class JaxbiasFaces(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, parts: list[Rows]) -> Iterator[tuple[int, dict]]:
         table = pd.concat([part.table() for part in parts], ignore_index=True)
         labels = np.concatenate([part.labels for part in parts])
-        keys = jnp.concatenate([part.keys for part in parts])
+        keys = np.concatenate([part.keys for part in parts])
         images = encoded(keys, labels, self.builder_config.data)
         what = f"Rendering faces, {parts[0].pool.split}"
         with progress(len(table), what, "images") as advance:
@@ -121,11 +120,11 @@ class JaxbiasFaces(tfds.core.GeneratorBasedBuilder):
                 advance()
 
 
-def encoded(keys: jax.Array, labels: np.ndarray, data: study.DataSpec) -> Iterator[bytes]:
+def encoded(keys: np.ndarray, labels: np.ndarray, data: study.DataSpec) -> Iterator[bytes]:
     """Renders images and yields each as PNG bytes, in order.
 
     Args:
-      keys: key[N], one per image.
+      keys: uint32[N, 2], one per image.
       labels: bool[N, A] in the order of ATTRIBUTES.
       data: image size and settings of the faces.
     """

@@ -48,7 +48,7 @@ class Canvas:
         # than the same sum unrolled.
         def paint(image: jax.Array, layer: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
             coverage, colour = layer
-            return image + coverage * (colour[:, None, None] - image), None
+            return image + coverage[None] * (colour[:, None, None] - image), None
 
         blank = jnp.zeros((3, *self.x.shape), jnp.float32)
         return jax.lax.scan(paint, blank, (coverages, colours))[0]
@@ -90,7 +90,7 @@ def draw(face: Face, size: int) -> jax.Array:
     _earrings(canvas, face)
     image = canvas.image()
     shading = face.light * (1.0 + face.light_side * u)
-    return image * shading * face.tint[:, None, None]
+    return image * shading[None] * face.tint[:, None, None]
 
 
 def _background(canvas: Canvas, face: Face, u: jax.Array, v: jax.Array) -> None:

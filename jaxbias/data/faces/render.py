@@ -15,11 +15,11 @@ CHUNK = 256
 _BLOCK = 8
 
 
-def render(keys: jax.Array, labels: np.ndarray, salience: np.ndarray, size: int) -> jax.Array:
+def render(keys: np.ndarray, labels: np.ndarray, salience: np.ndarray, size: int) -> jax.Array:
     """Renders up to CHUNK faces; returns before they are ready.
 
     Args:
-      keys: key[N], one per image, N <= CHUNK.
+      keys: uint32[N, 2], one threefry key per image, N <= CHUNK.
       labels: bool[N, A] in the order of ATTRIBUTES.
       salience: float32[A], 1 = the standard cue.
       size: height and width in pixels.
@@ -38,6 +38,7 @@ def _render_chunk(
     def one(example: tuple[jax.Array, jax.Array]) -> jax.Array:
         return render_one(*example, salience, size)
 
+    keys = jax.random.wrap_key_data(keys, impl="threefry2x32")
     return jax.lax.map(one, (keys, labels), batch_size=_BLOCK)
 
 
@@ -46,5 +47,5 @@ def render_one(key: jax.Array, labels: jax.Array, salience: jax.Array, size: int
     face_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
     face = draw_face(face_key, labels, salience)
     noise = face.noise * jax.random.normal(noise_key, (size, size))
-    image = jnp.clip(draw(face, size) + noise, 0.0, 1.0)
+    image = jnp.clip(draw(face, size) + noise[None], 0.0, 1.0)
     return jnp.moveaxis(jnp.round(image * 255.0).astype(jnp.uint8), 0, -1)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pandas as pd
 
@@ -24,12 +23,12 @@ class Rows:
 
     Attributes:
       pool: where they come from.
-      keys: key[N], one per image.
+      keys: uint32[N, 2], one per image.
       labels: bool[N, A] in the order of ATTRIBUTES.
     """
 
     pool: Pool
-    keys: jax.Array
+    keys: np.ndarray
     labels: np.ndarray
 
     def table(self) -> pd.DataFrame:
@@ -74,8 +73,8 @@ def enroll(data: study.DataSpec) -> list[Rows]:
                 raise InputError(f"config.data.faces.{field}.{split}={count} must not be negative")
 
     def draw(pool: Pool, count: int) -> Rows:
-        keys = pool.keys(data.seed, count)
-        return Rows(pool, keys, draw_labels(keys, pool.forced, table, spec.male_share))
+        keys, uniforms = pool.draws(data.seed, count)
+        return Rows(pool, keys, draw_labels(uniforms, pool.forced, table, spec.male_share))
 
     rows = []
     for split in study.SPLITS:

@@ -52,9 +52,10 @@ def train(study: Study, workdir: str | Path) -> dict[str, float]:
         written then.
     """
     clock = Clock()
+    directory = ResultDirectory(workdir)
+    directory.check_writable()
     with clock.section("data"):
         dataset = data.load(study.data)
-    directory = ResultDirectory(workdir)
     use_compilation_cache()
     with clock.section("plan"):
         old = directory.plan()
@@ -92,8 +93,11 @@ def train(study: Study, workdir: str | Path) -> dict[str, float]:
     return timings
 
 
-def answer(workdir: str | Path) -> Answer:
-    """Answers the study of a directory from its stored scores, without training anything.
+def write_report(workdir: str | Path) -> tuple[Answer, Path]:
+    """Answers the study of a directory from its stored scores, and draws the report.
+
+    Returns:
+      The answer, and the report's page.
 
     Raises:
       InputError: the directory holds no study, or no finished variant.
@@ -101,14 +105,17 @@ def answer(workdir: str | Path) -> Answer:
     directory = ResultDirectory(workdir)
     stored = directory.stored_study()
     plan = directory.plan()
-    return make_answer(
+    scores = directory.scores()
+    answer = make_answer(
         make_study(stored["settings"]),
         directory.dataset(),
-        directory.scores(),
+        scores,
         bases=directory.base_rows(plan) if plan else None,
         timings=directory.timings(),
         first_rule=stored["first_answer"],
     )
+    manifest = directory.write_manifest(scores)
+    return answer, report.write(answer, directory.path / "report", manifest)
 
 
 def run(config: Mapping[str, Any] | ConfigDict | Study, workdir: str | Path) -> pd.DataFrame:
@@ -127,9 +134,8 @@ def run(config: Mapping[str, Any] | ConfigDict | Study, workdir: str | Path) -> 
     """
     study = config if isinstance(config, Study) else make_study(config)
     train(study, workdir)
-    answered = answer(workdir)
-    report.write(answered, Path(workdir) / "report")
-    return answered.metrics
+    answer, _ = write_report(workdir)
+    return answer.metrics
 
 
 def use_compilation_cache() -> None:

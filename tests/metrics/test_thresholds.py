@@ -1,0 +1,77 @@
+"""The base-rate threshold against tables worked by hand."""
+
+import numpy as np
+import pytest
+
+from jaxbias.metrics import Examples, evaluate
+
+NO_GROUPS = None
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "weights", "threshold", "shortfall"),
+    [
+        # The paper's rule: P = 2, t = sort(s)[-3].
+        ([0.9, 0.7, 0.5, 0.2], [1, 0, 1, 0], None, 0.5, 0),
+        # P = 0: nothing is selected.
+        ([0.9, 0.7, 0.5, 0.2], [0, 0, 0, 0], None, 0.9, 0),
+        # P = N: everything is.
+        ([0.9, 0.7, 0.5, 0.2], [1, 1, 1, 1], None, -np.inf, 0),
+        # The second and third tie: both stay outside, one of two positives is missed.
+        ([0.9, 0.7, 0.7, 0.2], [1, 1, 0, 0], None, 0.7, 0.5),
+        # Three tie at the top and only one may be selected.
+        ([0.9, 0.9, 0.9, 0.2], [1, 0, 0, 0], None, 0.9, 1),
+        # Weight 3 is allowed: 2 + 0.5 fit, 1 more does not.
+        ([0.9, 0.7, 0.5, 0.2], [1, 0, 1, 0], [2, 0.5, 1, 1], 0.5, 1 / 6),
+        # Weight 2 is allowed: the first alone is too heavy.
+        ([0.9, 0.7, 0.5, 0.2], [0, 1, 1, 0], [3, 1, 1, 1], 0.9, 1),
+        # An example of weight zero is absent: t passes over it.
+        ([0.9, 0.7, 0.5, 0.2], [1, 0, 0, 0], [1, 0, 1, 1], 0.5, 0),
+        # 0.1 + 0.2 is more than 0.3 in floats; three tenths are allowed and selected.
+        ([0.9, 0.7, 0.5, 0.2], [0, 0, 1, 0], [0.1, 0.2, 0.3, 1], 0.5, 0),
+    ],
+)
+def test_hand_worked(scores, labels, weights, threshold, shortfall):
+    report = evaluate(np.array([scores]), labels, NO_GROUPS, weights=weights)
+    assert report.threshold_from == "test"
+    assert report.value("threshold")[0] == np.float32(threshold)
+    assert report.shortfall[0] == pytest.approx(shortfall, abs=1e-12)
+
+
+def test_unweighted_is_the_papers_rule():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(20, 301)).astype(np.float32)
+    labels = (rng.random(301) < 0.3).astype(int)
+    report = evaluate(scores, labels, NO_GROUPS)
+    expected = np.sort(scores, axis=1)[:, -(labels.sum() + 1)]
+    np.testing.assert_array_equal(report.value("threshold"), expected)
+    np.testing.assert_allclose(report.value("selection_rate"), labels.mean())
+
+
+def test_validation_gives_the_threshold():
+    validation = Examples(np.array([[0.9, 0.7, 0.5, 0.2]]), [1, 0, 1, 0])
+    report = evaluate([[0.55, 0.5, 0.45]], [0, 1, 0], ["a", "a", "b"], validation=validation)
+    assert report.threshold_from == "validation"
+    assert report.value("threshold")[0] == 0.5
+    assert report.value("fpr")[0] == 0.5  # 0.55 is above, 0.45 below.
+    assert report.value("tpr")[0] == 0  # 0.5 is not above 0.5.
+    assert report.value("fpr_gap")[0] == 1
+
+
+def test_replicates_take_the_threshold_anew():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 100)
+    validation = Examples(rng.normal(size=(2, 100)), labels)
+    report = evaluate(validation.scores, labels, labels, validation=validation, bootstrap=30)
+    assert report.replicates("threshold").std(axis=1).min() > 0
+    fixed = evaluate(validation.scores, labels, labels, threshold=0.25, bootstrap=30)
+    assert (fixed.replicates("threshold") == 0.25).all()
+    assert np.isnan(fixed.shortfall).all()
+
+
+def test_fixed_thresholds_compare_as_float32():
+    scores = np.array([[0.1, 0.5, 0.9], [0.1, 0.5, 0.9]])
+    report = evaluate(scores, [0, 1, 1], NO_GROUPS, threshold=0.1)
+    assert report.value("selection_rate")[0] == pytest.approx(2 / 3)
+    report = evaluate(scores, [0, 1, 1], NO_GROUPS, threshold=np.array([0.0, 0.5]))
+    assert report.value("selection_rate").tolist() == pytest.approx([1, 1 / 3])

@@ -1,0 +1,230 @@
+"""End to end in memory-size studies: resume, extend, refuse, kill."""
+
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import jaxbias
+from jaxbias import data, workflow
+from jaxbias.errors import InputError
+from jaxbias.results import ResultDirectory
+from jaxbias.study import make_study
+from tests.tiny import tiny_config, tiny_dataset
+
+
+@pytest.fixture(autouse=True)
+def in_memory(monkeypatch):
+    monkeypatch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+
+
+def scores_of(workdir):
+    scores = ResultDirectory(workdir).scores()
+    return dict(zip(scores.variants["variant"], scores.test, strict=True))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole study, run once."""
+    workdir = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+        frame = jaxbias.run(tiny_config(), workdir)
+    return workdir, frame
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return Path(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+def test_run_returns_tidy_metrics_and_writes_the_report(finished):
+    workdir, frame = finished
+    assert {"variant", "task", "base", "curation", "n", "seed", "metric", "group", "value", "low",
+            "high"} <= set(frame.columns)  # fmt: skip
+    assert frame["variant"].nunique() == 18
+    report = workdir / "report"
+    page = (report / "report.html").read_text()
+    assert "manifest.parquet" in page
+    for name in ("metrics.parquet", "metrics.csv", "summary.txt", "dose_response.png"):
+        assert (report / name).stat().st_size > 0
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(report / "metrics.parquet"), frame, check_dtype=False
+    )
+
+
+def test_per_variant_metrics_equal_scikit_learn_on_the_stored_scores(finished):
+    from sklearn.metrics import roc_auc_score
+
+    workdir, frame = finished
+    dataset = tiny_dataset()
+    test = dataset.table["split"] == "test"
+    labels = dataset.binary("target")[test]
+    for variant, scores in scores_of(workdir).items():
+        rows = frame[(frame["variant"] == variant) & (frame["metric"] == "auc")]
+        value = rows.loc[rows["group"] == "all", "value"].item()
+        weights = _natural_weights(dataset, test.to_numpy())
+        assert value == pytest.approx(
+            roc_auc_score(labels, scores, sample_weight=weights), abs=1e-6
+        )
+
+
+def _natural_weights(dataset, test):
+    cells = 2 * dataset.binary("target") + dataset.codes("group", ("a", "b"))
+    finetune = (dataset.table["split"] == "finetune").to_numpy()
+    share = np.bincount(cells[finetune], minlength=4) / finetune.sum()
+    return (share / np.bincount(cells[test], minlength=4))[cells[test]]
+
+
+def test_running_again_trains_nothing(copy, monkeypatch):
+    monkeypatch.setattr(workflow.Runner, "finetune", None)
+    monkeypatch.setattr(workflow.Runner, "pretrain", None)
+    before = {p.name: p.stat().st_mtime_ns for p in (copy / "packs").iterdir()}
+    jaxbias.run(tiny_config(), copy)
+    assert before == {p.name: p.stat().st_mtime_ns for p in (copy / "packs").iterdir()}
+
+
+def test_a_deleted_pack_is_redone_with_the_same_bits(copy, finished):
+    plan = ResultDirectory(copy).plan()
+    for pack in (plan.finetunes[0], plan.finetunes[-1]):
+        (copy / "packs" / f"{pack.id}.parquet").unlink()
+    workflow.train(make_study(tiny_config()), copy)
+    expected = scores_of(finished[0])
+    for variant, scores in scores_of(copy).items():
+        np.testing.assert_array_equal(scores, expected[variant])
+
+
+def test_more_n_levels_and_seeds_extend_the_plan(copy, finished):
+    config = tiny_config(
+        finetune={"n": (20, 30), "epochs": 1, "batch": 16, "seeds": 3},
+        curations={"correlation": {"levels": (2, 5, 8)}},
+    )
+    old = ResultDirectory(copy).plan()
+    workflow.train(make_study(config), copy)
+    new = ResultDirectory(copy).plan()
+    assert new.finetunes[: len(old.finetunes)] == old.finetunes
+    assert len(new.variants) == 3 * 4 * 2 * 3
+    expected = scores_of(finished[0])
+    got = scores_of(copy)
+    assert len(got) == 72
+    for variant, scores in expected.items():
+        np.testing.assert_array_equal(scores, got[variant])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"targets": ("other",)}, r"a study with targets=\['target'\], but the config says"),
+        (
+            {"data": {"name": "tiny", "image_size": 8, "seed": 1}},
+            "belongs to a study of other data",
+        ),
+        ({"model": {"widths": (8,)}}, r"model\.widths=\[4\]"),
+        ({"finetune": {"n": (20,), "epochs": 2, "batch": 16}}, r"finetune\.epochs=1, but .* 2"),
+    ],
+)
+def test_a_directory_of_another_study_is_refused_and_kept(copy, changes, message):
+    before = {p: p.stat().st_mtime_ns for p in copy.rglob("*") if p.is_file()}
+    with pytest.raises(InputError, match=message):
+        workflow.train(make_study(tiny_config(**changes)), copy)
+    assert before == {p: p.stat().st_mtime_ns for p in copy.rglob("*") if p.is_file()}
+
+
+def test_a_damaged_pack_is_named(copy):
+    path = next(iter(sorted((copy / "packs").glob("*.parquet"))))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=rf"{path.name} is damaged .* delete it and run again"):
+        workflow.write_report(copy)
+
+
+def test_too_large_n_writes_nothing(tmp_path):
+    config = tiny_config(finetune={"n": (5000,), "epochs": 1})
+    with pytest.raises(InputError, match=r"Lower config\.finetune\.n to \d+"):
+        workflow.train(make_study(config), tmp_path / "new")
+    assert not list((tmp_path / "new").rglob("*.json"))
+
+
+def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"workdir .*file.* cannot be written"):
+        ResultDirectory(tmp_path / "file" / "below").check_writable()
+
+
+def test_a_group_without_test_examples_is_named(monkeypatch):
+    def without(spec):
+        dataset = tiny_dataset()
+        table = dataset.table.copy()
+        gone = (table["split"] == "test") & (table["group"] == "b") & table["target"]
+        table.loc[gone, "split"] = ""
+        return dataclasses.replace(dataset, table=table)
+
+    monkeypatch.setattr(data, "load", without)
+    with pytest.raises(InputError, match=r"test split has no example of \(target=1, b\)"):
+        workflow.train(make_study(tiny_config()), "unused")
+    assert not Path("unused").exists()
+
+
+def test_report_redraws_from_stored_scores_alone(copy, monkeypatch):
+    monkeypatch.setattr(data, "load", None)
+    shutil.rmtree(copy / "report")
+    shutil.rmtree(copy / "bases")
+    _, page = workflow.write_report(copy)
+    assert page.exists()
+
+
+def test_the_manifest_lists_every_variants_examples(finished):
+    manifest = pq.read_table(finished[0] / "manifest.parquet").to_pandas()
+    scores = ResultDirectory(finished[0]).scores()
+    ids = tiny_dataset().table["id"].to_numpy()
+    for row, chosen in zip(manifest.itertuples(), scores.variants["ids"], strict=True):
+        assert list(row.examples) == ids[chosen].tolist()
+
+
+_CHILD = """
+import sys; sys.path.insert(0, sys.argv[2])
+import jax; jax.config.update("jax_num_cpu_devices", 2)
+from jaxbias import data, workflow
+from jaxbias.study import make_study
+from tests.tiny import tiny_config, tiny_dataset
+data.load = lambda spec: tiny_dataset()
+workflow.train(make_study(tiny_config()), sys.argv[1])
+"""
+
+
+def test_killed_anywhere_and_run_again_gives_the_same_bits(tmp_path):
+    """SIGKILL after the first finished pack; the second run ends as if nothing had happened."""
+    root = Path(__file__).parent.parent
+
+    def start(workdir):
+        return subprocess.Popen([sys.executable, "-c", _CHILD, str(workdir), str(root)])
+
+    def packs(workdir):
+        return list((workdir / "packs").glob("*.parquet"))
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait(timeout=300) == 0
+    child = start(killed)
+    while not packs(killed):
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert len(packs(killed)) < len(packs(whole))
+    left = {p.name: p.stat().st_mtime_ns for p in packs(killed)}
+    assert start(killed).wait(timeout=300) == 0
+    for name, stamp in left.items():
+        assert (killed / "packs" / name).stat().st_mtime_ns == stamp
+    expected, got = scores_of(whole), scores_of(killed)
+    assert expected.keys() == got.keys()
+    for variant, scores in expected.items():
+        np.testing.assert_array_equal(scores, got[variant])
+    assert json.loads((killed / "plan.json").read_text())["devices"] == 2
