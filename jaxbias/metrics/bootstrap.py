@@ -5,27 +5,22 @@ examples, replicates or variants, so all variants share them and differences bet
 paired.
 """
 
-import functools
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-# Poisson(1) has less than 2^-32 of its mass beyond 12, so 32 random bits never reach it.
-_CUMULATIVE = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(13)])
-_STEPS = tuple(int(c * 2**32) for c in _CUMULATIVE if c * 2**32 < 2**32 - 1)
+# Poisson(1) has less than 2^-53 of its mass beyond 18, so a random double never reaches it.
+_CUMULATIVE = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(19)])
 
 
-@functools.partial(jax.jit, static_argnames=("examples", "replicates"))
-def draw_multiplicities(
-    seed: jax.Array, split: jax.Array, examples: int, replicates: int
-) -> jax.Array:
+def draw_multiplicities(seed: int, split: int, examples: int, replicates: int) -> np.ndarray:
     """Draws how often each example enters each replicate.
 
+    On the host: a few million numbers once per evaluation are not worth a compiled program.
+
     Args:
-      seed: int32[].
-      split: int32[], a number for each set of examples, whose draws are independent.
+      seed: >= 0.
+      split: a number for each set of examples, whose draws are independent.
       examples: N.
       replicates: R.
 
@@ -36,13 +31,14 @@ def draw_multiplicities(
     >>> bool((many[:3, :2] == few).all()), round(float(many.mean()), 1)
     (True, 1.0)
     """
-    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), split)
-
-    def one(replicate: jax.Array) -> jax.Array:
-        bits = jax.random.bits(jax.random.fold_in(key, replicate), (examples,), jnp.uint32)
-        return sum((bits >= jnp.uint32(c)).astype(jnp.float32) for c in _STEPS)
-
-    return jax.vmap(one)(jnp.arange(replicates, dtype=jnp.uint32)).T
+    drawn = np.empty((examples, replicates), np.float32)
+    for r in range(replicates):
+        # The replicate is a word of the counter, the example counts on within it.
+        bits = np.random.Philox(key=[seed, split], counter=[0, r, 0, 0])
+        drawn[:, r] = np.searchsorted(
+            _CUMULATIVE, np.random.Generator(bits).random(examples), side="right"
+        )
+    return drawn
 
 
 def percentile_interval(replicates: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

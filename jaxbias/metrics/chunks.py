@@ -173,9 +173,7 @@ def _split(examples: Checked, bootstrap: int, columns: int, seed: int, number: i
     channels = examples.channels
     multiplicities = np.zeros((n, columns), np.float32)
     multiplicities[:count, 0] = 1
-    if bootstrap:
-        drawn = draw_multiplicities(np.int32(seed), np.int32(number), n, columns)
-        multiplicities[:count, 1 : 1 + bootstrap] = np.asarray(drawn)[:count, :bootstrap]
+    multiplicities[:count, 1 : 1 + bootstrap] = draw_multiplicities(seed, number, count, bootstrap)
     return Split(
         jnp.asarray(np.pad(examples.labels, (0, n - count))),
         jnp.asarray(np.pad(channels, ((0, n - count), (0, 0), (0, 0)))),

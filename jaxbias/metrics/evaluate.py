@@ -59,8 +59,8 @@ def evaluate(
     test = check(Examples(scores, labels, groups, weights), names)
     if bootstrap < 0:
         raise InputError(f"bootstrap={bootstrap} must be >= 0")
-    if not 0 <= seed < 2**31:
-        raise InputError(f"seed={seed} must lie between 0 and 2**31 - 1")
+    if seed < 0:
+        raise InputError(f"seed={seed} must be >= 0")
     if not 0 < confidence < 1:
         raise InputError(f"confidence={confidence} must lie between 0 and 1")
     fixed = _fixed_threshold(threshold, len(names))

@@ -95,6 +95,17 @@ def test_an_interrupted_generation_is_not_taken_for_finished(home, monkeypatch):
     assert len(source.read(len(source.table) - 1)) > 100
 
 
+def test_when_another_process_finishes_first_its_files_are_used(home, monkeypatch):
+    prepare = builder_module.JaxbiasFaces.download_and_prepare
+
+    def overtaken(self):
+        prepare(builder_module._open(DATA, home / "datasets"))
+        raise OSError("Directory not empty")  # What renaming onto a full directory says.
+
+    monkeypatch.setattr(builder_module.JaxbiasFaces, "download_and_prepare", overtaken)
+    assert len(faces.read(DATA).read(0)) > 100
+
+
 @pytest.mark.parametrize(
     "other",
     [

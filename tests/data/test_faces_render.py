@@ -146,9 +146,7 @@ def test_the_group_moves_overlapping_proportions_and_nothing_else(traits):
 
 def test_the_same_face_is_drawn_at_any_size():
     face = draw_face(wrapped(KEYS)[0], jnp.asarray(labels(1)[0]), jnp.asarray(PLAIN))
-    small, large = (
-        jax.jit(draw, static_argnums=1)(face, 32),
-        jax.jit(draw, static_argnums=1)(face, 64),
-    )
+    drawn = jax.jit(draw, static_argnums=1)
+    small, large = drawn(face, 32), drawn(face, 64)
     averaged = large.reshape(3, 32, 2, 32, 2).mean(axis=(2, 4))
     assert np.abs(np.asarray(averaged - small)).mean() < 0.01

@@ -7,7 +7,7 @@ from jaxbias.metrics.bootstrap import draw_multiplicities, percentile_interval
 
 
 def test_poisson():
-    m = np.asarray(draw_multiplicities(0, 0, 2000, 100)).ravel()
+    m = draw_multiplicities(0, 0, 2000, 100).ravel()
     counts = np.bincount(m.astype(int), minlength=6)
     observed = np.append(counts[:5], counts[5:].sum())
     chances = stats.poisson(1).pmf(np.arange(5))
@@ -16,15 +16,15 @@ def test_poisson():
 
 
 def test_replicates_are_independent():
-    m = np.asarray(draw_multiplicities(0, 0, 2000, 20))
-    other = np.asarray(draw_multiplicities(0, 1, 2000, 20))
+    m = draw_multiplicities(0, 0, 2000, 20)
+    other = draw_multiplicities(0, 1, 2000, 20)
     correlations = np.corrcoef(np.concatenate([m, other], axis=1).T) - np.eye(40)
     assert np.abs(correlations).max() < 0.12
 
 
 def test_draws_do_not_depend_on_sizes():
-    many = np.asarray(draw_multiplicities(5, 0, 700, 9))
-    few = np.asarray(draw_multiplicities(5, 0, 300, 4))
+    many = draw_multiplicities(5, 0, 700, 9)
+    few = draw_multiplicities(5, 0, 300, 4)
     np.testing.assert_array_equal(many[:300, :4], few)
 
 

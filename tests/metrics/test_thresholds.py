@@ -75,3 +75,18 @@ def test_fixed_thresholds_compare_as_float32():
     assert report.value("selection_rate")[0] == pytest.approx(2 / 3)
     report = evaluate(scores, [0, 1, 1], NO_GROUPS, threshold=np.array([0.0, 0.5]))
     assert report.value("selection_rate").tolist() == pytest.approx([1, 1 / 3])
+
+
+@pytest.mark.parametrize("n", [7, 8, 255, 256, 257])
+def test_sizes_at_the_edges_of_blocks_and_padding(n):
+    """One negative in the middle: replicates without it select everything, others never more."""
+    rng = np.random.default_rng(n)
+    scores = rng.permutation(n)[None].astype(np.float32)
+    report = evaluate(scores, np.ones(n), NO_GROUPS)
+    assert report.value("threshold")[0] == -np.inf and report.value("tpr")[0] == 1
+    labels = (scores[0] != n // 2).astype(int)
+    report = evaluate(scores, labels, NO_GROUPS, bootstrap=40)
+    everything = np.isinf(report.replicates("threshold")[0])
+    assert 5 < everything.sum() < 35
+    assert (report.replicates("tpr")[0][everything] == 1).all()
+    assert (report.replicates("tpr")[0][~everything] <= 1).all()

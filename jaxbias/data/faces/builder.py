@@ -32,7 +32,7 @@ from jaxbias.progress import progress
 
 _HERE = Path(__file__).parent
 # Whatever decides the pixels is part of the content: a changed drawing is another dataset.
-_DRAWING = ("attributes.py", "roster.py", "traits.py", "shapes.py", "drawing.py", "render.py")
+_SOURCES = sorted(_HERE.glob("*.py"))
 _ENCODERS = os.cpu_count() or 1
 _CHUNKS_AHEAD = 2
 
@@ -58,8 +58,8 @@ def content_hash(data: study.DataSpec) -> str:
     """Returns the sha256 (hex) of the settings and the code that decide the images."""
     content = json.dumps([data.image_size, data.seed, study.to_dict(data.faces)])
     digest = hashlib.sha256(content.encode())
-    for name in _DRAWING:
-        digest.update((_HERE / name).read_bytes())
+    for path in _SOURCES:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -159,12 +159,21 @@ def build(data: study.DataSpec, directory: Path) -> JaxbiasFaces:
       A prepared builder.
     """
     with _quiet():
-        builder = JaxbiasFaces(
-            data_dir=directory, config=FacesConfig.of(data), file_format="array_record"
-        )
+        builder = _open(data, directory)
         if not builder.data_path.exists():
-            builder.download_and_prepare()
+            try:
+                builder.download_and_prepare()
+            except OSError:
+                # Another process may have finished the same faces first; its files are as good.
+                if not builder.data_path.exists():
+                    raise
+                builder = _open(data, directory)
     return builder
+
+
+def _open(data: study.DataSpec, directory: Path) -> JaxbiasFaces:
+    config = FacesConfig.of(data)
+    return JaxbiasFaces(data_dir=directory, config=config, file_format="array_record")
 
 
 def reader(builder: JaxbiasFaces) -> Callable[[int], bytes]:
