@@ -58,7 +58,10 @@ class Runner:
     def network_of(self, base: Base) -> Network:
         """Returns the network a base is pretrained with: one output per class, one if binary."""
         classes = self.curator.cells(base.target).classes
-        return make_network(self.study.model, 1 if classes == 2 else classes)
+        return self._network(1 if classes == 2 else classes)
+
+    def _network(self, outputs: int) -> Network:
+        return make_network(self.study.model, self.study.data.image_size, outputs)
 
     def signatures(self, variants: list[Variant]) -> dict[str, Any]:
         """Returns, per variant and base id, the static shapes that must agree within a pack.
@@ -123,7 +126,7 @@ class Runner:
         Returns:
           One row per variant: its settings, realised counts, status and scores.
         """
-        network = make_network(self.study.model, 1)
+        network = self._network(1)
         draws = [self.curator.finetune(variant) for variant in pack.members]
         labels = [
             self.curator.cells(variant.task).labels()[draw.ids]

@@ -14,8 +14,9 @@ from jaxbias.study import ModelSpec, nearest
 
 Params = dict[str, Any]  # Nested dicts of arrays: what crosses vmap, scan and checkpoints.
 
-_ARCHITECTURES: dict[str, Callable[[ModelSpec, int, nnx.Rngs], nnx.Module]] = {
-    "convnet": lambda spec, outputs, rngs: ConvNet(spec.widths, outputs, rngs=rngs),
+# name -> make(spec, image_size, outputs, rngs)
+_ARCHITECTURES: dict[str, Callable[[ModelSpec, int, int, nnx.Rngs], nnx.Module]] = {
+    "convnet": lambda spec, size, outputs, rngs: ConvNet(spec.widths, size, outputs, rngs=rngs),
 }
 
 
@@ -25,31 +26,25 @@ class Network:
 
     Attributes:
       spec: the settings it was made from.
+      image_size: side of its images in pixels.
       outputs: logits per image (1 for a binary target).
     """
 
     spec: ModelSpec
+    image_size: int
     outputs: int
 
     def init(self, key: jax.Array) -> Params:
         """Returns freshly initialised parameters."""
-        module = _ARCHITECTURES[self.spec.name](self.spec, self.outputs, nnx.Rngs(params=key))
-        return nnx.to_pure_dict(nnx.state(module, nnx.Param))
+        return nnx.to_pure_dict(nnx.state(_module(self, nnx.Rngs(params=key)), nnx.Param))
 
     def logits(self, params: Params, images: jax.Array) -> jax.Array:
         """Maps uint8[B, S, S, 3] to float[B, outputs], computed in the parameters' own dtype."""
         dtype = jax.tree.leaves(params)[0].dtype
         return _merge(self, params)(_preprocess(images, dtype))
 
-    def with_new_head(self, params: Params, key: jax.Array) -> Params:
-        """Returns the parameters with a freshly initialised head of this network's size.
 
-        A base pretrained on another target keeps everything but its last layer.
-        """
-        return {**params, "head": self.init(key)["head"]}
-
-
-def make_network(spec: ModelSpec, outputs: int) -> Network:
+def make_network(spec: ModelSpec, image_size: int, outputs: int) -> Network:
     """Looks an architecture up.
 
     Raises:
@@ -59,12 +54,16 @@ def make_network(spec: ModelSpec, outputs: int) -> Network:
         raise InputError(
             f"config.model.name='{spec.name}' is unknown; {nearest(spec.name, _ARCHITECTURES)}"
         )
-    return Network(spec, outputs)
+    return Network(spec, image_size, outputs)
+
+
+def _module(network: Network, rngs: nnx.Rngs) -> nnx.Module:
+    make = _ARCHITECTURES[network.spec.name]
+    return make(network.spec, network.image_size, network.outputs, rngs)
 
 
 def _merge(network: Network, params: Params) -> nnx.Module:
-    make = _ARCHITECTURES[network.spec.name]
-    abstract = nnx.eval_shape(lambda: make(network.spec, network.outputs, nnx.Rngs(params=0)))
+    abstract = nnx.eval_shape(lambda: _module(network, nnx.Rngs(params=0)))
     graphdef, state = nnx.split(abstract, nnx.Param)
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graphdef, state)

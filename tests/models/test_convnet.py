@@ -28,12 +28,12 @@ def test_patches_equal_xla_convolution(shape, size, stride):
 def test_head_is_the_only_part_that_depends_on_the_outputs():
     spec = ModelSpec(widths=(4, 8))
     key = jax.random.key(0)
-    one, seven = make_network(spec, 1).init(key), make_network(spec, 7).init(key)
-    assert one["head"]["kernel"].shape == (8, 1)
-    assert seven["head"]["kernel"].shape == (8, 7)
+    one, seven = (make_network(spec, 8, k).init(key) for k in (1, 7))
+    assert one["head"]["kernel"].shape == (4 * 8, 1)
+    assert seven["head"]["kernel"].shape == (4 * 8, 7)
     jax.tree.map(np.testing.assert_array_equal, one["stages"], seven["stages"])
 
 
 def test_unknown_architecture_names_the_nearest():
     with pytest.raises(InputError, match="did you mean 'convnet'"):
-        make_network(ModelSpec(name="convnt"), 1)
+        make_network(ModelSpec(name="convnt"), 8, 1)

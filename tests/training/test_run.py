@@ -12,7 +12,7 @@ from jaxbias.training import Examples, Hyper, Schedule, make_score, make_train
 from jaxbias.training.objectives import example_losses, weighted_mean
 from jaxbias.training.run import _batches
 
-NETWORK = make_network(ModelSpec(widths=(4, 8)), 1)
+NETWORK = make_network(ModelSpec(widths=(4, 8)), 8, 1)
 SCHEDULE = Schedule(n=20, epochs=4, batch=8, momentum=0.9)
 
 
