@@ -168,7 +168,7 @@ class AnswerSpec:
 
     population: str = "natural"  # Which of `evaluations` the verdicts use.
     epsilon: float = 0.05  # A signed FPR gap inside ±epsilon counts as no gap.
-    delta: float = 0.02  # The AUC a fix may cost.
+    delta: float = 0.03  # The AUC a fix may cost.
     confidence: float = 0.95
     replicates: int = 200  # Bootstrap replicates over test examples.
 

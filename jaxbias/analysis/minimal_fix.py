@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from jaxbias.analysis.evaluation import Evaluation, Interval
+from jaxbias.analysis.evaluation import Evaluation, Interval, Panel
 from jaxbias.analysis.overwriting import equivalence_confidence, gap_verdict
 from jaxbias.curation import Cells, Curation, quotas
 from jaxbias.study import AnswerSpec
@@ -71,7 +71,7 @@ def smallest_fix(validation: Evaluation, test: Evaluation, rule: AnswerSpec) -> 
         if qualifying:
             row |= _chosen(test, base, qualifying[0], tried, n, rule)
         else:
-            row |= _none(test, base, tried, n, rule)
+            row |= _none(validation, test, base, tried, n, rule)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -79,10 +79,17 @@ def smallest_fix(validation: Evaluation, test: Evaluation, rule: AnswerSpec) -> 
 def _qualifies(
     evaluation: Evaluation, base: str, curation: str, n: int, rule: AnswerSpec, tried: int
 ) -> bool:
-    level = (1 - rule.confidence) / tried
-    gap = evaluation.panel("fpr_gap", base, curation, n).interval(1 - 2 * level)
-    change = _auc_change(evaluation, base, curation, n, 1 - 2 * level)
+    gap, change = _simultaneous(evaluation, base, curation, n, rule, tried)
     return gap.within(rule.epsilon) and change.low >= -rule.delta
+
+
+def _simultaneous(
+    evaluation: Evaluation, base: str, curation: str, n: int, rule: AnswerSpec, tried: int
+) -> tuple[Interval, Interval]:
+    """Gap and AUC change at the confidence left to one of all that were tried."""
+    confidence = 1 - 2 * (1 - rule.confidence) / tried
+    gap = evaluation.panel("fpr_gap", base, curation, n).interval(confidence)
+    return gap, _auc_change(evaluation, base, curation, n, confidence)
 
 
 def _auc_change(
@@ -137,7 +144,14 @@ def _chosen(
     }
 
 
-def _none(test: Evaluation, base: str, tried: pd.DataFrame, n: int, rule: AnswerSpec) -> dict:
+def _none(
+    validation: Evaluation,
+    test: Evaluation,
+    base: str,
+    tried: pd.DataFrame,
+    n: int,
+    rule: AnswerSpec,
+) -> dict:
     """None of those tried, or undecided where intervals are wider than ±epsilon could hold."""
     confidence = equivalence_confidence(rule)
     gaps = {c: test.panel("fpr_gap", base, c, n) for c in tried["curation"]}
@@ -152,8 +166,15 @@ def _none(test: Evaluation, base: str, tried: pd.DataFrame, n: int, rule: Answer
         f"FPR gap {interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}], AUC "
         f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
     )
-    if verdict == "undecided":
-        sentence += "; " + _to_decide(gaps[nearest], interval, test.examples, rule, len(tried))
+    if verdict == "undecided" and interval.within(rule.epsilon):
+        held, cost_held = _simultaneous(validation, base, nearest, n, rule, len(tried))
+        sentence += (
+            f"; it could not be chosen, because on validation, with {len(tried)} curations to "
+            f"answer for, its gap is [{held.low:+.3f}, {held.high:+.3f}] and its AUC change at "
+            f"least {cost_held.low:+.3f} (allowed: ±{rule.epsilon:g} and {-rule.delta:+g})"
+        )
+    elif verdict == "undecided":
+        sentence += "; " + _to_decide(gaps[nearest], interval, test.examples, rule)
     arm = next(a for a in tried.itertuples() if a.curation == nearest)
     below, above = _bracket(tried, arm)
     return {
@@ -177,13 +198,10 @@ def _none(test: Evaluation, base: str, tried: pd.DataFrame, n: int, rule: Answer
     }
 
 
-def _to_decide(panel, interval: Interval, examples: int, rule: AnswerSpec, tried: int) -> str:  # noqa: ANN001
+def _to_decide(panel: Panel, interval: Interval, examples: int, rule: AnswerSpec) -> str:
     """Says what would narrow the interval to ±epsilon: more examples, or more repeats."""
     if interval.half_width < rule.epsilon:
-        return (
-            "its own interval could lie inside "
-            f"±{rule.epsilon:g}, but not with validation and {tried} curations to answer for"
-        )
+        return f"its interval reaches beyond ±{rule.epsilon:g}"
     critical = stats.norm.ppf(rule.confidence)
     spare = (rule.epsilon / critical) ** 2 - panel.repeat_variance
     if not spare > 0:

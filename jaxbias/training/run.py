@@ -14,7 +14,8 @@ from jaxbias.training.objectives import example_losses, weighted_mean
 
 # The authors multiply the learning rate by 0.1 late in training.
 _DROP_FACTOR = 0.1
-_SCORE_BATCH = 256
+# Measured on 2 CPU cores at 32²: 64 scores 6,000 images in 136 ms, 256 in 170, 1,000 in 228.
+_SCORE_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
