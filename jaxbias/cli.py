@@ -12,10 +12,11 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
-from absl import flags, logging
-from ml_collections import config_flags
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 
 from jaxbias import data, external, report, workflow
 from jaxbias.analysis import make_answer
@@ -23,17 +24,17 @@ from jaxbias.atomic import write_csv
 from jaxbias.data.describe import contact_sheet, describe
 from jaxbias.errors import InputError
 from jaxbias.grid import Plan, curate
-from jaxbias.study import Study, make_study, nearest
+from jaxbias.study import Study, default_config, make_study, nearest
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The study, as FILE.py or FILE.py:ARG.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "The result directory.")
-_OUT = flags.DEFINE_string("out", None, "File or directory to write.")
-_SCORES = flags.DEFINE_string("scores", None, "Scores of models trained elsewhere.")
-_VARIANTS = flags.DEFINE_string("variants", None, "Settings of these models.")
-_LABELS = flags.DEFINE_string("labels", None, "Labels of the scored examples.")
-_TARGET = flags.DEFINE_string("target", None, "What these models predict: a column, or 'A|B'.")
-_GROUP = flags.DEFINE_string("group", None, "The sensitive column.")
-_GROUP_VALUES = flags.DEFINE_list("group_values", [], "Its two values; gaps are first - second.")
+_FLAGS = {
+    "workdir": "The result directory.",
+    "out": "File or directory to write.",
+    "scores": "Scores of models trained elsewhere.",
+    "variants": "Settings of these models.",
+    "labels": "Labels of the scored examples.",
+    "target": "What these models predict: a column, or 'A|B'.",
+    "group": "The sensitive column.",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv if argv is None else argv)
     try:
         command, rest = _command(argv)
-        _parse([argv[0], *rest])
-        command()
+        command(_parse([argv[0], *rest]))
     except InputError as error:
         print(f"jaxbias: {error}", file=sys.stderr)
         sys.exit(2)
@@ -51,65 +51,65 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _run() -> None:
-    study = _study()
-    workdir = Path(_required(_WORKDIR, "a directory for the results"))
+def _run(given: flags.FlagValues) -> None:
+    study = _study(given)
+    workdir = Path(_required(given, "workdir", "a directory for the results"))
     _set_up_devices(study, workdir)
     timings = workflow.train(study, workdir)
     _write_report(workdir)
     print(workflow.accounting_text(timings))
 
 
-def _report() -> None:
-    if _WORKDIR.value:
-        workdir = Path(_WORKDIR.value)
+def _report(given: flags.FlagValues) -> None:
+    if given.workdir:
+        workdir = Path(given.workdir)
         if not workdir.is_dir():
             raise InputError(f"there is no directory {workdir}")
         _write_report(workdir)
         return
     paths = [
-        _file(flag, what)
-        for flag, what in (
-            (_SCORES, "or give --workdir"),
-            (_VARIANTS, "a CSV: model, base, role, curation, n, seed"),
-            (_LABELS, "a CSV: id, split and label columns"),
+        _file(given, name, what)
+        for name, what in (
+            ("scores", "or give --workdir"),
+            ("variants", "a CSV: model, base, role, curation, n, seed"),
+            ("labels", "a CSV: id, split and label columns"),
         )
     ]
-    if _CONFIG.value is None:
-        target = _required(_TARGET, "the column the models predict")
-        group = _required(_GROUP, "the sensitive column")
+    if given.config is None:
+        target = _required(given, "target", "the column the models predict")
+        group = _required(given, "group", "the sensitive column")
         study = external.external_study(
-            paths[1], paths[2], target, group, tuple(_GROUP_VALUES.value)
+            paths[1], paths[2], target, group, tuple(given.group_values)
         )
     else:
-        study = _study()
+        study = _study(given)
     dataset, scores = external.read_external(*paths, study)
     answer = make_answer(study, dataset, scores)
-    page = report.write(answer, Path(_OUT.value or "report"))
+    page = report.write(answer, Path(given.out or "report"))
     report.terminal(answer)
     print(f"Report: {page}")
 
 
-def _curate() -> None:
-    study = _study()
-    out = Path(_required(_OUT, "a CSV file for the example ids"))
+def _curate(given: flags.FlagValues) -> None:
+    study = _study(given)
+    out = Path(_required(given, "out", "a CSV file for the example ids"))
     table = curate(study, data.load(study.data))
     write_csv(out, table)
     sets = table["curated_set"].nunique()
     print(f"{out}: {len(table):,} rows, {sets:,} curated sets")
 
 
-def _describe() -> None:
-    study = _study()
+def _describe(given: flags.FlagValues) -> None:
+    study = _study(given)
     dataset = data.load(study.data)
     tasks = (*study.targets, *study.pairs)
     print(describe(dataset, study.group, tasks))
-    out = Path(_OUT.value or f"{study.name}-contact-sheet.png")
+    out = Path(given.out or f"{study.name}-contact-sheet.png")
     contact_sheet(dataset, study.group, tasks[0]).save(out)
     print(f"Contact sheet: {out}")
 
 
-_COMMANDS: dict[str, Callable[[], None]] = {
+_COMMANDS: dict[str, Callable[[flags.FlagValues], None]] = {
     "run": _run,
     "report": _report,
     "curate": _curate,
@@ -117,7 +117,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
 }
 
 
-def _command(argv: list[str]) -> tuple[Callable[[], None], list[str]]:
+def _command(argv: list[str]) -> tuple[Callable[[flags.FlagValues], None], list[str]]:
     words = []
     for word in argv[1:]:
         if word.startswith("-"):
@@ -135,17 +135,26 @@ def _command(argv: list[str]) -> tuple[Callable[[], None], list[str]]:
     raise InputError(f"'{' '.join(words)}' is no command; {nearest(words[0], _COMMANDS)}")
 
 
-def _parse(argv: list[str]) -> None:
+def _parse(argv: list[str]) -> flags.FlagValues:
     """Reads the flags; what is wrong with them or the config file becomes one line."""
-    logging.use_absl_handler()
+    given = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config", None, "The study, as FILE.py or FILE.py:ARG.", given, sys_argv=argv
+    )
+    for name, help in _FLAGS.items():
+        flags.DEFINE_string(name, None, help, given)
+    flags.DEFINE_list("group_values", [], "The group's two values, first - second.", given)
+
     config = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), None)
     if config:
+        file = Path(config.split(":")[0])
+        if not file.is_file():
+            raise InputError(f"--config: there is no file {file}")
         # A config imports its neighbours as `from configs import base`.
-        sys.path.insert(0, str(Path(config.split(":")[0]).resolve().parent.parent))
+        sys.path.insert(0, str(file.resolve().parent.parent))
+    _check_overrides(argv)
     try:
-        left = flags.FLAGS(argv)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"--config: there is no file {config}") from error
+        left = given(argv)
     except (
         flags.Error,
         ImportError,
@@ -158,29 +167,48 @@ def _parse(argv: list[str]) -> None:
         raise InputError(_one_line(error)) from error
     if left[1:]:
         raise InputError(f"'{left[1]}' is not understood; flags are written --name=value")
+    return given
+
+
+def _check_overrides(argv: Sequence[str]) -> None:
+    """Names the nearest field for a `--config.a.b=` that no study has."""
+    for word in argv:
+        if not word.startswith("--config."):
+            continue
+        path = word.removeprefix("--config.").split("=")[0]
+        node: Any = default_config()
+        for field in path.split("."):
+            if not isinstance(node, ConfigDict) or not node.is_locked:
+                break  # A value, or names of the config file's own.
+            if field not in node:
+                raise InputError(f"--config.{path}: no such field; {nearest(field, node)}")
+            node = node[field]
 
 
 def _one_line(error: Exception) -> str:
+    """The message; of a config file's own exception, which comes as a traceback, the end."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback") or "Traceback (" in line for line in lines):
+        return f"--config: {lines[-1]}"
     return " ".join(lines[:2]) or repr(error)
 
 
-def _study() -> Study:
-    if _CONFIG.value is None:
+def _study(given: flags.FlagValues) -> Study:
+    if given.config is None:
         raise InputError("--config=FILE.py is missing, for example --config=configs/quickstart.py")
-    return make_study(_CONFIG.value)
+    return make_study(given.config)
 
 
-def _required(flag: flags.FlagHolder, what: str) -> str:
-    if not flag.value:
-        raise InputError(f"--{flag.name} is missing: {what}")
-    return flag.value
+def _required(given: flags.FlagValues, name: str, what: str) -> str:
+    if not given[name].value:
+        raise InputError(f"--{name} is missing: {what}")
+    return given[name].value
 
 
-def _file(flag: flags.FlagHolder, what: str) -> Path:
-    path = Path(_required(flag, what))
+def _file(given: flags.FlagValues, name: str, what: str) -> Path:
+    path = Path(_required(given, name, what))
     if not path.is_file():
-        raise InputError(f"--{flag.name}: there is no file {path}")
+        raise InputError(f"--{name}: there is no file {path}")
     return path
 
 

@@ -1,0 +1,219 @@
+"""The command as a user types it: what it prints, and one line for what is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from jaxbias import cli
+
+ROOT = Path(__file__).parent.parent
+QUICK = f"--config={ROOT}/configs/quickstart.py"
+FOLDER = f"--config={ROOT}/configs/folder.py:smoke"
+
+
+@pytest.fixture
+def jaxbias(capsys):
+    """Calls the command in this process; returns its exit code, stdout and stderr."""
+
+    def call(*words):
+        try:
+            cli.main(["jaxbias", *map(str, words)])
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A user's folder: 300 small images and one table."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(300):
+        man, smiling = rng.random() < 0.5, rng.random() < 0.5
+        pixels = rng.integers(0, 150, (12, 12, 3), np.uint8)
+        pixels[:4, :4, 0] += 100 * smiling
+        pixels[-4:, :, 2] += 100 * man
+        Image.fromarray(pixels).save(root / f"{i}.png")
+        rows.append((f"{i}.png", "man" if man else "woman", int(smiling), rng.normal()))
+    table = pd.DataFrame(rows, columns=["file", "gender", "smiling", "height"])
+    table.to_csv(root / "labels.csv", index=False)
+    return root
+
+
+SMALL = (
+    "--config.data.image_size=12", "--config.pretrain.n=40", "--config.finetune.n=16",
+    "--config.model.widths=(4,)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("rum",), "'rum' is no command; did you mean 'run'?"),
+        (("run", QUICK), "--workdir is missing"),
+        (("run", "--workdir=x"), "--config=FILE.py is missing"),
+        (("run", "--config=nowhere.py", "--workdir=x"), "there is no file nowhere.py"),
+        (("run", QUICK, "--workdir=x", "--config.finetun.n=3"), "did you mean 'finetune'?"),
+        (("run", QUICK, "--workdir=x", "--config.finetune.nn=3"), "did you mean 'n'?"),
+        (("run", QUICK, "--workdir=x", "--config.finetune.epochs=three"), "three"),
+        (("run", QUICK + ":smoky", "--workdir=x"), "unknown argument 'smoky'"),
+        (("run", QUICK, "x"), "'x' is not understood"),
+        (("run", QUICK, "--workdir=x", "--config.data.name=face"), "did you mean 'faces'?"),
+        (("run", QUICK, "--workdir=x", "--config.finetune.epochs=0"), "epochs=0 must be positive"),
+        (("run", FOLDER, "--workdir=x"), "config.data.path"),
+        (("run", FOLDER, "--workdir=x", "--config.data.path=nowhere"), "nowhere"),
+        (("report", "--workdir=nowhere"), "there is no directory nowhere"),
+        (("report", "--scores=nowhere.csv"), "--scores: there is no file nowhere.csv"),
+        (("report",), "--scores is missing"),
+        (("curate", QUICK), "--out is missing"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(jaxbias, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = jaxbias(*words)
+    assert code == 2
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("jaxbias: ")
+    assert message in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("--config.targets=('smilin',)",), "did you mean 'smiling'?"),
+        (("--config.targets=('height',)",), "column 'height'"),
+        (("--config.targets=('gender',)",), "binary"),
+        (("--config.group.values=('woman','men')",), "no value 'men'"),
+        (("--config.finetune.n=5000",), "Lower config.finetune.n to"),
+        (("--config.data.table=label.csv",), "label.csv"),
+        (("--config.data.file_column=path",), "no column 'path'"),
+        (("--config.data.split_column=part",), "no column 'part'"),
+    ],
+)
+def test_wrong_labels_are_named(jaxbias, pictures, tmp_path, changes, message):
+    workdir = tmp_path / "out"
+    words = ("run", FOLDER, f"--config.data.path={pictures}", f"--workdir={workdir}", *SMALL)
+    code, _, err = jaxbias(*words, *changes)
+    assert code == 2
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("jaxbias: ")
+    assert message in line
+    assert not workdir.exists()
+
+
+def test_a_corrupt_image_is_named_and_can_be_skipped(jaxbias, pictures, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in pictures.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    (copy / "7.png").write_bytes((copy / "7.png").read_bytes()[:60])
+    words = ("data", "describe", FOLDER, f"--config.data.path={copy}", *SMALL[:1],
+             f"--out={tmp_path / 'sheet.png'}")  # fmt: skip
+    code, _, err = jaxbias(*words)
+    assert (code, "7.png" in err) == (2, True)
+    code, out, _ = jaxbias(*words, "--config.data.on_bad_image=skip")
+    assert code == 0
+    assert "image file is truncated" in out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 100
+
+
+def test_describe_curate_run_and_report_on_a_folder(jaxbias, pictures, tmp_path):
+    common = (FOLDER, f"--config.data.path={pictures}", *SMALL)
+    code, out, _ = jaxbias("data", "describe", *common, f"--out={tmp_path / 'sheet.png'}")
+    assert code == 0
+    assert "smiling" in out
+    code, out, _ = jaxbias("curate", *common, f"--out={tmp_path / 'ids.csv'}")
+    assert code == 0
+    ids = pd.read_csv(tmp_path / "ids.csv")
+    assert set(ids["curation"]) == {"natural", "correlation 1", "correlation 5", "correlation 9"}
+    assert (ids.groupby("curated_set").size() == 16).all()
+
+    workdir = tmp_path / "out"
+    code, out, err = jaxbias("run", *common, f"--workdir={workdir}")
+    assert code == 0, err
+    assert "Smallest fix" in out
+    assert "variants/s" in out
+    page = workdir / "report" / "report.html"
+    assert str(page) in out
+    page.unlink()
+    code, out, _ = jaxbias("report", f"--workdir={workdir}")
+    assert code == 0
+    assert page.exists()
+
+
+def test_report_of_models_trained_elsewhere(jaxbias, tmp_path):
+    rng = np.random.default_rng(0)
+    count = 600
+    gender = rng.choice(["woman", "man"], count)
+    smiling = rng.random(count) < np.where(gender == "woman", 0.6, 0.3)
+    labels = pd.DataFrame({
+        "id": [f"e{i}" for i in range(count)],
+        "split": rng.choice(["validation", "test"], count),
+        "gender": gender, "smiling": smiling.astype(int),
+    })  # fmt: skip
+    models = [
+        (f"{base}_{curation}_{seed}".replace(" ", ""), base, role, curation, 100, seed)
+        for base, role in (("Gendered", "studied"), ("Control", "control"), ("Scratch", "scratch"))
+        for curation in ("natural", "correlation 5")
+        for seed in range(3)
+    ]
+    columns = ["model", "base", "role", "curation", "n", "seed"]
+    pd.DataFrame(models, columns=columns).to_csv(tmp_path / "V.csv", index=False)
+    labels.to_csv(tmp_path / "L.csv", index=False)
+    scores = {
+        model: smiling
+        + rng.normal(0, 0.5, count)
+        + 0.8 * (base == "Gendered") * (gender == "woman")
+        for model, base, *_ in models
+    }
+    # Rows in another order than the labels': ids decide.
+    table = pd.DataFrame({"id": labels["id"], **scores}).sample(frac=1, random_state=0)
+    table.to_parquet(tmp_path / "S.parquet", index=False)
+    words = (
+        "report",
+        f"--scores={tmp_path}/S.parquet",
+        f"--variants={tmp_path}/V.csv",
+        f"--labels={tmp_path}/L.csv",
+        "--group=gender",
+        "--group_values=woman,man",
+        f"--out={tmp_path / 'report'}",
+    )
+    code, out, err = jaxbias(*words, "--target=smiling")
+    assert code == 0, err
+    assert "Inherited: after finetuning on 100 natural images of smiling" in " ".join(out.split())
+    assert (tmp_path / "report" / "report.html").exists()
+
+    code, _, err = jaxbias(*words, "--target=smilng")
+    assert (code, "did you mean 'smiling'?" in err) == (2, True)
+    table.drop(columns=models[0][0]).to_parquet(tmp_path / "S.parquet", index=False)
+    code, _, err = jaxbias(*words, "--target=smiling")
+    assert (code, models[0][0] in err) == (2, True)
+    table.iloc[1:].to_parquet(tmp_path / "S.parquet", index=False)
+    code, _, err = jaxbias(*words, "--target=smiling")
+    assert (code, "has no score of 1 labelled examples" in err) == (2, True)
+
+
+def test_the_smoke_study_end_to_end_on_built_in_faces(tmp_path):
+    """The command itself, in a process of its own."""
+    workdir = tmp_path / "smoke"
+    command = [sys.executable, "-m", "jaxbias", "run", f"{QUICK}:smoke", f"--workdir={workdir}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Report:" in done.stdout
+    assert "tensorflow" not in done.stderr.lower()
+    metrics = pd.read_parquet(workdir / "report" / "metrics.parquet")
+    assert metrics["variant"].nunique() == 2 * 4 * 4 * 2
+    assert metrics.loc[metrics["metric"] == "auc", "value"].notna().any()
