@@ -32,7 +32,7 @@ def smoke(config: ConfigDict) -> ConfigDict:
     faces.population = {"pretrain": 400, "finetune": 400, "validation": 300, "test": 400}
     faces.cell_minimum = {"pretrain": 40, "finetune": 70, "validation": 20, "test": 20}
     config.model.widths = (8, 16)
-    config.pretrain.update(n=128, epochs=2, seeds=2)
+    config.pretrain.update(n=128, epochs=2)
     config.finetune.update(n=(64,), epochs=2, seeds=2)
     for levels in (config.curations.correlation, config.curations.pair_mix):
         if levels.levels:
@@ -53,5 +53,5 @@ def fairface(config: ConfigDict) -> None:
         "val": {"test": 1.0},
     }
     config.model.widths = (16, 32, 64, 128)
-    config.pretrain.update(n=1700, epochs=20, seeds=6)
+    config.pretrain.update(n=1700, epochs=20)
     config.finetune.update(seeds=6, epochs=8)

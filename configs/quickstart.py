@@ -23,7 +23,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.faces.strata.pretrain = ("Wearing_Hat", "Bangs")
     config.data.faces.cell_minimum.pretrain = 900
 
-    config.pretrain.seeds = 5
     config.finetune.seeds = 5
     config.curations.correlation.levels = tuple(range(11))
 

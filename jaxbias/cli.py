@@ -214,11 +214,9 @@ def _file(given: flags.FlagValues, name: str, what: str) -> Path:
 
 def _set_up_devices(study: Study, workdir: Path) -> None:
     """One virtual CPU device per core, or as many as the plan has; before JAX starts."""
-    set_already = "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host" in os.environ.get(
-        "XLA_FLAGS", ""
-    )
-    if set_already:
-        return
+    forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if forced or jax.config.jax_num_cpu_devices != -1:
+        return  # Somebody has chosen already: JAX_NUM_CPU_DEVICES, or the caller of `main`.
     path = workdir / "plan.json"
     devices = Plan.read(path).devices if path.exists() else study.grid.devices
     jax.config.update("jax_num_cpu_devices", devices or min(os.cpu_count() or 1, 8))

@@ -28,7 +28,7 @@ from jaxbias.study import Study, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
 _GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid")
-_GROWS_WITHIN = {"finetune": ("n", "seeds"), "pretrain": ("seeds",), "data": ("path",)}
+_GROWS_WITHIN = {"finetune": ("n", "seeds"), "data": ("path",)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -107,7 +107,6 @@ class PretrainSpec:
     weight_decay: float = 1e-4
     momentum: float = 0.9
     drop_at: float = 0.75  # Share of the steps after which the learning rate falls tenfold.
-    seeds: int = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +114,7 @@ class FinetuneSpec:
     """Finetuning: sizes, repeats and the schedule of every variant."""
 
     n: tuple[int, ...] = (512,)
-    seeds: int = 3
+    seeds: int = 3  # Repeats: each renews the pretraining of the bases and the draw.
     epochs: int = 8
     batch: int = 64
     learning_rate: float = 0.02
@@ -376,7 +375,6 @@ def _validate(study: Study) -> None:
         ("pretrain.n", study.pretrain.n),
         ("pretrain.epochs", study.pretrain.epochs),
         ("pretrain.batch", study.pretrain.batch),
-        ("pretrain.seeds", study.pretrain.seeds),
         ("finetune.epochs", study.finetune.epochs),
         ("finetune.batch", study.finetune.batch),
         ("finetune.seeds", study.finetune.seeds),

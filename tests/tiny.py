@@ -39,7 +39,7 @@ def tiny_config(**changes) -> dict:
             "Scratch": {"role": "scratch"},
         },
         "model": {"widths": (4,)},
-        "pretrain": {"n": 40, "epochs": 1, "batch": 16, "seeds": 2},
+        "pretrain": {"n": 40, "epochs": 1, "batch": 16},
         "finetune": {"n": (20,), "epochs": 1, "batch": 16, "seeds": 2},
         "curations": {"correlation": {"levels": (2, 5)}},
         "answer": {"replicates": 20},

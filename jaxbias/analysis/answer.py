@@ -177,7 +177,7 @@ def make_answer(
         variants=scores.variants.drop(columns=["ids"], errors="ignore"),
         bases=bases if bases is not None else pd.DataFrame(),
         timings=timings or {},
-        deviations=deviations(study, first_rule),
+        deviations=deviations(study, scores, first_rule),
         methods=methods(study, dataset, scores),
         failures=failures,
     )

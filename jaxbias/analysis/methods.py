@@ -4,63 +4,103 @@ from typing import Any
 
 from jaxbias.data.dataset import Dataset
 from jaxbias.results import Scores
-from jaxbias.study import Study, to_dict
+from jaxbias.study import SPLITS, FinetuneSpec, PretrainSpec, Study, to_dict
+
+_DOING = dict(zip(SPLITS, ("pretraining", "finetuning", "validation", "test"), strict=True))
 
 
 def methods(study: Study, dataset: Dataset, scores: Scores) -> str:
     """Returns a paragraph that says what was done, for a paper."""
+    trained = _training(study, scores) if trained_here(scores) else _elsewhere(scores)
+    return " ".join([_data(study, dataset, scores), *trained, _statistics(study)])
+
+
+def trained_here(scores: Scores) -> bool:
+    """Whether the variants were trained by jaxbias, which then knows their examples."""
+    return "ids" in scores.variants
+
+
+def _data(study: Study, dataset: Dataset, scores: Scores) -> str:
+    count = dataset.table["split"].value_counts()
+    size = study.data.image_size
+    pixels = f" at {size}×{size} pixels" if trained_here(scores) else ""
+    # Scores from elsewhere come without images to train on.
+    splits = SPLITS if trained_here(scores) else ("validation", "test")
+    counts = ", ".join(f"{count.get(split, 0):,} {_DOING[split]}" for split in splits)
+    return (
+        f"Data: {dataset.name}{pixels}, {counts} images, disjoint. Groups: "
+        f"{' and '.join(study.group.names)}; gaps are {study.group.names[0]} minus "
+        f"{study.group.names[1]}."
+    )
+
+
+def _elsewhere(scores: Scores) -> list[str]:
     variants = scores.variants
-    split = dataset.table["split"].value_counts()
-    group = " and ".join(study.group.names)
+    return [
+        f"{len(variants):,} models were trained elsewhere, from {variants['base'].nunique()} bases "
+        f"in {variants['curation'].nunique()} curations with {variants['seed'].nunique()} repeats; "
+        "only their scores were read."
+    ]
+
+
+def _training(study: Study, scores: Scores) -> list[str]:
+    variants, fine, pre = scores.variants, study.finetune, study.pretrain
     pretrained = [
         f"{name} ({base.role}: {base.target}, {base.curation.replace('_', ' ')})"
         for name, base in study.bases.items()
         if base.target
     ]
     scratch = [name for name, base in study.bases.items() if base.role == "scratch"]
-    rule, fine, pre = study.answer, study.finetune, study.pretrain
-    parts = [
-        f"Data: {dataset.name} at {study.data.image_size}×{study.data.image_size} pixels, "
-        f"{split.get('pretrain', 0):,} pretraining, {split.get('finetune', 0):,} finetuning, "
-        f"{split.get('validation', 0):,} validation and {split.get('test', 0):,} test images, "
-        f"disjoint. Groups: {group}; gaps are {study.group.names[0]} minus {study.group.names[1]}."
-    ]
+    sizes = sorted({int(n) for n in variants["n"]})
+    parts = []
     if pretrained:
         parts.append(
-            f"Bases were pretrained on {pre.n:,} images for {pre.epochs} epochs (SGD, batch "
-            f"{pre.batch}, learning rate {pre.learning_rate:g}, momentum {pre.momentum:g}, weight "
-            f"decay {pre.weight_decay:g}, tenfold drop after {pre.drop_at:.0%} of the steps), each "
-            f"from {pre.seeds} seeds: {'; '.join(pretrained)}."
+            f"Bases were pretrained on {pre.n:,} images for {pre.epochs} epochs ({_sgd(pre)}), "
+            f"each from {fine.seeds} seeds: {'; '.join(pretrained)}."
         )
     if scratch:
         parts.append(f"{' and '.join(scratch)} started from random parameters.")
-    sizes = sorted({int(n) for n in variants["n"]})
     parts.append(
         f"All layers of a {study.model.name} (widths {', '.join(map(str, study.model.widths))}) "
-        f"were finetuned for {fine.epochs} epochs on n = {', '.join(map(str, sizes))} images (SGD, "
-        f"batch {fine.batch}, learning rate {fine.learning_rate:g}, momentum {fine.momentum:g}, "
-        f"weight decay {fine.weight_decay:g}, tenfold drop after {fine.drop_at:.0%} of the steps, "
-        f"horizontal flips, binary cross-entropy) in {variants['curation'].nunique()} curations "
-        f"with {variants['seed'].nunique()} repeats: {len(variants):,} finetunings. A repeat "
-        "renews the pretraining seed, the draw, the head and the batch order together; curations "
-        "and bases of a repeat share prefixes of one permutation per cell."
+        f"were finetuned for {fine.epochs} epochs on n = {', '.join(map(str, sizes))} images "
+        f"({_sgd(fine)}, horizontal flips, binary cross-entropy) in "
+        f"{variants['curation'].nunique()} curations with {variants['seed'].nunique()} repeats: "
+        f"{len(variants):,} finetunings. A repeat renews the pretraining seed, the draw, the head "
+        "and the batch order together; curations and bases of a repeat share prefixes of one "
+        "permutation per cell."
     )
-    parts.append(
+    return parts
+
+
+def _sgd(spec: PretrainSpec | FinetuneSpec) -> str:
+    return (
+        f"SGD, batch {spec.batch}, learning rate {spec.learning_rate:g}, momentum "
+        f"{spec.momentum:g}, weight decay {spec.weight_decay:g}, tenfold drop after "
+        f"{spec.drop_at:.0%} of the steps"
+    )
+
+
+def _statistics(study: Study) -> str:
+    rule = study.answer
+    return (
         "Decision thresholds set predicted positives equal to actual positives on the validation "
         f"scores. Intervals combine the variance over repeats with that over {rule.replicates} "
         "Poisson bootstrap replicates of the validation and test examples shared by all models "
         "(thresholds recomputed in each), with Student's t at Welch–Satterthwaite degrees of "
-        f"freedom. Inheritance is claimed where the Holm-adjusted paired differences against "
-        f"every control and scratch exclude zero at {rule.confidence:.0%}; a gap counts as closed "
-        f"where its {1 - 2 * (1 - rule.confidence):.0%} interval lies inside ±{rule.epsilon:g}; a "
-        f"fix may cost at most {rule.delta:g} AUC, is chosen on validation with Bonferroni's "
+        "freedom. Inheritance is claimed where the Holm-adjusted paired differences against every "
+        f"control and scratch exclude zero at {rule.confidence:.0%}; a gap counts as closed where "
+        f"its {1 - 2 * (1 - rule.confidence):.0%} interval lies inside ±{rule.epsilon:g}; a fix "
+        f"may cost at most {rule.delta:g} AUC, is chosen on validation with Bonferroni's "
         "correction over curations, and is tested once on test."
     )
-    return " ".join(parts)
 
 
-def deviations(study: Study, first_rule: dict[str, Any] | None) -> list[str]:
+def deviations(study: Study, scores: Scores, first_rule: dict[str, Any] | None) -> list[str]:
     """Lists how this study differs from Wang & Russakovsky (ICCV 2023)."""
+    return (_protocol(study) if trained_here(scores) else []) + _changed_rules(study, first_rule)
+
+
+def _protocol(study: Study) -> list[str]:
     size, fine = study.data.image_size, study.finetune
     listed = [
         f"Network and resolution: {study.model.name} at {size}×{size} instead of ResNet-50 at "
@@ -69,7 +109,7 @@ def deviations(study: Study, first_rule: dict[str, Any] | None) -> list[str]:
         f"{fine.weight_decay:g}, {fine.epochs} epochs) not searched per base, task and size.",
         "Validation: one fixed split shared by all variants, weighted to the evaluation "
         "population, instead of a fifth of each curated pool.",
-        f"Repeats: {study.pretrain.seeds} pretraining seeds per base instead of one checkpoint; "
+        f"Repeats: {study.finetune.seeds} pretraining seeds per base instead of one checkpoint; "
         "error bars are t intervals over repeats and examples instead of 1.96·sd/5.",
         "Quotas are set from n itself instead of drawing n from a pool of the wanted correlation.",
     ]
@@ -86,11 +126,14 @@ def deviations(study: Study, first_rule: dict[str, Any] | None) -> list[str]:
         )
     elif study.data.name != "celeba":
         listed.append(f"Data: {study.data.name} instead of CelebA.")
-    rule = to_dict(study.answer)
-    for name, value in (first_rule or rule).items():
-        if rule[name] != value:
-            listed.append(
-                f"answer.{name} was {value} when the study was first run and was changed "
-                f"to {rule[name]} after scores existed."
-            )
     return listed
+
+
+def _changed_rules(study: Study, first_rule: dict[str, Any] | None) -> list[str]:
+    rule = to_dict(study.answer)
+    return [
+        f"answer.{name} was {value} when the study was first run and was changed to {rule[name]} "
+        "after scores existed."
+        for name, value in (first_rule or rule).items()
+        if rule[name] != value
+    ]

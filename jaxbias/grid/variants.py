@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from jaxbias.curation import Curation
-from jaxbias.study import FinetuneSpec, PretrainSpec, Study, parse_prevalence, to_dict
+from jaxbias.study import FinetuneSpec, Study, parse_prevalence, to_dict
 
 
 def content_id(content: Any) -> str:
@@ -69,8 +69,8 @@ def curations_of(study: Study, task: str) -> list[Curation]:
 def expand(study: Study, data: str) -> list[Variant]:
     """Returns every variant of a study.
 
-    Repeat r finetunes draw r from pretraining seed r (modulo their number), so a repeat renews
-    the base and the draw together and repeats are the unit of replication.
+    Repeat r finetunes draw r from pretraining seed r: a repeat renews the base and the draw
+    together, so repeats are independent and the unit of replication.
 
     Args:
       study: the study.
@@ -91,14 +91,13 @@ def _base(study: Study, data: str, name: str, seed: int) -> Base:
     if spec.role == "scratch":
         content = {"model": to_dict(study.model), "image_size": study.data.image_size, "seed": seed}
     else:
-        seed = seed % study.pretrain.seeds
         content = {
             "data": data,
             "model": to_dict(study.model),
             "group": to_dict(study.group),
             "target": spec.target,
             "curation": spec.curation,
-            "pretrain": _without(study.pretrain, "seeds"),
+            "pretrain": to_dict(study.pretrain),
             "seed": seed,
         }
     return Base(name, spec.role, spec.target, spec.curation, seed, content_id(content))
@@ -122,5 +121,5 @@ def _variant(
     return Variant(base, task, curation, n, seed, content_id(content))
 
 
-def _without(spec: PretrainSpec | FinetuneSpec, *fields: str) -> dict[str, Any]:
+def _without(spec: FinetuneSpec, *fields: str) -> dict[str, Any]:
     return {key: value for key, value in to_dict(spec).items() if key not in fields}

@@ -25,7 +25,6 @@ def test_ids_are_content_not_position():
     grown = expand(
         tiny_study(
             finetune={"n": (10, 20), "epochs": 1, "batch": 16, "seeds": 3},
-            pretrain={"n": 40, "epochs": 1, "batch": 16, "seeds": 2},
             curations={"correlation": {"levels": (9, 2, 5)}},
         ),
         "data",
@@ -45,12 +44,9 @@ def test_bases_depend_on_what_makes_them_alone():
     assert renamed["Control"] == names["Control"] != names["Grouped"]
 
 
-def test_repeats_pair_pretraining_seeds_and_draws():
-    study = tiny_study(pretrain={"n": 40, "seeds": 2}, finetune={"n": (20,), "seeds": 3})
-    pairs = {(v.seed, v.base.seed) for v in expand(study, "d") if v.base.role != "scratch"}
-    assert pairs == {(0, 0), (1, 1), (2, 0)}
-    scratch = {(v.seed, v.base.seed) for v in expand(study, "d") if v.base.role == "scratch"}
-    assert scratch == {(0, 0), (1, 1), (2, 2)}
+def test_every_repeat_has_a_pretraining_seed_of_its_own():
+    pairs = {(v.seed, v.base.seed) for v in expand(tiny_study(), "d")}
+    assert pairs == {(0, 0), (1, 1)}
 
 
 def test_extending_appends_and_round_trips(tmp_path):
