@@ -177,7 +177,7 @@ class GridSpec:
     """How variants are laid out on the machine; recorded in the plan."""
 
     mode: str = "map"  # map | vmap | unroll
-    pack_width: int = 16
+    pack_width: int = 8  # Finetunes per pack: what an interruption costs at most.
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
 
 

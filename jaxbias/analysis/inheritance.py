@@ -133,5 +133,9 @@ def _sentence(
     return (
         f"{opening}{':' if verdict != 'undecided' else ''} {'; '.join(parts)} "
         f"({rule.confidence:.0%} intervals, {repeats} repeats; Holm-adjusted "
-        f"p = {rows['p_holm'].iloc[0]:.3f})."
+        f"p {_p(rows['p_holm'].iloc[0])})."
     )
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

@@ -86,7 +86,8 @@ def extend_plan(
       plan: the plan so far.
       variants: everything the study wants.
       signatures: per variant id and per base id, what must agree within a pack.
-      width: largest number of members of a pack.
+      width: largest number of finetunes of a pack. Packs of bases, which train for longer, are
+        as small as the devices allow.
 
     Returns:
       The longer plan.
@@ -97,7 +98,7 @@ def extend_plan(
     new_variants = [variant for variant in variants if variant.id not in have]
     return dataclasses.replace(
         plan,
-        bases=plan.bases + _pack(new_bases, signatures, width, plan.devices),
+        bases=plan.bases + _pack(new_bases, signatures, plan.devices, plan.devices),
         finetunes=plan.finetunes + _pack(new_variants, signatures, width, plan.devices),
     )
 
