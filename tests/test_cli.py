@@ -196,6 +196,12 @@ def test_report_of_models_trained_elsewhere(jaxbias, tmp_path):
     assert "Inherited: after finetuning on 100 natural images of smiling" in " ".join(out.split())
     assert (tmp_path / "report" / "report.html").exists()
 
+    labels.drop(columns="split").to_csv(tmp_path / "L.csv", index=False)
+    code, out, err = jaxbias(*words, "--target=smiling")
+    assert code == 0, err
+    assert "Smallest fix: not answered, there are no validation scores" in " ".join(out.split())
+    labels.to_csv(tmp_path / "L.csv", index=False)
+
     code, _, err = jaxbias(*words, "--target=smilng")
     assert (code, "did you mean 'smiling'?" in err) == (2, True)
     table.drop(columns=models[0][0]).to_parquet(tmp_path / "S.parquet", index=False)

@@ -153,6 +153,8 @@ def make_answer(
         spoken += overwriting.sentences(
             overwritten[overwritten["population"] == rule.population], rule
         )
+    if targets and not len(fixes) and not sound.validation.shape[1]:
+        spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     for table in (fixes, matching):
         spoken += table["sentence"].tolist() if len(table) else []
 

@@ -12,7 +12,7 @@ _DOING = dict(zip(SPLITS, ("pretraining", "finetuning", "validation", "test"), s
 def methods(study: Study, dataset: Dataset, scores: Scores) -> str:
     """Returns a paragraph that says what was done, for a paper."""
     trained = _training(study, scores) if trained_here(scores) else _elsewhere(scores)
-    return " ".join([_data(study, dataset, scores), *trained, _statistics(study)])
+    return " ".join([_data(study, dataset, scores), *trained, _statistics(study, scores)])
 
 
 def trained_here(scores: Scores) -> bool:
@@ -80,11 +80,12 @@ def _sgd(spec: PretrainSpec | FinetuneSpec) -> str:
     )
 
 
-def _statistics(study: Study) -> str:
+def _statistics(study: Study, scores: Scores) -> str:
     rule = study.answer
+    source = "validation" if scores.validation.shape[1] else "test"
     return (
-        "Decision thresholds set predicted positives equal to actual positives on the validation "
-        f"scores. Intervals combine the variance over repeats with that over {rule.replicates} "
+        "Decision thresholds set predicted positives equal to actual positives on the "
+        f"{source} scores. Intervals combine the variance over repeats with that over {rule.replicates} "
         "Poisson bootstrap replicates of the validation and test examples shared by all models "
         "(thresholds recomputed in each), with Student's t at Welch–Satterthwaite degrees of "
         "freedom. Inheritance is claimed where the Holm-adjusted paired differences against every "
