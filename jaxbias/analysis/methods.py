@@ -85,8 +85,8 @@ def _statistics(study: Study, scores: Scores) -> str:
     source = "validation" if scores.validation.shape[1] else "test"
     return (
         "Decision thresholds set predicted positives equal to actual positives on the "
-        f"{source} scores. Intervals combine the variance over repeats with that over {rule.replicates} "
-        "Poisson bootstrap replicates of the validation and test examples shared by all models "
+        f"{source} scores. Intervals combine the variance over repeats with that over "
+        f"{rule.replicates} Poisson bootstrap replicates of the examples shared by all models "
         "(thresholds recomputed in each), with Student's t at Welch–Satterthwaite degrees of "
         "freedom. Inheritance is claimed where the Holm-adjusted paired differences against every "
         f"control and scratch exclude zero at {rule.confidence:.0%}; a gap counts as closed where "
