@@ -5,13 +5,29 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import Cells, Curation, population_weights, quotas
+from jaxbias.curation import Cells, population_shares, population_weights
 from jaxbias.metrics import Examples, GroupReport, Groups, contrast_interval, evaluate
 from jaxbias.results import Scores
 from jaxbias.study import EvaluationSpec, parse_prevalence
 
-# Shares of a population are quotas of a large n, so one rule serves both.
-_MANY = 1_000_000
+_METRICS = (
+    "auc",
+    "threshold",
+    "fpr",
+    "tpr",
+    "ppv",
+    "selection_rate",
+    "accuracy",
+    "balanced_error",
+    "auc_gap",
+    "fpr_gap",
+    "tpr_gap",
+    "worst_group_accuracy",
+    "mean_group_accuracy",
+    "equalized_odds_difference",
+    "demographic_parity_difference",
+    "bias_amplification",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +171,8 @@ def evaluate_task(
       The evaluation.
     """
     chosen = (scores.variants["task"] == cells.task).to_numpy()
-    shares = population_shares(cells, spec)
+    level = spec.level if spec.level >= 0 else None
+    shares = population_shares(cells, level, parse_prevalence("evaluations", spec.prevalence))
     test = _examples(scores.test, scores, cells, shares, "test")
     validation = _examples(scores.validation, scores, cells, shares, "validation")
     evaluated = test if split == "test" else validation
@@ -168,25 +185,13 @@ def evaluate_task(
         validation=dataclasses.replace(validation, scores=validation.scores[chosen])
         if split == "test" and len(validation.labels)
         else None,
+        metrics=_METRICS,
         bootstrap=replicates,
         confidence=confidence,
         names=names,
     )
     variants = scores.variants[chosen].reset_index(drop=True)
     return Evaluation(cells.task, population, cells, variants, report, len(evaluated.labels))
-
-
-def population_shares(cells: Cells, spec: EvaluationSpec) -> np.ndarray:
-    """Returns float64[C], the cell shares of an evaluation population."""
-    prevalence = parse_prevalence("evaluations", spec.prevalence)
-    if spec.level >= 0:
-        kind = "pair_mix" if len(cells.names) == 3 else "correlation"
-        return quotas(Curation(kind, spec.level, prevalence), cells, _MANY) / _MANY
-    if prevalence is None:
-        return cells.shares
-    positive = cells.targets == 1
-    natural = cells.shares[positive].sum()
-    return cells.shares * np.where(positive, prevalence / natural, (1 - prevalence) / (1 - natural))
 
 
 def _examples(

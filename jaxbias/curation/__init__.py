@@ -1,7 +1,8 @@
 """Curation: which finetuning examples are chosen, as quotas per (target, group) cell."""
 
-from jaxbias.curation.cells import Cells, pair_cells, population_weights, target_cells
+from jaxbias.curation.cells import Cells, pair_cells, target_cells
 from jaxbias.curation.draws import Draw, draw
+from jaxbias.curation.populations import population_shares, population_weights
 from jaxbias.curation.quotas import KINDS, Curation, largest_n, quotas, sample_weights
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "draw",
     "largest_n",
     "pair_cells",
+    "population_shares",
     "population_weights",
     "quotas",
     "sample_weights",

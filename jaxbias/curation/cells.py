@@ -111,32 +111,6 @@ def class_values(dataset: Dataset, target: str) -> tuple[str, ...]:
     return ("0", "1")
 
 
-def population_weights(codes: np.ndarray, shares: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    """Weights examples so that their cells have the given shares.
-
-    Args:
-      codes: int[N], the cell of each example; -1 gets weight 0.
-      shares: float[C], the wanted shares of the cells.
-      names: the cells' names, for the error.
-
-    Returns:
-      float64[N], with mean 1 over the examples inside the task.
-
-    Raises:
-      InputError: a cell with a positive share has no example.
-
-    >>> population_weights(np.array([0, 0, 0, 1]), np.array([0.5, 0.5]), ("a", "b")).round(2)
-    array([0.67, 0.67, 0.67, 2.  ])
-    """
-    counts = np.bincount(codes[codes >= 0], minlength=len(shares))
-    empty = (shares > 0) & (counts == 0)
-    if empty.any():
-        cell = names[int(np.argmax(empty))]
-        raise InputError(f"no example of ({cell}) to evaluate on: give that split more images")
-    weights = counts.sum() * shares / np.maximum(counts, 1) / shares.sum()
-    return np.where(codes >= 0, weights[codes], 0.0)
-
-
 def _cells(
     dataset: Dataset,
     task: str,

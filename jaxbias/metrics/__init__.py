@@ -1,19 +1,22 @@
 """Metrics: ranking, thresholds, rates and gaps of many models at once, with their uncertainty."""
 
-from jaxbias.metrics.definitions import METRICS
+from jaxbias.metrics.definitions import DEFAULT_METRICS, METRICS
 from jaxbias.metrics.evaluate import evaluate
 from jaxbias.metrics.examples import Examples
 from jaxbias.metrics.groups import ALL, Groups
 from jaxbias.metrics.intervals import Contrast, contrast_interval, holm, t_interval
 from jaxbias.metrics.report import GroupReport
+from jaxbias.metrics.targets import TargetsReport
 
 __all__ = [
     "ALL",
+    "DEFAULT_METRICS",
     "METRICS",
     "Contrast",
     "Examples",
     "GroupReport",
     "Groups",
+    "TargetsReport",
     "contrast_interval",
     "evaluate",
     "holm",

@@ -41,38 +41,16 @@ def draw_multiplicities(seed: int, split: int, examples: int, replicates: int) -
     return drawn
 
 
-def percentile_interval(replicates: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the percentile interval over the replicates in which the metric is defined.
-
-    Args:
-      replicates: float[..., R], NaN where undefined.
-      confidence: e.g. 0.95.
+def leave_out(seed: int, split: int, examples: int, folds: int) -> np.ndarray:
+    """Leaves each of `folds` random parts of the examples out in turn: a grouped jackknife.
 
     Returns:
-      Lower and upper bounds, float64[...]; NaN where fewer than two replicates are defined.
+      float32[N, folds] of 0 and 1.
 
-    >>> low, high = percentile_interval(np.array([[0.0, 1, 2, 3, 4, np.nan]]), 0.5)
-    >>> low.tolist(), high.tolist()
-    ([1.0], [3.0])
+    >>> leave_out(0, 0, 6, 3).sum(axis=0).tolist()
+    [4.0, 4.0, 4.0]
     """
-    ordered = np.sort(replicates, axis=-1)  # NaN last.
-    defined = (~np.isnan(ordered)).sum(axis=-1)
-    tail = (1 - confidence) / 2
-    bounds = [_quantile(ordered, defined, q) for q in (tail, 1 - tail)]
-    return bounds[0], bounds[1]
-
-
-def _quantile(ordered: np.ndarray, defined: np.ndarray, q: float) -> np.ndarray:
-    if ordered.shape[-1] < 2:
-        return np.full(ordered.shape[:-1], np.nan)
-    place = q * np.maximum(defined - 1, 1)
-    below = np.floor(place).astype(int)
-    share = place - below
-    low = np.take_along_axis(ordered, below[..., None], axis=-1)[..., 0]
-    above = np.minimum(below + 1, ordered.shape[-1] - 1)
-    high = np.take_along_axis(ordered, above[..., None], axis=-1)[..., 0]
-    # At a share of zero the next value may be a NaN that is not part of the sample; two equal
-    # infinite thresholds have no difference.
-    with np.errstate(invalid="ignore"):
-        value = np.where((share > 0) & (low != high), low + share * (high - low), low)
-    return np.where(defined >= 2, value, np.nan)
+    # The last word of the counter sets this stream apart from the replicates'.
+    bits = np.random.Philox(key=[seed, split], counter=[0, 0, 0, 1])
+    fold = np.argsort(np.random.Generator(bits).random(examples), kind="stable") % folds
+    return (fold[:, None] != np.arange(folds)).astype(np.float32)

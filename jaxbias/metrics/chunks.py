@@ -1,197 +1,285 @@
-"""Chunks: the compiled program that measures some variants, and the loop over all of them."""
+"""Chunks: the loop that measures all variants, some at a time, on every core or device."""
 
 import contextlib
-from collections import deque
+import functools
+import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxbias.metrics.bootstrap import draw_multiplicities
+from jaxbias.metrics.bootstrap import draw_multiplicities, leave_out
+from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.definitions import Sums
 from jaxbias.metrics.examples import Checked
 from jaxbias.metrics.groups import ALL
-from jaxbias.metrics.ranking import key_scores, rank, score_keys
-from jaxbias.metrics.sweeps import base_rate_threshold, pair_weights, selected_weights
+from jaxbias.metrics.program import Asked, Split, complete, make_split, measure
+from jaxbias.metrics.ranking import order_on_host
 from jaxbias.progress import progress
 
-# Variants × replicates per chunk: one channel's float64 sums should stay in a core's cache
+# Variants × replicates per chunk: the carried float64 sums should stay in a core's cache
 # (measured), and elsewhere fill the device.
 _SUMS = {"cpu": 2**12}
 _SUMS_ELSEWHERE = 2**20
 # Variants × examples per chunk, which bounds the memory.
-_SCORES = 2**21
-# Chunks dispatched at once: they run side by side, and more of them hold more memory.
-_UNDER_WAY = 2
-
-
-class Split(NamedTuple):
-    """Examples on the device, padded so that sets of similar size share one compiled program.
-
-    Attributes:
-      labels: int32[N].
-      channels: float64[N, 2, C], zero for padding.
-      multiplicities: float32[N, R]; column 0 is 1, the sample itself.
-      count: int32[], how many are real.
-    """
-
-    labels: jax.Array
-    channels: jax.Array
-    multiplicities: jax.Array
-    count: jax.Array
-
-    @property
-    def weights(self) -> jax.Array:
-        """float64[N]."""
-        return self.channels[:, :, 0].sum(axis=1)
-
-    def totals(self) -> np.ndarray:
-        """Weight of each class in each channel and replicate, float64[2, C, R]."""
-        channels, m = np.asarray(self.channels), np.asarray(self.multiplicities, np.float64)
-        return np.einsum("nlc,nr->lcr", channels, m, optimize=True)
+_SCORES = 2**22
 
 
 def sweep(
+    asked: Asked,
     test: Checked,
     source: Checked | None,
     fixed: np.ndarray | None,
+    *,
     bootstrap: int,
+    folds: int,
     seed: int,
+    shares: np.ndarray | None,
+    common_positives: float | np.ndarray | None,
     description: str,
 ) -> Sums:
-    """Sums everything the metrics are made of.
+    """Sums everything the asked metrics are made of.
 
     Args:
+      asked: what the program computes.
       test: what is evaluated.
-      source: the examples whose base rate gives the threshold; `test` itself where the threshold
-        comes from it; None for a fixed threshold.
+      source: the examples thresholds are taken from; `test` itself, others, or None where they
+        are fixed.
       fixed: float32[V], or None.
       bootstrap: replicates.
+      folds: of the jackknife, each leaving out a part of the test (then of the other) examples.
       seed: of the bootstrap.
+      shares: training shares, as `Sums` holds them.
+      common_positives: N of the normalised average precision, one or float64[C, 1]; None: each
+        channel's own.
       description: of the progress; empty: silent.
+
+    Returns:
+      The sums; columns: the sample, the replicates, the folds.
     """
-    with jax.enable_x64(True):
-        columns = -(-(1 + bootstrap) // 8) * 8 if bootstrap else 1
-        split = _split(test, bootstrap, columns, seed, 0)
-        separate = None
-        if source is not None and source is not test:
-            separate = _split(source, bootstrap, columns, seed, 1)
-        totals = split.totals()
-        base_totals = totals if separate is None else separate.totals()
-        examples = max(len(s.labels) for s in (split, separate) if s is not None)
-        width = _width(len(test.scores), columns, examples)
-        allowed = jnp.asarray(base_totals[1, 0])
+    separate = source if source is not None and source is not test else None
+    number = 1 + bootstrap + folds * (1 if separate is None else 2)
+    split = _split(test, bootstrap, folds, seed, 0, number)
+    base = None if separate is None else _split(separate, bootstrap, folds, seed, 1, number)
+    positives = split.totals[1]
+    common = positives[:, :1] if common_positives is None else common_positives
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.where(positives > 0, positives / common, 1.0)
 
-        def measure(rows: slice) -> tuple[jax.Array, ...]:
-            scores = _padded(test.scores[rows], width, len(split.labels))
-            base_scores = given = None
-            if separate is not None:
-                base_scores = _padded(source.scores[rows], width, len(separate.labels))
-            if fixed is not None:
-                given = _padded(fixed[rows, None], width, 1)
-            return _measure(scores, split, base_scores, separate, allowed, given)
+    work = _Work(asked, test.scores, split, None if base is None else separate.scores, base, fixed)
+    found = _over_chunks(work, factor, description)
 
-        pairs, selected, thresholds = _over_chunks(measure, len(test.scores), width, description)
-
-    thresholds = thresholds.astype(np.float64)
-    if source is not None:
-        thresholds[:, base_totals[:, 0].sum(axis=0) == 0] = np.nan
-    false_positives, true_positives = np.split(selected.swapaxes(0, 1), 2)
+    source_totals = (base or split).totals
+    thresholds, found = complete(asked.rule, found, source_totals, np)
+    families = {
+        name: tuple(1 + place for place in members)
+        for name, members in test.groups.families.items()
+    }
     sums = Sums(
         (ALL, *test.groups.names),
-        negatives=totals[0],
-        positives=totals[1],
-        pairs=pairs.swapaxes(0, 1),
-        false_positives=false_positives,
-        true_positives=true_positives,
+        families,
+        negatives=split.totals[0][:, None],
+        positives=split.totals[1][:, None],
         thresholds=thresholds,
+        arrays=found,
+        shares=shares,
     )
-    return sums.columns(slice(0, 1 + bootstrap))
+    return sums.columns(slice(0, number))
 
 
-def _over_chunks(
-    measure: Callable[[slice], tuple[jax.Array, ...]], variants: int, width: int, description: str
-) -> list[np.ndarray]:
-    """Measures all variants, `width` at a time, into arrays with all of them along axis 0."""
-    whole: list[np.ndarray] = []
+class _Work(NamedTuple):
+    """What is measured: the examples on the host, their scores there or on devices."""
 
-    def bring(rows: slice, results: tuple[jax.Array, ...]) -> None:
-        if not whole:
-            whole.extend(np.empty((variants, *r.shape[1:]), r.dtype) for r in results)
-        for array, result in zip(whole, results, strict=True):
-            array[rows] = np.asarray(result)[: rows.stop - rows.start]
-        advance(rows.stop - rows.start)
+    asked: Asked
+    scores: np.ndarray | jax.Array
+    split: Split
+    base_scores: np.ndarray | jax.Array | None
+    base: Split | None
+    fixed: np.ndarray | None
 
-    with _shown(variants, description) as advance:
-        waiting: deque = deque()
-        for first in range(0, max(variants, 1), width):
-            rows = slice(first, min(first + width, variants))
-            waiting.append((rows, measure(rows)))
-            if len(waiting) == _UNDER_WAY:
-                bring(*waiting.popleft())
-        while waiting:
-            bring(*waiting.popleft())
+
+class _Layout(NamedTuple):
+    """Devices that share the variants among them.
+
+    Attributes:
+      mesh: the devices.
+      axis: the mesh axis, or axes, the variants are split over.
+    """
+
+    mesh: Mesh
+    axis: Any
+
+    @property
+    def shards(self) -> int:
+        """How many parts the variants are split into."""
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        return int(np.prod([self.mesh.shape[name] for name in axes]))
+
+    def put(self, tree: Any, split: bool = False) -> Any:
+        """Puts arrays on the devices, all of them on each or a part of the rows on each."""
+        spec = PartitionSpec(self.axis) if split else PartitionSpec()
+        return jax.device_put(tree, NamedSharding(self.mesh, spec))
+
+
+def _layout(scores: np.ndarray | jax.Array) -> _Layout | None:
+    """Where scores are measured: where they lie, or on all local devices; None: on the host."""
+    if isinstance(scores, jax.Array) and isinstance(scores.sharding, NamedSharding):
+        return _Layout(scores.sharding.mesh, scores.sharding.spec[0])
+    if jax.default_backend() == "cpu":
+        return None
+    devices = jax.local_devices()
+    axis_types = (AxisType.Auto,)
+    return _Layout(
+        jax.make_mesh((len(devices),), ("variant",), axis_types, devices=devices), "variant"
+    )
+
+
+def _over_chunks(work: _Work, factor: np.ndarray, description: str) -> dict[str, np.ndarray]:
+    """Measures all variants, some at a time, into arrays with all of them along axis 1."""
+    variants = len(work.scores)
+    if not variants:  # The sums of one, of which none are kept, have the right shapes.
+        blank = work._replace(
+            scores=np.zeros((1, work.scores.shape[1]), np.float32),
+            base_scores=work.base and np.zeros((1, work.base_scores.shape[1]), np.float32),
+            fixed=np.zeros(1, np.float32),
+        )
+        return {k: v[:, :0] for k, v in _over_chunks(blank, factor, "").items()}
+    layout = _layout(work.scores)
+    with jax.enable_x64(True):
+        shared = (work.split, work.base, factor)
+        shared = layout.put(shared) if layout else jax.device_put(shared)
+    width = _width(work, variants)
+    if layout is None:
+        chunks = [np.arange(i, min(i + width, variants)) for i in range(0, variants, width)]
+        measured = functools.partial(_on_host, work, shared, width)
+    else:
+        own = np.arange(variants).reshape(layout.shards, -1)  # Each device's variants.
+        width = min(width, own.shape[1])
+        starts = [min(i, own.shape[1] - width) for i in range(0, own.shape[1], width)]
+        chunks = [own[:, i : i + width].ravel() for i in starts]
+        measured = functools.partial(_on_devices, layout, work, shared, width)
+    whole: dict[str, np.ndarray] = {}
+    # A chunk's arrays live as long as its turn, so the number of turns bounds the memory.
+    turns = min(len(chunks), 2 if layout else os.cpu_count() or 1)
+    with _shown(variants, description) as advance, ThreadPoolExecutor(max(turns, 1)) as pool:
+        for rows, found in zip(chunks, pool.map(measured, chunks), strict=True):
+            for name, array in found.items():
+                if name not in whole:
+                    shape = (array.shape[1], variants, array.shape[2])
+                    whole[name] = np.empty(shape, array.dtype)
+                whole[name][:, rows] = array[: len(rows)].swapaxes(0, 1)
+            advance(len(rows))
     return whole
 
 
-@jax.jit
-def _measure(
-    scores: jax.Array,
-    test: Split,
-    base_scores: jax.Array | None,
-    base: Split | None,
-    allowed: jax.Array,
-    fixed: jax.Array | None,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Returns pair weights, selected weights and thresholds of a chunk of variants."""
-    keys = score_keys(scores)
-    ranking = rank(keys, test.labels, test.count)
-    if fixed is not None:
-        shape = (len(scores), test.multiplicities.shape[1])
-        thresholds = jnp.broadcast_to(score_keys(fixed), shape)
-    elif base is None:
-        thresholds = base_rate_threshold(
-            ranking, test.weights, allowed, test.multiplicities, test.count
+_program = jax.jit(measure, static_argnums=0)
+
+
+def _on_host(work: _Work, shared: tuple, width: int, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Measures a chunk on the CPU, where sorting is faster outside the program."""
+    split, base, factor = shared
+    rows = np.resize(rows, width)  # A short chunk repeats its variants.
+    tests = _sorted(work.scores, work.split, rows)
+    others = None if base is None else (*_sorted(work.base_scores, work.base, rows), base)
+    fixed = None if work.fixed is None else work.fixed[rows]
+    with jax.enable_x64(True):
+        found = _program(work.asked, *tests, split, others, fixed, factor)
+        return jax.tree.map(np.asarray, found)
+
+
+def _sorted(scores: np.ndarray, split: Split, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of a chunk, padded as the split is, and their sequence."""
+    chosen = np.asarray(scores[rows])
+    padding = len(split.channels.weights) - chosen.shape[1]
+    return np.pad(chosen, ((0, 0), (0, padding))), order_on_host(chosen, split.channels)
+
+
+def _on_devices(
+    layout: _Layout, work: _Work, shared: tuple, width: int, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Measures a chunk whose variants are split over devices, which exchange nothing."""
+    split, base, factor = shared
+    take = functools.partial(_rows_on_devices, layout, rows, width)
+    others = None if base is None else (take(work.base_scores, work.base), None, base)
+    with jax.enable_x64(True):
+        fixed = None if work.fixed is None else layout.put(work.fixed[rows], split=True)
+        program = sharded_program(work.asked, layout, base is not None)
+        found = program(take(work.scores, work.split), None, split, others, fixed, factor)
+        return jax.tree.map(np.asarray, found)
+
+
+@functools.lru_cache(maxsize=64)
+def sharded_program(asked: Asked, layout: _Layout, others: bool) -> Callable:
+    """The program over devices that share the variants and exchange nothing.
+
+    Args:
+      asked: what is wanted.
+      layout: the devices.
+      others: whether thresholds are taken from other examples.
+    """
+    each, every = PartitionSpec(layout.axis), PartitionSpec()
+    base = (each, None, every) if others else None
+    return jax.jit(
+        jax.shard_map(
+            functools.partial(measure, asked),
+            mesh=layout.mesh,
+            in_specs=(each, None, every, base, each, every),
+            out_specs=each,
+            check_vma=False,
         )
-    else:
-        base_ranking = rank(score_keys(base_scores), base.labels, base.count)
-        thresholds = base_rate_threshold(
-            base_ranking, base.weights, allowed, base.multiplicities, base.count
-        )
-    pairs = pair_weights(ranking, test.channels, test.multiplicities, test.count)
-    selected = selected_weights(
-        ranking, keys, thresholds, test.channels, test.multiplicities, test.count
     )
-    return pairs, selected, key_scores(thresholds)
 
 
-def _split(examples: Checked, bootstrap: int, columns: int, seed: int, number: int) -> Split:
+def _rows_on_devices(
+    layout: _Layout, rows: np.ndarray, width: int, scores: np.ndarray | jax.Array, split: Split
+) -> jax.Array:
+    padding = len(split.channels.weights) - scores.shape[1]
+    if isinstance(scores, np.ndarray):
+        return layout.put(np.pad(scores[rows], ((0, 0), (0, padding))), split=True)
+    return _slices(layout, width, padding)(scores, np.int32(rows[0]))
+
+
+@functools.lru_cache(maxsize=64)
+def _slices(layout: _Layout, width: int, padding: int) -> Callable:
+    """Takes `width` of each device's own variants, from the same place on."""
+
+    def take(own: jax.Array, first: jax.Array) -> jax.Array:
+        return jnp.pad(lax.dynamic_slice_in_dim(own, first, width), ((0, 0), (0, padding)))
+
+    each = PartitionSpec(layout.axis)
+    specs = {"in_specs": (each, PartitionSpec()), "out_specs": each}
+    return jax.jit(jax.shard_map(take, mesh=layout.mesh, check_vma=False, **specs))
+
+
+def _split(
+    examples: Checked, bootstrap: int, folds: int, seed: int, number: int, columns: int
+) -> Split:
+    """Prepares a set of examples; `number` 0 are those evaluated, 1 others for thresholds."""
     count = len(examples.labels)
-    n = max(256, 1 << max(count - 1, 0).bit_length())
-    channels = examples.channels
-    multiplicities = np.zeros((n, columns), np.float32)
-    multiplicities[:count, 0] = 1
-    multiplicities[:count, 1 : 1 + bootstrap] = draw_multiplicities(seed, number, count, bootstrap)
-    return Split(
-        jnp.asarray(np.pad(examples.labels, (0, n - count))),
-        jnp.asarray(np.pad(channels, ((0, n - count), (0, 0), (0, 0)))),
-        jnp.asarray(multiplicities),
-        jnp.int32(count),
-    )
+    multiplicities = np.ones((count, -(-columns // 8) * 8 if columns > 1 else 1), np.uint8)
+    multiplicities[:, 1 : 1 + bootstrap] = draw_multiplicities(seed, number, count, bootstrap)
+    if folds:
+        start = 1 + bootstrap + number * folds
+        multiplicities[:, start : start + folds] = leave_out(seed, number, count, folds)
+    channels = make_channels(examples.labels, examples.groups.membership, examples.weights)
+    return make_split(channels, multiplicities)
 
 
-def _width(variants: int, columns: int, examples: int) -> int:
-    """Variants per chunk: a power of two, at least 8, so that few programs are compiled."""
+def _width(work: _Work, variants: int) -> int:
+    """Variants per chunk: a power of two, so that few programs are compiled."""
+    columns = work.split.multiplicities.shape[1]
+    examples = work.scores.shape[1]
+    if work.base_scores is not None:
+        examples = max(examples, work.base_scores.shape[1])
     sums = _SUMS.get(jax.default_backend(), _SUMS_ELSEWHERE)
-    most = max(8, min(sums // columns, _SCORES // examples))
+    most = max(8, min(sums // columns, _SCORES // max(examples, 1)))
     needed = 1 << max(variants - 1, 0).bit_length()
     return max(8, min(1 << (most.bit_length() - 1), needed))
-
-
-def _padded(array: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    return np.pad(array, ((0, rows - array.shape[0]), (0, columns - array.shape[1])))
 
 
 @contextlib.contextmanager

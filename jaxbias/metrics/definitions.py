@@ -1,13 +1,20 @@
-"""Definitions: every metric as a function of a few weighted sums, and why it may be undefined."""
+"""Definitions: every metric as a function of a few weighted sums, and why it may be undefined.
+
+Written once for NumPy (reports) and JAX (inside a program): a function uses the arrays' own module.
+"""
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxbias.errors import InputError
 from jaxbias.metrics.groups import ALL
 from jaxbias.study import nearest
+
+Array = Any  # A NumPy or a JAX array.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,77 +23,149 @@ class Sums:
 
     Attributes:
       groups: C names, the first "all".
-      negatives: float64[C, R], weight of the negative examples.
-      positives: float64[C, R].
-      pairs: float64[C, V, R], weight of rightly ranked pairs, ties half.
-      false_positives: float64[C, V, R], weight of the negatives above the threshold.
-      true_positives: float64[C, V, R].
-      thresholds: float64[V, R]; NaN where there was no weight to take one from.
+      families: family -> the channels of its groups.
+      negatives: float64[C, 1, R], weight of the negative examples, the same for all variants.
+      positives: float64[C, 1, R].
+      thresholds: float64[T, V, R], T = 1, or C where every group has its own; NaN where there was
+        no weight to take one from; None where nothing is selected.
+      arrays: sum -> float64[C, V, R]; "distances" float64[F, V, R].
+      shares: float64[2, C], the training shares of negatives and positives of each channel, for
+        `train_weighted_accuracy`; None where they were not given.
+      xp: `numpy` or `jax.numpy`.
     """
 
     groups: tuple[str, ...]
-    negatives: np.ndarray
-    positives: np.ndarray
-    pairs: np.ndarray
-    false_positives: np.ndarray
-    true_positives: np.ndarray
-    thresholds: np.ndarray
+    families: Mapping[str, tuple[int, ...]]
+    negatives: Array
+    positives: Array
+    thresholds: Array | None
+    arrays: Mapping[str, Array]
+    shares: np.ndarray | None = None
+    xp: Any = np
 
     def columns(self, chosen: slice) -> "Sums":
         """Returns the sums of some replicates."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return Sums(**{k: v if k == "groups" else v[..., chosen] for k, v in fields.items()})
+        return dataclasses.replace(
+            self,
+            negatives=self.negatives[..., chosen],
+            positives=self.positives[..., chosen],
+            thresholds=None if self.thresholds is None else self.thresholds[..., chosen],
+            arrays={name: array[..., chosen] for name, array in self.arrays.items()},
+        )
+
+    def total(self, c: int) -> Array:
+        """Weight of a channel, float64[1, R]."""
+        return self.positives[c] + self.negatives[c]
+
+    def divide(self, numerator: Array, denominator: Array) -> Array:
+        """The quotient, NaN where the denominator is not positive."""
+        safe = self.xp.where(denominator > 0, denominator, 1.0)
+        return self.xp.where(denominator > 0, numerator / safe, np.nan)
 
 
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
-    result = np.full(shape, np.nan)
-    np.divide(numerator, denominator, out=result, where=np.broadcast_to(denominator > 0, shape))
-    return result
+Compute = Callable[[Sums, int], Array]
 
 
-def _auc(s: Sums, c: int) -> np.ndarray:
-    return _divide(s.pairs[c], s.positives[c] * s.negatives[c])
+def _auc(s: Sums, c: int) -> Array:
+    return s.divide(s.arrays["pairs"][c], s.positives[c] * s.negatives[c])
 
 
-def _fpr(s: Sums, c: int) -> np.ndarray:
-    return _divide(s.false_positives[c], s.negatives[c])
+def _fpr(s: Sums, c: int) -> Array:
+    return s.divide(s.arrays["false_positives"][c], s.negatives[c])
 
 
-def _tpr(s: Sums, c: int) -> np.ndarray:
-    return _divide(s.true_positives[c], s.positives[c])
+def _tpr(s: Sums, c: int) -> Array:
+    return s.divide(s.arrays["true_positives"][c], s.positives[c])
 
 
-def _ppv(s: Sums, c: int) -> np.ndarray:
-    return _divide(s.true_positives[c], s.true_positives[c] + s.false_positives[c])
+def _predicted(s: Sums, c: int) -> Array:
+    return s.arrays["true_positives"][c] + s.arrays["false_positives"][c]
 
 
-def _selection_rate(s: Sums, c: int) -> np.ndarray:
-    selected = s.true_positives[c] + s.false_positives[c]
-    return _divide(selected, s.positives[c] + s.negatives[c])
+def _ppv(s: Sums, c: int) -> Array:
+    return s.divide(s.arrays["true_positives"][c], _predicted(s, c))
 
 
-def _accuracy(s: Sums, c: int) -> np.ndarray:
-    right = s.true_positives[c] + s.negatives[c] - s.false_positives[c]
-    return _divide(right, s.positives[c] + s.negatives[c])
+def _selection_rate(s: Sums, c: int) -> Array:
+    return s.divide(_predicted(s, c), s.total(c))
 
 
-def _gap(rate: Callable[[Sums, int], np.ndarray]) -> Callable[[Sums, int], np.ndarray]:
-    def gap(s: Sums, c: int) -> np.ndarray:
-        del c
-        if len(s.groups) == 3:
-            return rate(s, 1) - rate(s, 2)
-        if len(s.groups) < 3:
-            return np.full(s.thresholds.shape, np.nan)
-        rates = np.stack([rate(s, g) for g in range(1, len(s.groups))])
-        return rates.max(axis=0) - rates.min(axis=0)
+def _accuracy(s: Sums, c: int) -> Array:
+    right = s.arrays["true_positives"][c] + s.negatives[c] - s.arrays["false_positives"][c]
+    return s.divide(right, s.total(c))
+
+
+def _per_positive(name: str) -> Compute:
+    return lambda s, c: s.divide(
+        s.xp.where(s.positives[c] > 0, s.arrays[name][c], 0.0), s.positives[c]
+    )
+
+
+def _per_example(name: str) -> Compute:
+    return lambda s, c: s.divide(s.arrays[name][c], s.total(c))
+
+
+def _threshold(s: Sums, c: int) -> Array:
+    return s.thresholds[c if len(s.thresholds) > 1 else 0]
+
+
+# A metric of a family is a function of the sums and its groups' channels.
+
+
+def _gap(rate: Compute) -> Callable[[Sums, Sequence[int]], Array]:
+    def gap(s: Sums, groups: Sequence[int]) -> Array:
+        if len(groups) == 2:
+            return rate(s, groups[0]) - rate(s, groups[1])
+        return _range(s, rate, groups)
 
     return gap
 
 
-def _cells(s: Sums) -> np.ndarray:
-    groups = range(1, len(s.groups)) if len(s.groups) > 1 else range(1)
-    return np.stack([r for g in groups for r in (1 - _fpr(s, g), _tpr(s, g))])
+def _stack(s: Sums, rate: Compute, groups: Sequence[int]) -> Array:
+    return s.xp.stack([rate(s, g) for g in groups])
+
+
+def _range(s: Sums, rate: Compute, groups: Sequence[int]) -> Array:
+    rates = _stack(s, rate, groups)
+    return rates.max(axis=0) - rates.min(axis=0)
+
+
+def _ratio(s: Sums, rate: Compute, groups: Sequence[int]) -> Array:
+    rates = _stack(s, rate, groups)
+    return s.divide(rates.min(axis=0), rates.max(axis=0))
+
+
+def _over_odds(take: str, each: Callable) -> Callable[[Sums, Sequence[int]], Array]:
+    """Takes the "max", "min" or "mean" over the false-positive and the true-positive rate."""
+    return lambda s, groups: getattr(
+        s.xp.stack([each(s, rate, groups) for rate in (_fpr, _tpr)]), take
+    )(axis=0)
+
+
+def _cells(s: Sums, groups: Sequence[int]) -> Array:
+    return s.xp.stack([r for g in groups for r in (1 - _fpr(s, g), _tpr(s, g))])
+
+
+def _train_weighted(s: Sums, groups: Sequence[int]) -> Array:
+    if s.shares is None:
+        raise InputError(
+            "metric 'train_weighted_accuracy' needs train_shares: the training set's share of "
+            "(negatives, positives) of every group"
+        )
+    shares = np.array([s.shares[label, g] for g in groups for label in (0, 1)])
+    return (_cells(s, groups) * (shares / shares.sum())[:, None, None]).sum(axis=0)
+
+
+def _bias_amplification(s: Sums, groups: Sequence[int]) -> Array:
+    """Mean over groups of ±[P(T̂|A) − P(T|A)], + where P(A, T) > P(A)·P(T)."""
+    prevalence = s.divide(s.positives[0], s.total(0))
+    amplified = []
+    for g in groups:
+        rate = s.divide(s.positives[g], s.total(g))
+        # P(A,T) − P(A)P(T) has the sign of P(T|A) − P(T).
+        sign = s.xp.where(rate > prevalence, 1.0, -1.0)
+        amplified.append(sign * (_selection_rate(s, g) - rate))
+    return s.xp.stack(amplified).mean(axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,52 +173,154 @@ class Metric:
     """One metric.
 
     Attributes:
-      compute: of sums and channel, float64[V, R].
-      needs: "positives" and "negatives": the classes it divides by; "selected": needs a positive
-        prediction; "any": one example.
-      per_group: whether each group has its own value; else there is one, under "all".
-      threshold: whether it depends on the threshold.
+      compute: of the sums and a channel (scope "group"), or of the sums and the channels of a
+        family's groups (scope "family"); float64[V, R].
+      sums: what it is made of, names of `program.SUMS`.
+      needs: "positives" and "negatives": the classes it divides by; "any": one example;
+        "selected": needs a positive prediction; "groups": needs two groups.
+      share: whether it lies in 0..1 by its nature, so that its interval does too.
+      scope: "group": overall and in each group; "family": of a family's groups together.
     """
 
-    compute: Callable[[Sums, int], np.ndarray]
+    compute: Callable
+    sums: tuple[str, ...]
     needs: tuple[str, ...]
-    per_group: bool = True
-    threshold: bool = True
+    scope: str = "group"
+    share: bool = False
 
+    @property
+    def threshold(self) -> bool:
+        """Whether it depends on the threshold."""
+        return "selected" in self.sums
+
+
+_SELECTED = ("selected",)
+_BOTH = ("positives", "negatives")
+_RATES: dict[str, Metric] = {
+    name: Metric(compute, sums, needs, share=name != "log_loss")
+    for name, compute, sums, needs in (
+        ("auc", _auc, ("pairs",), _BOTH),
+        ("ap", _per_positive("precisions"), ("precisions",), ("positives",)),
+        (
+            "normalized_ap",
+            _per_positive("normalized_precisions"),
+            ("normalized_precisions",),
+            ("positives",),
+        ),
+        ("fpr", _fpr, _SELECTED, ("negatives",)),
+        ("tpr", _tpr, _SELECTED, ("positives",)),
+        ("fnr", lambda s, c: 1 - _tpr(s, c), _SELECTED, ("positives",)),
+        ("tnr", lambda s, c: 1 - _fpr(s, c), _SELECTED, ("negatives",)),
+        ("ppv", _ppv, _SELECTED, ("any", "selected")),
+        ("selection_rate", _selection_rate, _SELECTED, ("any",)),
+        ("accuracy", _accuracy, _SELECTED, ("any",)),
+        ("balanced_error", lambda s, c: (1 - _tpr(s, c) + _fpr(s, c)) / 2, _SELECTED, _BOTH),
+        ("ece", _per_example("calibration"), ("calibration",), ("any",)),
+        ("ece_equal_mass", _per_example("mass_calibration"), ("mass_calibration",), ("any",)),
+        ("brier", _per_example("brier"), ("brier",), ("any",)),
+        ("log_loss", _per_example("log_loss"), ("log_loss",), ("any",)),
+    )
+}
 
 METRICS: dict[str, Metric] = {
-    "auc": Metric(_auc, ("positives", "negatives"), threshold=False),
-    "threshold": Metric(lambda s, c: s.thresholds, (), per_group=False),
-    "fpr": Metric(_fpr, ("negatives",)),
-    "tpr": Metric(_tpr, ("positives",)),
-    "fnr": Metric(lambda s, c: 1 - _tpr(s, c), ("positives",)),
-    "tnr": Metric(lambda s, c: 1 - _fpr(s, c), ("negatives",)),
-    "ppv": Metric(_ppv, ("any", "selected")),
-    "selection_rate": Metric(_selection_rate, ("any",)),
-    "accuracy": Metric(_accuracy, ("any",)),
-    "fpr_gap": Metric(_gap(_fpr), ("negatives",), per_group=False),
-    "tpr_gap": Metric(_gap(_tpr), ("positives",), per_group=False),
-    "auc_gap": Metric(_gap(_auc), ("positives", "negatives"), per_group=False, threshold=False),
+    **_RATES,
+    "threshold": Metric(_threshold, _SELECTED, ()),
+    **{
+        f"{name}_gap": Metric(_gap(m.compute), m.sums, (*m.needs, "groups"), "family")
+        for name, m in _RATES.items()
+    },
     "worst_group_accuracy": Metric(
-        lambda s, c: _cells(s).min(axis=0), ("positives", "negatives"), per_group=False
+        lambda s, groups: _cells(s, groups).min(axis=0), _SELECTED, _BOTH, "family", True
     ),
     "mean_group_accuracy": Metric(
-        lambda s, c: _cells(s).mean(axis=0), ("positives", "negatives"), per_group=False
+        lambda s, groups: _cells(s, groups).mean(axis=0), _SELECTED, _BOTH, "family", True
+    ),
+    "train_weighted_accuracy": Metric(_train_weighted, _SELECTED, _BOTH, "family", True),
+    "equalized_odds_difference": Metric(
+        _over_odds("max", _range), _SELECTED, (*_BOTH, "groups"), "family"
+    ),
+    "equalized_odds_mean_difference": Metric(
+        _over_odds("mean", _range),
+        _SELECTED,
+        (*_BOTH, "groups"),
+        "family",
+    ),
+    "equalized_odds_ratio": Metric(
+        _over_odds("min", _ratio), _SELECTED, (*_BOTH, "groups", "selected"), "family"
+    ),
+    "average_odds_difference": Metric(
+        lambda s, groups: (_gap(_fpr)(s, groups) + _gap(_tpr)(s, groups)) / 2,
+        _SELECTED,
+        (*_BOTH, "groups"),
+        "family",
+    ),
+    "demographic_parity_difference": Metric(
+        lambda s, groups: _range(s, _selection_rate, groups),
+        _SELECTED,
+        ("any", "groups"),
+        "family",
+    ),
+    "demographic_parity_ratio": Metric(
+        lambda s, groups: _ratio(s, _selection_rate, groups),
+        _SELECTED,
+        ("any", "groups", "selected"),
+        "family",
+    ),
+    "bias_amplification": Metric(_bias_amplification, _SELECTED, ("any", "groups"), "family"),
+    "score_distance": Metric(
+        lambda s, groups: s.arrays["distances"][list(s.families.values()).index(tuple(groups))],
+        ("distances",),
+        ("any", "groups"),
+        "family",
     ),
 }
 
+# What `evaluate` computes when it is not told: one sort and the sweep after it give them all.
+DEFAULT_METRICS = tuple(
+    name
+    for name, metric in METRICS.items()
+    if set(metric.sums) <= {"pairs", "selected"} and name != "train_weighted_accuracy"
+)
 
-def compute(sums: Sums, metric: str, group: str) -> np.ndarray:
+
+def sums_for(metrics: Sequence[str]) -> frozenset[str]:
+    """Returns which sums some metrics are made of.
+
+    Raises:
+      InputError: no such metric.
+    """
+    for name in metrics:
+        if name not in METRICS:
+            raise InputError(f"metric '{name}' is unknown; {nearest(name, METRICS)}")
+    return frozenset(itertools.chain.from_iterable(METRICS[name].sums for name in metrics))
+
+
+def places(sums: Sums, metric: str) -> tuple[str, ...]:
+    """Returns the groups, or families, in which a metric has a value."""
+    return sums.groups if METRICS[metric].scope == "group" else tuple(sums.families)
+
+
+def compute(sums: Sums, metric: str, group: str) -> Array:
     """Computes a metric, float64[V, R]; NaN where undefined.
 
     Raises:
-      InputError: no such metric or group, or the metric has no value per group.
+      InputError: no such metric, group or family.
     """
-    definition, channel = _find(sums, metric, group)
-    values = definition.compute(sums, channel)
-    if definition.threshold:
-        return np.where(np.isnan(sums.thresholds), np.nan, values)
-    return values
+    definition, where = _find(sums, metric, group)
+    if "groups" in definition.needs and len(where) < 2:
+        shape = next(iter(sums.arrays.values())).shape[1:]
+        return sums.xp.full(shape, np.nan)
+    with np.errstate(invalid="ignore"):  # Infinite thresholds of two groups have no difference.
+        values = definition.compute(sums, where)
+    if not definition.threshold or metric == "threshold":
+        return values
+    if len(sums.thresholds) == 1:
+        taken = sums.thresholds
+    elif definition.scope == "group":
+        taken = sums.thresholds[where : where + 1] if where else sums.thresholds[1:]
+    else:
+        taken = sums.thresholds[np.array(where)]
+    return sums.xp.where(sums.xp.isnan(taken).any(axis=0), np.nan, values)
 
 
 def undefined_reason(sums: Sums, metric: str, group: str) -> str:
@@ -147,16 +328,13 @@ def undefined_reason(sums: Sums, metric: str, group: str) -> str:
 
     The sums of the sample itself are looked at, replicate 0.
     """
-    definition, channel = _find(sums, metric, group)
-    if definition.per_group or metric == "threshold":
-        channels = [channel]
-    elif metric.endswith("_gap") and len(sums.groups) < 3:
-        return f"a gap needs two groups, there are {len(sums.groups) - 1}"
-    else:
-        channels = list(range(1, len(sums.groups))) or [0]
+    definition, where = _find(sums, metric, group)
+    channels = [where] if definition.scope == "group" else list(where)
+    if "groups" in definition.needs and len(channels) < 2:
+        return f"a gap needs two groups, there {'is 1' if channels else 'are 0'}"
     for c in channels:
         inside = "" if c == 0 else f" in group {sums.groups[c]}"
-        positives, negatives = sums.positives[c, 0] > 0, sums.negatives[c, 0] > 0
+        positives, negatives = sums.positives[c, 0, 0] > 0, sums.negatives[c, 0, 0] > 0
         if definition.needs and not (positives or negatives):
             return f"no example{inside}"
         if "positives" in definition.needs and not positives:
@@ -164,16 +342,40 @@ def undefined_reason(sums: Sums, metric: str, group: str) -> str:
         if "negatives" in definition.needs and not negatives:
             return f"no negative example{inside}"
     values = compute(sums, metric, group)[:, 0]
-    if definition.threshold and np.isnan(sums.thresholds[:, 0]).any():
+    if not np.isnan(values).any():
+        return ""
+    if metric == "threshold" and group == ALL and len(sums.thresholds) > 1:
+        return "every group has its own"
+    if definition.threshold and np.isnan(sums.thresholds[:, :, 0]).any(axis=0).any():
         return "no example to take the threshold from"
-    return "nothing predicted positive" if np.isnan(values).any() else ""
+    if metric == "score_distance":
+        return "infinite scores have no distance"
+    return "nothing predicted positive"
 
 
-def _find(sums: Sums, metric: str, group: str) -> tuple[Metric, int]:
+def _find(sums: Sums, metric: str, group: str) -> tuple[Metric, Any]:
     if metric not in METRICS:
         raise InputError(f"metric '{metric}' is unknown; {nearest(metric, METRICS)}")
-    if group not in sums.groups:
-        raise InputError(f"group '{group}' is unknown; {nearest(group, sums.groups)}")
-    if group != ALL and not METRICS[metric].per_group:
-        raise InputError(f"metric '{metric}' has one value, under group '{ALL}', not '{group}'")
-    return METRICS[metric], sums.groups.index(group)
+    definition = METRICS[metric]
+    missing = set(definition.sums) - _available(sums)
+    if missing:
+        raise InputError(
+            f"metric '{metric}' was not asked for; name it in evaluate(metrics=(..., '{metric}'))"
+        )
+    if definition.scope == "group":
+        if group not in sums.groups:
+            raise InputError(f"group '{group}' is unknown; {nearest(group, sums.groups)}")
+        return definition, sums.groups.index(group)
+    if group == ALL and len(sums.families) == 1:
+        group = next(iter(sums.families))
+    if group not in sums.families:
+        raise InputError(
+            f"metric '{metric}' compares the groups of a family, not '{group}'; "
+            f"{nearest(group, sums.families)}"
+        )
+    return definition, sums.families[group]
+
+
+def _available(sums: Sums) -> set[str]:
+    renamed = {"false_positives": "selected", "true_positives": "selected"}
+    return {renamed.get(name, name) for name in sums.arrays}

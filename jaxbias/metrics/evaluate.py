@@ -1,50 +1,79 @@
-"""Evaluation of many variants at once: one sort each, then sums in that order."""
+"""Evaluation of many variants at once, from any framework's scores."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxbias.errors import InputError
-from jaxbias.metrics.chunks import sweep
-from jaxbias.metrics.examples import Checked, Examples, check, variant_names
+from jaxbias.metrics.definitions import DEFAULT_METRICS
+from jaxbias.metrics.examples import Examples
+from jaxbias.metrics.one_target import Settings, evaluate_target
 from jaxbias.metrics.report import GroupReport
-from jaxbias.study import nearest
+from jaxbias.metrics.targets import TargetsReport, evaluate_targets
 
 
 def evaluate(
     scores: Any,
     labels: Any,
-    groups: Any,
+    groups: Any = None,
     *,
     weights: Any = None,
     validation: Examples | None = None,
-    threshold: str | float | np.ndarray = "base_rate",
+    threshold: Any = "base_rate",
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    link: str = "identity",
+    population: Mapping[str, Any] | None = None,
+    intersections: Sequence[Sequence[str]] = (),
+    train_shares: Mapping[str, tuple[float, float]] | None = None,
+    common_positives: float | None = None,
     bootstrap: int = 0,
-    seed: int = 0,
+    interval: str = "standard",
     confidence: float = 0.95,
+    seed: int = 0,
     names: Any = None,
+    targets: Any = None,
+    top_k: Sequence[int] = (),
     description: str = "",
-) -> GroupReport:
-    """Computes every metric of every variant, overall and per group, with bootstrap replicates.
+) -> GroupReport | TargetsReport:
+    """Computes metrics of every variant, overall and per group, with bootstrap replicates.
 
     Args:
-      scores: float[V, N], higher is more positive (NumPy or JAX), compared as float32; or a
-        DataFrame with one row per example and one column per variant. Infinite scores are fine.
-      labels: N of 0 and 1.
-      groups: N integers, strings or categories, or `Groups` (overlaps allowed); None: no groups.
+      scores: float[V, N], higher is more positive, compared as float32; or a DataFrame with one row
+        per example and one column per variant. NumPy, JAX (also split over devices along V) or
+        anything with DLPack, such as PyTorch. Infinite scores are fine. With several targets
+        float[V, N, T].
+      labels: N of 0 and 1; missing (NaN, None, NA) counts as absent. With several targets [N, T]
+        likewise (multilabel), or N classes 0..T−1 (multiclass).
+      groups: N integers, strings or categories; a mapping or DataFrame of several such columns; or
+        `Groups` (overlaps allowed); None: no groups.
       weights: float[N] >= 0; an example of weight 0 counts as absent.
-      validation: the same variants on other examples, from which the base-rate threshold is then
-        taken; without it, it is taken from `scores` themselves.
-      threshold: "base_rate", or a number or float[V]; predict positive where score > threshold.
+      validation: the same variants on other examples, from which thresholds are then taken;
+        without it, they are taken from `scores` themselves.
+      threshold: "base_rate", "group_base_rate", "youden", {"fpr": rate}, {"tpr": rate}, a number or
+        V numbers; predict positive where score > threshold.
+      metrics: names among `METRICS`.
+      link: for ece, brier and log_loss: "identity", scores are probabilities; "sigmoid", logits.
+      population: evaluate on a population of {"level": 0..10, "prevalence": share}, by weights:
+        the correlation of label and group as in curation (5 is none); either may be left out.
+      intersections: tuples of columns of `groups` whose combinations are groups too.
+      train_shares: group -> the training set's share of (negatives, positives), for
+        train_weighted_accuracy.
+      common_positives: N of normalized_ap; by default the mean over targets of each group's own.
       bootstrap: number of Poisson bootstrap replicates over the examples (of validation too),
-        shared by all variants; a base-rate threshold is taken anew in each.
+        shared by all variants; thresholds are taken anew in each.
+      interval: "standard" (by the bootstrap's standard error; of shares on the logit's scale),
+        "percentile" or "bca"; their measured coverage is in docs/metrics.md.
+      confidence: of the intervals.
       seed: of the bootstrap.
-      confidence: of the percentile intervals in `GroupReport.frame`.
       names: V names of the variants; by default a DataFrame's columns, or "0", "1", ....
+      targets: T names of the targets; by default the columns of `labels`, or "0", "1", ....
+      top_k: with several targets, also the share of examples with a true target among the k of
+        highest score, for each k ("top_1_hit_rate" is the accuracy of a multiclass model).
       description: shows progress under this name; empty: silent.
 
     Returns:
-      The report.
+      The report; of several targets, a report of reports.
 
     Raises:
       InputError: arguments that do not fit together, or NaN scores, naming variant and row.
@@ -55,56 +84,26 @@ def evaluate(
     >>> report.undefined("auc", "f")
     'no positive example in group f'
     """
-    names = variant_names(scores, names)
-    test = check(Examples(scores, labels, groups, weights), names)
-    if bootstrap < 0:
-        raise InputError(f"bootstrap={bootstrap} must be >= 0")
-    if seed < 0:
-        raise InputError(f"seed={seed} must be >= 0")
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence={confidence} must lie between 0 and 1")
-    fixed = _fixed_threshold(threshold, len(names))
-    if fixed is not None:
-        source, threshold_from = None, "fixed"
-    elif validation is not None:
-        source, threshold_from = check(validation, names, "validation."), "validation"
-    else:
-        source, threshold_from = test, "test"
-
-    sums = sweep(test, source, fixed, bootstrap, seed, description)
-    shortfall = np.full(len(names), np.nan)
-    if source is not None:
-        shortfall = _shortfall(source, sums.thresholds[:, 0])
-    present = test.weights > 0
-    members = test.groups.membership > 0
-    counts = np.concatenate([[present.sum()], (members & present).sum(axis=1)])
-    return GroupReport(
-        tuple(names), sums.groups, counts, threshold_from, shortfall, confidence, sums
+    settings = Settings(
+        threshold=threshold,
+        metrics=tuple(metrics),
+        link=link,
+        population=population,
+        intersections=intersections,
+        train_shares=train_shares,
+        common_positives=common_positives,
+        bootstrap=bootstrap,
+        interval=interval,
+        confidence=confidence,
+        seed=seed,
+        description=description,
     )
-
-
-def _fixed_threshold(threshold: str | float | np.ndarray, variants: int) -> np.ndarray | None:
-    if isinstance(threshold, str):
-        if threshold != "base_rate":
-            raise InputError(
-                f"threshold='{threshold}' is unknown; {nearest(threshold, ['base_rate'])} "
-                "(or a number)"
-            )
-        return None
-    values = np.asarray(threshold, np.float32)
-    if values.shape not in ((), (variants,)) or np.isnan(values).any():
-        raise InputError(f"threshold must be 'base_rate', a number or one of {variants} numbers")
-    return np.broadcast_to(values, (variants,))
-
-
-def _shortfall(source: Checked, thresholds: np.ndarray) -> np.ndarray:
-    """Share of the positives' weight that is not selected where it was to be, float64[V]."""
-    positives = source.weights @ source.labels
-    if positives == 0:
-        return np.where(np.isnan(thresholds), np.nan, 0.0)
-    selected = np.stack(
-        [source.weights @ (s > t) for s, t in zip(source.scores, thresholds, strict=True)]
-        or [np.zeros(0)]
-    ).reshape(len(thresholds))
-    short = np.maximum(1 - selected / positives, 0.0)
-    return np.where(np.isnan(thresholds), np.nan, short)
+    examples = Examples(scores, labels, groups, weights)
+    ndim = scores.ndim if hasattr(scores, "ndim") else np.ndim(scores)
+    if ndim == 3:
+        return evaluate_targets(examples, validation, names, targets, settings, top_k)
+    if targets is not None or top_k:
+        raise InputError(
+            f"targets and top_k are for scores [variants, examples, targets], not {ndim} dimensions"
+        )
+    return evaluate_target(examples, validation, names, settings)

@@ -1,8 +1,10 @@
-"""Examples: scores, labels, groups and weights, checked once, and the sums they enter."""
+"""Examples: scores, labels, groups and weights of any framework, checked once."""
 
 import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -16,8 +18,8 @@ class Examples:
 
     Attributes:
       scores: float[V, N], higher is more positive; or a DataFrame, one column per variant.
-      labels: N of 0 and 1.
-      groups: N values, or `Groups`; may be None where only a threshold is taken.
+      labels: N of 0 and 1, missing where unknown.
+      groups: N values, a mapping of several columns, or `Groups`; may be None.
       weights: float[N] >= 0; None: all 1.
     """
 
@@ -32,23 +34,45 @@ class Checked:
     """Examples as arrays of one shape, known to be sound.
 
     Attributes:
-      scores: float32[V, N], no NaN.
+      scores: float32[V, N], no NaN; a JAX array where the variants are split over devices.
       labels: int32[N], 0 or 1.
       groups: G names and float64[G, N].
-      weights: float64[N].
+      weights: float64[N]; 0 where the label is missing.
     """
 
-    scores: np.ndarray
+    scores: np.ndarray | jax.Array
     labels: np.ndarray
     groups: Groups
     weights: np.ndarray
 
-    @property
-    def channels(self) -> np.ndarray:
-        """float64[N, 2, C]: weight under its label, for all examples, then for each group."""
-        member = np.concatenate([np.ones((1, len(self.labels))), self.groups.membership])
-        weight = (member * self.weights).T
-        return np.stack([weight * (self.labels == label)[:, None] for label in (0, 1)], axis=1)
+
+def as_array(values: Any, argument: str) -> np.ndarray | jax.Array:
+    """Returns an array of NumPy, JAX, PyTorch (or another DLPack) or pandas as one of NumPy.
+
+    A JAX array that is split over several devices stays where it is.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    if isinstance(values, jax.Array):
+        split = len(values.sharding.device_set) > 1 and not values.is_fully_replicated
+        return values if split else np.asarray(values)
+    if isinstance(values, np.ndarray | pd.DataFrame | pd.Series | list | tuple):
+        return np.asarray(values)
+    if getattr(values, "requires_grad", False):
+        values = values.detach()
+    if hasattr(values, "__dlpack__"):
+        try:
+            return np.from_dlpack(values)
+        except (BufferError, RuntimeError, TypeError):  # On an accelerator, or in bfloat16.
+            try:
+                return np.asarray(jnp.from_dlpack(values))
+            except (RuntimeError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"{argument} cannot be read through DLPack ({error}); move it to the CPU, "
+                    "for example with .float().cpu()"
+                ) from error
+    return np.asarray(values)
 
 
 def variant_names(scores: Any, names: Any) -> list[str]:
@@ -58,7 +82,8 @@ def variant_names(scores: Any, names: Any) -> list[str]:
       InputError: not one name per variant, or a name twice.
     """
     frame = isinstance(scores, pd.DataFrame)
-    count = scores.shape[1] if frame else np.shape(scores)[0] if np.ndim(scores) else 0
+    shape = scores.shape if hasattr(scores, "shape") else np.shape(scores)
+    count = shape[1] if frame else shape[0] if len(shape) else 0
     if names is None:
         names = scores.columns if frame else range(count)
     names = [str(name) for name in names]
@@ -70,69 +95,107 @@ def variant_names(scores: Any, names: Any) -> list[str]:
     return names
 
 
-def check(examples: Examples, names: list[str], where: str = "") -> Checked:
+def check(
+    examples: Examples, names: list[str], where: str = "", intersections: Any = ()
+) -> Checked:
     """Turns examples into arrays.
 
     Args:
       examples: what the user gave.
       names: one per variant.
       where: prefix of the argument in errors, such as "validation.".
+      intersections: of the groups' columns.
 
     Raises:
       InputError: shapes that disagree, labels other than 0 and 1, NaN scores, weights that are
-        negative or not finite, groups that are floats.
+        negative or not finite, groups that are floats, pandas indices that differ.
     """
-    if isinstance(examples.scores, pd.DataFrame):
-        scores = examples.scores.to_numpy().T
-    else:
-        scores = np.asarray(examples.scores)
+    check_indices(examples, where)
+    scores = check_scores(examples.scores, names, where)
+    n = scores.shape[1]
+    labels, known = _labels(examples.labels, n, where)
+    return Checked(
+        scores,
+        labels,
+        as_groups(examples.groups, n, f"{where}groups", intersections),
+        check_weights(examples.weights, n, where) * known,
+    )
+
+
+def check_scores(scores: Any, names: list[str], where: str = "") -> np.ndarray | jax.Array:
+    """Returns scores as float32[V, N] without NaN."""
+    frame = isinstance(scores, pd.DataFrame)
+    scores = as_array(scores, f"{where}scores")
+    if frame:
+        scores = scores.T
     if scores.ndim != 2:
         raise InputError(
             f"{where}scores has shape {scores.shape}; expected [variants, examples] "
             "(one model: scores[None])"
         )
-    if scores.dtype.kind not in "fiub":
+    if scores.dtype.kind not in "fiub" and scores.dtype != jnp.bfloat16:
         raise InputError(f"{where}scores has dtype {scores.dtype}; expected numbers")
     if scores.shape[0] != len(names):
         raise InputError(f"{where}scores has {scores.shape[0]} variants, not {len(names)}")
-    with np.errstate(over="ignore"):  # Beyond float32 is infinite, which is a fine score.
-        scores = scores.astype(np.float32)
-    nan = np.isnan(scores)
-    if nan.any():
-        variant, row = np.argwhere(nan)[0]
+    if isinstance(scores, jax.Array):
+        scores = scores.astype(jnp.float32)
+        broken = np.asarray(jnp.isnan(scores).sum(axis=1))
+    else:
+        with np.errstate(over="ignore"):  # Beyond float32 is infinite, which is a fine score.
+            scores = scores.astype(np.float32, copy=False)
+        broken = np.array([np.isnan(row).sum() for row in scores])
+    if broken.any():
+        variant = int(np.argmax(broken > 0))
+        row = int(np.argmax(np.isnan(np.asarray(scores[variant]))))
         raise InputError(
             f"{where}scores of variant '{names[variant]}' at row {row} is NaN, and "
-            f"{int(nan.sum()) - 1} more; drop those variants or examples"
+            f"{int(broken.sum()) - 1} more; drop those variants or examples"
         )
-    n = scores.shape[1]
-    return Checked(
-        scores,
-        _labels(examples.labels, n, where),
-        as_groups(examples.groups, n, f"{where}groups"),
-        _weights(examples.weights, n, where),
-    )
+    return scores
 
 
-def _labels(labels: Any, n: int, where: str) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != (n,):
-        raise InputError(f"{where}labels has shape {labels.shape}; expected ({n},) as in scores")
-    wrong = ~np.isin(labels, (0, 1))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(f"{where}labels must be 0 or 1; row {row} is {labels[row]!r}")
-    return labels.astype(np.int32)
-
-
-def _weights(weights: Any, n: int, where: str) -> np.ndarray:
+def check_weights(weights: Any, n: int, where: str = "") -> np.ndarray:
+    """Returns weights as float64[N], all 1 where there are none."""
     if weights is None:
         return np.ones(n)
-    weights = np.asarray(weights)
+    weights = as_array(weights, f"{where}weights")
     if weights.shape != (n,):
         raise InputError(f"{where}weights has shape {weights.shape}; expected ({n},) as in scores")
-    weights = weights.astype(np.float64)
+    weights = np.asarray(weights, np.float64)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         row = int(np.argmax(wrong))
         raise InputError(f"{where}weights must be finite and >= 0; row {row} is {weights[row]}")
     return weights
+
+
+def check_indices(examples: Examples, where: str = "") -> None:
+    """Refuses pandas objects whose rows are not the same examples: pandas would align them."""
+    named = {"scores": examples.scores, "labels": examples.labels, "weights": examples.weights}
+    named["groups"] = examples.groups
+    frames = {k: v for k, v in named.items() if isinstance(v, pd.DataFrame | pd.Series)}
+    for name, frame in list(frames.items())[1:]:
+        first = next(iter(frames))
+        if len(frame) == len(frames[first]) and not frame.index.equals(frames[first].index):
+            raise InputError(
+                f"{where}{name} and {where}{first} have different pandas indices; align them "
+                f"({name}.loc[{first}.index]) or pass arrays (.to_numpy())"
+            )
+
+
+def _labels(labels: Any, n: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns int32[N], 0 where missing, and bool[N], whether it is known."""
+    if not isinstance(labels, pd.Series):
+        labels = as_array(labels, f"{where}labels")
+    if labels.shape != (n,):
+        raise InputError(f"{where}labels has shape {labels.shape}; expected ({n},) as in scores")
+    known = ~np.asarray(pd.isna(labels))
+    values = np.asarray(labels)[known]
+    wrong = ~np.isin(values, (0, 1))
+    if wrong.any():
+        row = int(np.flatnonzero(known)[np.argmax(wrong)])
+        value = values[np.argmax(wrong)]
+        raise InputError(f"{where}labels must be 0 or 1, or missing; row {row} is {value}")
+    found = np.zeros(n, np.int32)
+    found[known] = values.astype(np.int32)
+    return found, known

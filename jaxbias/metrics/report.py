@@ -1,48 +1,67 @@
-"""The report: values, replicates and reasons of every metric, and all of it as one frame."""
+"""The report: values, replicates and reasons of every metric, as frames."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from jaxbias.metrics.bootstrap import percentile_interval
-from jaxbias.metrics.definitions import METRICS, Sums, compute, undefined_reason
+from jaxbias.errors import InputError
+from jaxbias.metrics.definitions import METRICS, Sums, compute, places, undefined_reason
 from jaxbias.metrics.groups import ALL
+from jaxbias.metrics.intervals import holm
+from jaxbias.metrics.power import detectable
+from jaxbias.metrics.resampling import Resampled, interval
+from jaxbias.study import nearest
+
+Pairs = tuple[list[str], list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupReport:
-    """Metrics of V variants, overall and per group. Made by `evaluate`.
+    """Metrics of V variants on one target, overall, per group and per family. Made by `evaluate`.
 
     Only sums are held; a metric is computed when asked for.
 
     Attributes:
       names: V names of the variants.
+      metrics: what was asked for.
       groups: "all", then the groups' names.
-      counts: int[C], examples of positive weight overall and in each group.
+      counts: int[C], examples of positive weight and known label, overall and in each group.
+      sizes: float64[2, C], effective numbers of negatives and positives, (Σw)²/Σw² (Kish, 1965).
       threshold_from: "validation", "test" or "fixed".
       shortfall: float64[V], the share of the positives' weight by which the base-rate threshold
         selects too little on the examples it was taken from, because of ties and weights; NaN for
-        a fixed threshold.
+        another rule.
       confidence: of the intervals.
-      sums: column 0 the sample itself, then a column per bootstrap replicate.
+      interval: their kind, one of `resampling.KINDS`.
+      bootstrap: R, the number of replicates.
+      sums: column 0 the sample itself, then a column per replicate, then per part left out.
     """
 
     names: tuple[str, ...]
+    metrics: tuple[str, ...]
     groups: tuple[str, ...]
     counts: np.ndarray
+    sizes: np.ndarray
     threshold_from: str
     shortfall: np.ndarray
     confidence: float
+    interval: str
+    bootstrap: int
     sums: Sums = dataclasses.field(repr=False)
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics."""
-        return tuple(METRICS)
+    def families(self) -> tuple[str, ...]:
+        """Names of the families whose groups are compared."""
+        return tuple(self.sums.families)
 
     def value(self, metric: str, group: str = ALL) -> np.ndarray:
         """Returns a metric on the examples, float64[V]; NaN where undefined.
+
+        Args:
+          metric: its name.
+          group: a group; for a metric that compares groups, a family.
 
         Raises:
           InputError: no such metric or group.
@@ -57,39 +76,200 @@ class GroupReport:
         Raises:
           InputError: no such metric or group.
         """
-        return compute(self.sums.columns(slice(1, None)), metric, group)
+        return compute(self.sums.columns(slice(1, 1 + self.bootstrap)), metric, group)
+
+    def resampled(self, metric: str, group: str = ALL) -> Resampled:
+        """Returns a metric with all that an interval is made of."""
+        values = compute(self.sums, metric, group)
+        end = 1 + self.bootstrap
+        return Resampled(values[:, 0], values[:, 1:end], values[:, end:])
 
     def undefined(self, metric: str, group: str = ALL) -> str:
         """Returns why a metric is NaN, or '' where every variant has a value."""
         return undefined_reason(self.sums.columns(slice(0, 1)), metric, group)
 
     def frame(self) -> pd.DataFrame:
-        """Returns one row per variant, metric and group.
+        """Returns one row per variant, metric and group (or family).
 
-        Columns: variant, metric, group, value, low, high (percentile interval over the bootstrap
-        replicates in which the metric is defined; NaN without a bootstrap), n (examples of
-        positive weight), undefined_reason.
+        Columns: variant, metric, group, value, low, high (over bootstrapped examples; NaN without a
+        bootstrap), n (examples of positive weight), undefined_reason.
         """
-        parts = []
-        for metric, definition in METRICS.items():
-            for c, group in enumerate(self.groups if definition.per_group else (ALL,)):
-                values = self.value(metric, group)
-                missing = np.isnan(values)
-                low, high = percentile_interval(self.replicates(metric, group), self.confidence)
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "variant": self.names,
-                            "metric": metric,
-                            "group": group,
-                            "value": values,
-                            "low": np.where(missing, np.nan, low),
-                            "high": np.where(missing, np.nan, high),
-                            "n": self.counts[c],
-                            "undefined_reason": np.where(
-                                missing, self.undefined(metric, group), ""
-                            ),
-                        }
-                    )
-                )
-        return pd.concat(parts, ignore_index=True)
+        return concat(self.rows(name, place) for name, place in self.entries())
+
+    def gaps(self) -> pd.DataFrame:
+        """Returns the rows of `frame` that compare the groups of a family.
+
+        A further column says what is compared: "female − male" is signed, of more than two groups
+        it is the range.
+        """
+        chosen = [(m, place) for m, place in self.entries() if METRICS[m].scope == "family"]
+        rows = concat(self.rows(name, place) for name, place in chosen)
+        compared = {family: self._compared(family) for family in self.families}
+        rows.insert(3, "compared", rows["group"].map(compared))
+        return rows
+
+    def compare(
+        self,
+        a: str | Sequence[str],
+        b: str | Sequence[str],
+        metrics: Iterable[str] | None = None,
+        group: str | None = None,
+    ) -> pd.DataFrame:
+        """Compares variants pairwise on the same resampled examples.
+
+        Args:
+          a: a variant, or several.
+          b: what each is compared with: one for all, or as many.
+          metrics: the family of tests; by default everything asked for but the thresholds.
+          group: only this group or family.
+
+        Returns:
+          One row per pair, metric and group: variant, against, metric, group, difference (variant
+          minus against), low, high, p_value (two-sided, of no difference), p_holm (the same
+          adjusted over all rows by Holm's method).
+
+        Raises:
+          InputError: no bootstrap, an unknown variant, metric or group, or lists of other lengths.
+        """
+        pairs = self.pairs(a, b)
+        chosen = self.entries(metrics, group)
+        return with_holm(concat(self.differences(pairs, name, place) for name, place in chosen))
+
+    def power(self, power: float = 0.8, gap: float | None = None) -> pd.DataFrame:
+        """Returns the smallest gap these examples can tell from none.
+
+        Args:
+          power: the chance of finding it, tested two-sidedly at the report's confidence.
+          gap: a gap of interest; adds how many examples would be needed to find it.
+
+        Returns:
+          One row per variant, gap metric and family: standard_error (the bootstrap's; without a
+          bootstrap the binomial one at the common rate, for rates only), half_width (of the
+          interval), detectable_gap, n (examples), and examples_needed where `gap` is given.
+        """
+        return detectable(self, power, gap)
+
+    def entries(
+        self, metrics: Iterable[str] | None = None, group: str | None = None
+    ) -> list[tuple[str, str]]:
+        """Returns (metric, group or family) of everything asked for, or what is chosen of it."""
+        entries = [
+            (name, place)
+            for name in (self.metrics if metrics is None else metrics)
+            for place in places(self.sums, name)
+            if group in (None, place)
+        ]
+        if not entries:
+            valid = (*self.groups, *self.families)
+            raise InputError(f"group '{group}' is unknown; {nearest(str(group), valid)}")
+        return entries
+
+    def rows(self, metric: str, place: str) -> pd.DataFrame:
+        """Returns the rows of `frame` of one metric in one group or family."""
+        resampled = self.resampled(metric, place)
+        reason = self.undefined(metric, place)
+        size = self.size(metric, place)
+        return value_rows(self, metric, place, resampled, self.count(place), size, reason)
+
+    def pairs(self, a: str | Sequence[str], b: str | Sequence[str]) -> Pairs:
+        """Returns the two lists of variants that `compare` goes through."""
+        if not self.bootstrap:
+            raise InputError("compare needs replicates: evaluate(..., bootstrap=1000)")
+        ones, others = ([x] if isinstance(x, str) else list(x) for x in (a, b))
+        if len(others) == 1:
+            others *= len(ones)
+        if len(ones) != len(others):
+            raise InputError(f"compare has {len(ones)} variants and {len(others)} to compare with")
+        for name in (*ones, *others):
+            if name not in self.names:
+                raise InputError(f"variant '{name}' is unknown; {nearest(name, self.names)}")
+        return ones, others
+
+    def differences(self, pairs: Pairs, metric: str, place: str) -> pd.DataFrame:
+        """Returns the rows of `compare` of one metric in one group or family."""
+        if metric == "threshold":
+            return pd.DataFrame()
+        return difference_rows(self, pairs, metric, place, self.resampled(metric, place))
+
+    def count(self, place: str) -> int:
+        """Returns how many examples count in a group, or in the groups of a family together."""
+        if place in self.groups:
+            return int(self.counts[self.groups.index(place)])
+        return int(sum(self.counts[c] for c in self.sums.families[place]))
+
+    def size(self, metric: str, place: str) -> float | None:
+        """Returns how many examples a share rests on, at its smallest group; None of no share."""
+        definition = METRICS[metric]
+        if not definition.share:
+            return None
+        where = self.groups.index(place) if definition.scope == "group" else None
+        channels = [where] if where is not None else list(self.sums.families[place])
+        classes = [
+            i for i, name in enumerate(("negatives", "positives")) if name in definition.needs
+        ]
+        sizes = self.sizes[:, channels]
+        return float((sizes[classes].min(axis=0) if classes else sizes.sum(axis=0)).min())
+
+    def _compared(self, family: str) -> str:
+        names = [self.groups[c] for c in self.sums.families[family]]
+        return " − ".join(names) if len(names) == 2 else f"range of {len(names)} groups"
+
+
+def value_rows(
+    report: GroupReport,
+    metric: str,
+    place: str,
+    resampled: Resampled,
+    count: int,
+    size: float | None,
+    reason: str,
+) -> pd.DataFrame:
+    """Returns one row per variant, with intervals as the report has them."""
+    low, high, _ = interval(resampled, report.confidence, report.interval, size)
+    return pd.DataFrame(
+        {
+            "variant": report.names,
+            "metric": metric,
+            "group": place,
+            "value": resampled.value,
+            "low": low,
+            "high": high,
+            "n": count,
+            "undefined_reason": np.where(np.isnan(resampled.value), reason, ""),
+        }
+    )
+
+
+def difference_rows(
+    report: GroupReport, pairs: Pairs, metric: str, place: str, resampled: Resampled
+) -> pd.DataFrame:
+    """Returns one row per pair of variants, with intervals as the report has them."""
+    mine, theirs = ([report.names.index(name) for name in names] for names in pairs)
+    difference = Resampled(*(x[mine] for x in resampled)) - Resampled(
+        *(x[theirs] for x in resampled)
+    )
+    low, high, p_value = interval(difference, report.confidence, report.interval)
+    return pd.DataFrame(
+        {
+            "variant": pairs[0],
+            "against": pairs[1],
+            "metric": metric,
+            "group": place,
+            "difference": difference.value,
+            "low": low,
+            "high": high,
+            "p_value": p_value,
+        }
+    )
+
+
+def with_holm(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds the p-values adjusted over all rows."""
+    return rows.assign(p_holm=holm(rows["p_value"].to_numpy()))
+
+
+def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Puts frames under one another; of empty ones nothing but their columns is kept."""
+    frames = [frame for frame in frames if len(frame.columns)]
+    kept = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from jaxbias.metrics.bootstrap import draw_multiplicities, percentile_interval
+from jaxbias.metrics.bootstrap import draw_multiplicities
 
 
 def test_poisson():
@@ -26,16 +26,3 @@ def test_draws_do_not_depend_on_sizes():
     many = draw_multiplicities(5, 0, 700, 9)
     few = draw_multiplicities(5, 0, 300, 4)
     np.testing.assert_array_equal(many[:300, :4], few)
-
-
-def test_percentiles_pass_over_undefined_replicates():
-    rng = np.random.default_rng(0)
-    replicates = rng.normal(size=(30, 41))
-    replicates[rng.random(replicates.shape) < 0.4] = np.nan
-    replicates[0] = np.nan
-    replicates[1, 1:] = np.nan
-    low, high = percentile_interval(replicates, 0.9)
-    assert np.isnan([low[:2], high[:2]]).all()
-    expected = np.nanquantile(replicates[2:], [0.05, 0.95], axis=1)
-    np.testing.assert_allclose([low[2:], high[2:]], expected)
-    assert np.isnan(percentile_interval(np.zeros((3, 0)), 0.9)[0]).all()

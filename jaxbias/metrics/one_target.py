@@ -1,0 +1,186 @@
+"""One target: its examples checked, its sums swept, its report made."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxbias.errors import InputError
+from jaxbias.metrics.chunks import sweep
+from jaxbias.metrics.definitions import Sums, sums_for
+from jaxbias.metrics.examples import Checked, Examples, check, variant_names
+from jaxbias.metrics.groups import Groups
+from jaxbias.metrics.populations import reweighted
+from jaxbias.metrics.program import Asked
+from jaxbias.metrics.report import GroupReport
+from jaxbias.metrics.resampling import check_kind
+from jaxbias.metrics.thresholds import parse_rule
+
+LINKS = ("identity", "sigmoid")
+# Parts left out in turn, for BCa's acceleration.
+_FOLDS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How variants are evaluated; the keywords of `evaluate`, checked.
+
+    Attributes: see `evaluate`; `common_positives` may also be one number per channel.
+    """
+
+    threshold: Any
+    metrics: tuple[str, ...]
+    link: str
+    population: Mapping[str, Any] | None
+    intersections: Sequence[Sequence[str]]
+    train_shares: Mapping[str, tuple[float, float]] | None
+    common_positives: float | np.ndarray | None
+    bootstrap: int
+    interval: str
+    confidence: float
+    seed: int
+    description: str
+
+    def __post_init__(self) -> None:
+        sums_for(self.metrics)
+        if not self.metrics:
+            raise InputError("metrics is empty; name at least one, such as 'auc'")
+        if self.link not in LINKS:
+            raise InputError(f"link='{self.link}' must be one of {', '.join(LINKS)}")
+        if self.bootstrap < 0:
+            raise InputError(f"bootstrap={self.bootstrap} must be >= 0")
+        if self.seed < 0:
+            raise InputError(f"seed={self.seed} must be >= 0")
+        if not 0 < self.confidence < 1:
+            raise InputError(f"confidence={self.confidence} must lie between 0 and 1")
+        if self.common_positives is not None and not np.all(np.asarray(self.common_positives) > 0):
+            raise InputError(f"common_positives={self.common_positives} must be positive")
+        check_kind(self.interval)
+
+
+def evaluate_target(
+    examples: Examples, validation: Examples | None, names: Any, settings: Settings
+) -> GroupReport:
+    """Evaluates the variants of one target; see `evaluate`."""
+    names = variant_names(examples.scores, names)
+    test = check(examples, names, intersections=settings.intersections)
+    rule, fixed = parse_rule(settings.threshold, len(names))
+    asked = sums_for(settings.metrics)
+    if rule.per_group:
+        _check_partition(test.groups)
+    if asked & {"brier", "log_loss", "calibration", "mass_calibration"}:
+        _check_probabilities(test, names, settings)
+    source, threshold_from = test, "test"
+    if rule.name == "fixed":
+        source, threshold_from = None, "fixed"
+    elif validation is not None:
+        threshold_from = "validation"
+        source = check(validation, names, "validation.", settings.intersections)
+        if rule.per_group and source.groups.names != test.groups.names:
+            raise InputError("validation.groups must be the same groups for 'group_base_rate'")
+    if settings.population is not None:
+        test = reweighted(test, settings.population)
+        if threshold_from == "validation":
+            source = reweighted(source, settings.population)
+        elif source is not None:
+            source = test
+
+    sums = sweep(
+        Asked(asked, rule, settings.link, tuple(test.groups.families.values())),
+        test,
+        source,
+        fixed,
+        bootstrap=settings.bootstrap,
+        folds=_FOLDS if settings.bootstrap and settings.interval == "bca" else 0,
+        seed=settings.seed,
+        shares=_train_shares(settings, test.groups),
+        common_positives=settings.common_positives,
+        description=settings.description,
+    )
+    present = test.weights > 0
+    members = test.groups.membership > 0
+    counts = np.concatenate([[present.sum()], (members & present).sum(axis=1)])
+    shortfall = np.full(len(names), np.nan)
+    if rule.name == "base_rate" and sums.thresholds is not None:
+        shortfall = _shortfall(source, test, sums)
+    return GroupReport(
+        names=tuple(names),
+        metrics=settings.metrics,
+        groups=sums.groups,
+        counts=counts,
+        sizes=_effective_sizes(test),
+        threshold_from=threshold_from,
+        shortfall=shortfall,
+        confidence=settings.confidence,
+        interval=settings.interval,
+        bootstrap=settings.bootstrap,
+        sums=sums,
+    )
+
+
+def _effective_sizes(test: Checked) -> np.ndarray:
+    """float64[2, C], (Σw)²/Σw² of each class in each channel."""
+    inside = np.concatenate([np.ones((1, len(test.weights))), test.groups.membership])
+    by_class = [
+        inside @ (test.weights**power * (test.labels == label))
+        for label in (0, 1)
+        for power in (1, 2)
+    ]
+    sums, squares = np.stack(by_class[::2]), np.stack(by_class[1::2])
+    return np.where(squares > 0, sums**2 / np.where(squares > 0, squares, 1), 0.0)
+
+
+def _check_partition(groups: Groups) -> None:
+    if len(groups.families) != 1 or not (groups.membership.sum(axis=0) == 1).all():
+        raise InputError(
+            "threshold='group_base_rate' needs every example in exactly one group of one column"
+        )
+
+
+def _check_probabilities(test: Checked, names: Sequence[str], settings: Settings) -> None:
+    if settings.link == "sigmoid":
+        return
+    for name, row in zip(names, test.scores, strict=True):
+        outside = ~((row >= 0) & (row <= 1))
+        if outside.any():
+            place = int(np.argmax(np.asarray(outside)))
+            raise InputError(
+                f"scores of variant '{name}' at row {place} is {float(row[place]):g}, but "
+                f"{', '.join(_calibrated(settings.metrics))} needs probabilities; pass "
+                "link='sigmoid' if scores are logits"
+            )
+
+
+def _calibrated(metrics: Sequence[str]) -> list[str]:
+    stems = ("ece", "brier", "log_loss")
+    return [name for name in metrics if name.startswith(stems)]
+
+
+def _train_shares(settings: Settings, groups: Groups) -> np.ndarray | None:
+    """float64[2, C] of the channels; the first, all examples, is never asked."""
+    if settings.train_shares is None:
+        return None
+    missing = [name for name in groups.names if name not in settings.train_shares]
+    if missing:
+        raise InputError(f"train_shares lacks group '{missing[0]}'")
+    rows = [(0.0, 0.0), *(settings.train_shares[name] for name in groups.names)]
+    shares = np.array(rows, np.float64).T
+    if shares.shape != (2, len(rows)) or (shares < 0).any() or shares.sum() == 0:
+        raise InputError("train_shares must map a group to its shares of (negatives, positives)")
+    return shares
+
+
+def _shortfall(source: Checked, test: Checked, sums: Sums) -> np.ndarray:
+    """Share of the positives' weight that is not selected where it was to be, float64[V]."""
+    thresholds = sums.thresholds[0, :, 0]
+    positives = source.weights @ source.labels
+    if positives == 0:
+        return np.where(np.isnan(thresholds), np.nan, 0.0)
+    if source is test:
+        selected = (sums.arrays["true_positives"] + sums.arrays["false_positives"])[0, :, 0]
+    else:
+        above = zip(source.scores, thresholds, strict=True)
+        selected = np.array([source.weights @ np.asarray(row > t) for row, t in above])
+    short = np.maximum(1 - selected / positives, 0.0)
+    return np.where(np.isnan(thresholds), np.nan, short)

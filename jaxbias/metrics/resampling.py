@@ -1,0 +1,173 @@
+"""Intervals from resampled examples: by the bootstrap's standard error, percentiles, or BCa.
+
+Each is a function of the value on the sample, its bootstrap replicates, and (for BCa) its values
+with a part of the examples left out. How often each holds the truth is measured by
+`benchmarks/coverage.py`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from jaxbias.errors import InputError
+from jaxbias.study import nearest
+
+KINDS = ("standard", "percentile", "bca")
+
+
+class Resampled(NamedTuple):
+    """A statistic on the sample and on resampled examples.
+
+    Attributes:
+      value: float64[...].
+      replicates: float64[..., R], NaN where undefined.
+      left_out: float64[..., K], with each part left out; K = 0 where that was not computed.
+    """
+
+    value: np.ndarray
+    replicates: np.ndarray
+    left_out: np.ndarray
+
+    def __sub__(self, other: "Resampled") -> "Resampled":
+        """The paired difference: replicates and parts are the same examples in both."""
+        return Resampled(*(a - b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def error(self) -> np.ndarray:
+        """The bootstrap's standard error, float64[...]; NaN where two replicates are not there."""
+        defined = (~np.isnan(self.replicates)).sum(axis=-1)
+        with np.errstate(invalid="ignore"):
+            centred = self.replicates - _mean(self.replicates)[..., None]
+            squares = np.nansum(centred**2, axis=-1)
+        return np.where(defined > 1, np.sqrt(squares / np.maximum(defined - 1, 1)), np.nan)
+
+
+def check_kind(kind: str) -> None:
+    """Raises an InputError unless the kind of interval is known."""
+    if kind not in KINDS:
+        raise InputError(f"interval='{kind}' is unknown; {nearest(kind, KINDS)}")
+
+
+def interval(
+    resampled: Resampled, confidence: float, kind: str, size: float | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Computes an interval and the two-sided p-value of zero.
+
+    Args:
+      resampled: the statistic.
+      confidence: e.g. 0.95.
+      kind: "standard": the value ± z · the bootstrap's standard error, of a share on the scale of
+        its logit, which keeps small samples' intervals inside 0..1 and honest; "percentile":
+        quantiles of the replicates; "bca": the same, corrected for bias and acceleration (Efron,
+        1987).
+      size: of a share in 0..1, how many examples it rests on; None where it is no share.
+
+    Returns:
+      Lower bound, upper bound, p-value, float64[...]; NaN where fewer than two replicates are
+      defined, or the value is not.
+    """
+    value, replicates, left_out = resampled
+    defined = (~np.isnan(replicates)).sum(axis=-1)
+    fine = (defined >= 2) & ~np.isnan(value)
+    alpha = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    if kind == "standard":
+        error = resampled.error
+        z = stats.norm.ppf(alpha)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = 2 * stats.norm.sf(np.abs(value) / error)
+        p = np.where((error == 0) & (value == 0), 1.0, p)
+        plain = [value + z_one * error for z_one in z]
+        bounds = plain if size is None else _share_bounds(value, error, z, alpha[0], size)
+    else:
+        ordered = np.sort(replicates, axis=-1)  # NaN last.
+        shift, speed = np.zeros(value.shape), np.zeros(value.shape)
+        if kind == "bca":
+            shift = stats.norm.ppf(_share_below(replicates, value, defined))
+            speed = _acceleration(left_out)
+        bounds = [
+            quantile(ordered, defined, stats.norm.cdf(_corrected(z, shift, speed)))
+            for z in stats.norm.ppf(alpha)
+        ]
+        p = _p_value(replicates, defined, shift, speed)
+    low, high, p = (np.where(fine, x, np.nan) for x in (*bounds, p))
+    return low, high, p
+
+
+def _share_bounds(
+    value: np.ndarray, error: np.ndarray, z: np.ndarray, tail: float, size: float
+) -> list[np.ndarray]:
+    """Bounds of a share: on the logit's scale; at 0 and 1, where that ends, the exact ones.
+
+    Of none among `size` examples the exact upper bound is 1 − tail^(1/size) (Clopper and Pearson,
+    1934).
+    """
+    inside = (value > 0) & (value < 1)
+    middle = np.where(inside, value, 0.5)
+    logit, scale = np.log(middle / (1 - middle)), error / (middle * (1 - middle))
+    bounds = [stats.logistic.cdf(logit + z_one * scale) for z_one in z]
+    reach = 1 - tail ** (1 / max(size, 1.0))
+    edges = [np.where(value >= 1, 1 - reach, 0.0), np.where(value <= 0, reach, 1.0)]
+    return [np.where(inside, bound, edge) for bound, edge in zip(bounds, edges, strict=True)]
+
+
+def _share_below(replicates: np.ndarray, value: np.ndarray, defined: np.ndarray) -> np.ndarray:
+    """Share of the replicates below the value, ties half, kept off 0 and 1."""
+    with np.errstate(invalid="ignore"):
+        below = (replicates < value[..., None]).sum(axis=-1)
+        equal = (replicates == value[..., None]).sum(axis=-1)
+    return (below + equal / 2 + 0.5) / (defined + 1)
+
+
+def _acceleration(left_out: np.ndarray) -> np.ndarray:
+    """Skewness of the parts' influences over 6√K; 0 where nothing was left out."""
+    if left_out.shape[-1] < 3:
+        return np.zeros(left_out.shape[:-1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        influence = _mean(left_out)[..., None] - left_out
+        cubes, squares = np.nansum(influence**3, axis=-1), np.nansum(influence**2, axis=-1)
+        return np.where(squares > 0, cubes / (6 * squares**1.5), 0.0)
+
+
+def _corrected(z: np.ndarray, shift: np.ndarray, speed: np.ndarray) -> np.ndarray:
+    moved = shift + z
+    return shift + moved / (1 - speed * moved)
+
+
+def _p_value(
+    replicates: np.ndarray, defined: np.ndarray, shift: np.ndarray, speed: np.ndarray
+) -> np.ndarray:
+    """Twice the smaller tail at which the interval would just touch zero."""
+    z = stats.norm.ppf(_share_below(replicates, np.zeros(defined.shape), defined))
+    moved = z - shift
+    tail = stats.norm.cdf(moved / (1 + speed * moved) - shift)
+    return np.minimum(1.0, 2 * np.minimum(tail, 1 - tail))
+
+
+def quantile(ordered: np.ndarray, defined: np.ndarray, q: float | np.ndarray) -> np.ndarray:
+    """Returns a quantile of the first `defined` of ascending values, NaN of fewer than two.
+
+    >>> quantile(np.array([0.0, 1, 2, 3, 4, np.nan]), np.array(5), 0.25).item()
+    1.0
+    """
+    if ordered.shape[-1] < 2:
+        return np.full(ordered.shape[:-1], np.nan)
+    place = np.clip(q, 0, 1) * np.maximum(defined - 1, 1)
+    place = np.where(np.isnan(place), 0, place)
+    below = np.floor(place).astype(int)
+    share = place - below
+    low = np.take_along_axis(ordered, below[..., None], axis=-1)[..., 0]
+    above = np.minimum(below + 1, ordered.shape[-1] - 1)
+    high = np.take_along_axis(ordered, above[..., None], axis=-1)[..., 0]
+    # At a share of zero the next value may be a NaN that is not part of the sample; two equal
+    # infinite thresholds have no difference.
+    with np.errstate(invalid="ignore"):
+        value = np.where((share > 0) & (low != high), low + share * (high - low), low)
+    return np.where(defined >= 2, value, np.nan)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean of what is defined, without a warning where nothing is."""
+    defined = (~np.isnan(values)).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, np.nansum(values, axis=-1) / np.maximum(defined, 1), np.nan)

@@ -1,0 +1,248 @@
+"""Several targets: multilabel and multiclass scores, one report per target and their mean."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.errors import InputError
+from jaxbias.metrics.definitions import METRICS
+from jaxbias.metrics.examples import Examples, as_array, check_weights, variant_names
+from jaxbias.metrics.groups import ALL, as_groups
+from jaxbias.metrics.one_target import Settings, evaluate_target
+from jaxbias.metrics.report import (
+    GroupReport,
+    concat,
+    difference_rows,
+    value_rows,
+    with_holm,
+)
+from jaxbias.metrics.resampling import Resampled
+
+MEAN = "mean"
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetsReport:
+    """Reports of several targets. Made by `evaluate`.
+
+    Attributes:
+      reports: target -> its report; all have the same variants, groups and metrics.
+      hits: k -> a report of the hits among the k highest scores: "selection_rate" is their share.
+    """
+
+    reports: dict[str, GroupReport]
+    hits: dict[int, GroupReport]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return tuple(self.reports)
+
+    def __getitem__(self, target: str) -> GroupReport:
+        """Returns one target's report."""
+        return self.reports[target]
+
+    def frame(self) -> pd.DataFrame:
+        """Returns the rows of every target's `frame`, with the column target in front.
+
+        Target "mean" is the mean over the targets in which the metric is defined; target "all" has
+        the top-k hit rates.
+        """
+        return self._everywhere(
+            lambda report: report.frame(),
+            lambda report, metric, place, resampled: value_rows(
+                report, metric, place, resampled, report.count(place), None, "undefined everywhere"
+            ),
+        )
+
+    def gaps(self) -> pd.DataFrame:
+        """Returns the rows of every target's `gaps`, with the column target in front."""
+        named = [report.gaps().assign(target=name) for name, report in self.reports.items()]
+        return _target_first(concat(named))
+
+    def compare(
+        self,
+        a: str | Sequence[str],
+        b: str | Sequence[str],
+        metrics: Iterable[str] | None = None,
+        group: str | None = None,
+    ) -> pd.DataFrame:
+        """Compares variants pairwise in every target; Holm's adjustment is over all rows."""
+        first = next(iter(self.reports.values()))
+        pairs = first.pairs(a, b)
+        chosen = first.entries(metrics, group)
+
+        def each(report: GroupReport) -> pd.DataFrame:
+            return concat(report.differences(pairs, name, place) for name, place in chosen)
+
+        def mean(
+            report: GroupReport, metric: str, place: str, resampled: Resampled
+        ) -> pd.DataFrame:
+            if (metric, place) not in chosen:
+                return pd.DataFrame()
+            return difference_rows(report, pairs, metric, place, resampled)
+
+        return with_holm(self._everywhere(each, mean, hits=metrics is None and group is None))
+
+    def power(self, power: float = 0.8, gap: float | None = None) -> pd.DataFrame:
+        """Returns the rows of every target's `power`, with the column target in front."""
+        named = [
+            report.power(power, gap).assign(target=name) for name, report in self.reports.items()
+        ]
+        return _target_first(concat(named))
+
+    def _everywhere(
+        self,
+        each: Callable[[GroupReport], pd.DataFrame],
+        derived: Callable[[GroupReport, str, str, Resampled], pd.DataFrame],
+        hits: bool = True,
+    ) -> pd.DataFrame:
+        """Rows of every target, of their mean, and of the hit rates."""
+        parts = [each(report).assign(target=name) for name, report in self.reports.items()]
+        first = next(iter(self.reports.values()))
+        for metric, place in first.entries():
+            if metric != "threshold":
+                mean = _mean([r.resampled(metric, place) for r in self.reports.values()])
+                parts.append(derived(first, metric, place, mean).assign(target=MEAN))
+        for k, report in self.hits.items() if hits else ():
+            for metric, place in report.entries():
+                name = metric.replace("selection_rate", f"top_{k}_hit_rate")
+                rows = derived(report, name, place, report.resampled(metric, place))
+                parts.append(rows.assign(target=ALL))
+        return _target_first(concat(parts))
+
+
+def evaluate_targets(
+    examples: Examples,
+    validation: Examples | None,
+    names: Any,
+    targets: Any,
+    settings: Settings,
+    top_k: Sequence[int],
+) -> TargetsReport:
+    """Evaluates scores of several targets; see `evaluate`.
+
+    Raises:
+      InputError: labels of another shape, or classes that do not exist.
+    """
+    names = variant_names(examples.scores, names)
+    test = _Several.of(examples, targets, "")
+    other = None if validation is None else _Several.of(validation, test.targets, "validation.")
+    if settings.common_positives is None and _asks_normalized(settings):
+        settings = dataclasses.replace(settings, common_positives=_mean_positives(test, settings))
+    reports = {
+        target: evaluate_target(
+            test.one(t), None if other is None else other.one(t), names, settings
+        )
+        for t, target in enumerate(test.targets)
+    }
+    hits = {k: _hits(test, k, names, settings) for k in top_k}
+    return TargetsReport(reports, hits)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Several:
+    """Examples of several targets: scores [V, N, T], labels [N, T] with NaN where missing."""
+
+    targets: tuple[str, ...]
+    scores: Any
+    labels: np.ndarray
+    groups: Any
+    weights: Any
+
+    @classmethod
+    def of(cls, examples: Examples, targets: Any, where: str) -> "_Several":
+        scores = as_array(examples.scores, f"{where}scores")
+        if scores.ndim != 3:
+            raise InputError(
+                f"{where}scores has shape {scores.shape}; expected [variants, examples, targets]"
+            )
+        _, n, count = scores.shape
+        labels = examples.labels
+        if targets is None:
+            targets = labels.columns if isinstance(labels, pd.DataFrame) else range(count)
+        targets = tuple(str(name) for name in targets)
+        if len(targets) != count or len(set(targets)) != count or MEAN in targets:
+            raise InputError(
+                f"targets={targets} must be {count} different names, as in scores, and not '{MEAN}'"
+            )
+        if isinstance(labels, pd.DataFrame | pd.Series):
+            labels = labels.to_numpy(dtype=np.float64, na_value=np.nan)
+        labels = np.asarray(as_array(labels, f"{where}labels"), np.float64)
+        if labels.shape == (n,):
+            labels = _one_per_class(labels, targets, where)
+        if labels.shape != (n, count):
+            raise InputError(
+                f"{where}labels has shape {labels.shape}; expected ({n}, {count}) of 0 and 1 "
+                f"(multilabel) or ({n},) classes (multiclass), as in scores"
+            )
+        return cls(targets, scores, labels, examples.groups, examples.weights)
+
+    def one(self, t: int) -> Examples:
+        """One target's examples."""
+        return Examples(self.scores[:, :, t], self.labels[:, t], self.groups, self.weights)
+
+
+def _one_per_class(classes: np.ndarray, targets: tuple[str, ...], where: str) -> np.ndarray:
+    known = ~np.isnan(classes)
+    wrong = known & ~np.isin(classes, np.arange(len(targets)))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"{where}labels must be classes 0..{len(targets) - 1}, or missing; row {row} is "
+            f"{classes[row]:g}"
+        )
+    each = (classes[:, None] == np.arange(len(targets))).astype(np.float64)
+    return np.where(known[:, None], each, np.nan)
+
+
+def _asks_normalized(settings: Settings) -> bool:
+    return any("normalized_precisions" in METRICS[name].sums for name in settings.metrics)
+
+
+def _mean_positives(test: _Several, settings: Settings) -> np.ndarray:
+    """Mean over targets of each channel's positives, float64[C, 1]; 1 where there are none."""
+    n = len(test.labels)
+    groups = as_groups(test.groups, n, intersections=settings.intersections)
+    inside = np.concatenate([np.ones((1, n)), groups.membership]) * check_weights(test.weights, n)
+    mean = (inside @ np.nan_to_num(test.labels)).mean(axis=1, keepdims=True)
+    return np.where(mean > 0, mean, 1.0)
+
+
+def _hits(test: _Several, k: int, names: list[str], settings: Settings) -> GroupReport:
+    """Whether a true target is among the k of highest score; ties go to the earlier target."""
+    count = len(test.targets)
+    if not 1 <= k <= count:
+        raise InputError(f"top_k has {k}; it must be in 1..{count}, the number of targets")
+    true = np.nan_to_num(test.labels).astype(bool)
+    hits = np.zeros(test.scores.shape[:2], np.float32)
+    for v in range(len(hits)):
+        best = np.argsort(-np.asarray(test.scores[v], np.float64), axis=1, kind="stable")[:, :k]
+        hits[v] = np.take_along_axis(true, best, axis=1).any(axis=1)
+    # An example without any known label can be no hit and no miss.
+    labels = np.where(np.isnan(test.labels).all(axis=1), np.nan, 0.0)
+    plain = dataclasses.replace(
+        settings, metrics=("selection_rate", "selection_rate_gap"), threshold=0.5, population=None
+    )
+    return evaluate_target(Examples(hits, labels, test.groups, test.weights), None, names, plain)
+
+
+def _mean(each: Sequence[Resampled]) -> Resampled:
+    """The mean over the targets in which the metric is defined on the sample."""
+    defined = ~np.isnan(np.stack([one.value for one in each]))
+    count = defined.sum(axis=0)
+    means = []
+    for values in zip(*each, strict=True):
+        stacked = np.stack(values)
+        kept = defined.reshape(defined.shape + (1,) * (stacked.ndim - 2))
+        total = np.where(kept, stacked, 0.0).sum(axis=0)
+        by = count.reshape(count.shape + (1,) * (stacked.ndim - 2))
+        means.append(np.where(by > 0, total / np.maximum(by, 1), np.nan))
+    return Resampled(*means)
+
+
+def _target_first(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[["target", *(name for name in rows.columns if name != "target")]]

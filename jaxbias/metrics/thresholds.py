@@ -1,0 +1,194 @@
+"""Thresholds: the rules, each a search down the ranks, anew in every bootstrap replicate."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxbias.errors import InputError
+from jaxbias.metrics.ranking import MINUS_INFINITY
+from jaxbias.metrics.sweeps import STEP, Sweep
+from jaxbias.study import nearest
+
+# Sums of the same weights in another order differ in their last bits. A selection that ties with
+# the base rate must not be lost to that.
+_TOLERANCE = 1e-9
+
+RULES = ("base_rate", "group_base_rate", "youden", "fpr", "tpr", "fixed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """How thresholds are chosen. Predict positive where score > threshold.
+
+    Attributes:
+      name: one of `RULES`. "base_rate": as much weight is predicted positive as is positive, and
+        never more; "group_base_rate": likewise in each group by itself; "youden": the largest TPR −
+        FPR (Youden, 1950), the highest such threshold; "fpr": the largest FPR that does not exceed
+        `rate`; "tpr": the smallest TPR that is at least `rate`; "fixed": given numbers.
+      rate: for "fpr" and "tpr".
+    """
+
+    name: str
+    rate: float = 0.0
+
+    @property
+    def per_group(self) -> bool:
+        """Whether every group has a threshold of its own."""
+        return self.name == "group_base_rate"
+
+
+def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray | None]:
+    """Reads the argument `threshold`.
+
+    Args:
+      threshold: a rule's name, {"fpr": rate} or {"tpr": rate}, or one number or V numbers.
+      variants: V.
+
+    Returns:
+      The rule, and float32[V] where it is fixed.
+
+    Raises:
+      InputError: none of these.
+
+    >>> parse_rule({"fpr": 0.1}, 1)
+    (Rule(name='fpr', rate=0.1), None)
+    """
+    named = ("base_rate", "group_base_rate", "youden")
+    if isinstance(threshold, str):
+        if threshold not in named:
+            raise InputError(
+                f"threshold='{threshold}' is unknown; {nearest(threshold, named)} "
+                "(or a number, {'fpr': rate} or {'tpr': rate})"
+            )
+        return Rule(threshold), None
+    if isinstance(threshold, Mapping):
+        if len(threshold) != 1 or next(iter(threshold)) not in ("fpr", "tpr"):
+            raise InputError(f"threshold={dict(threshold)} must be {{'fpr': r}} or {{'tpr': r}}")
+        ((name, rate),) = threshold.items()
+        if not (isinstance(rate, int | float) and 0 <= rate <= 1):
+            raise InputError(f"threshold={{'{name}': {rate!r}}} must have a rate in 0..1")
+        return Rule(name, float(rate)), None
+    values = np.asarray(threshold, np.float32)
+    if values.shape not in ((), (variants,)) or np.isnan(values).any():
+        raise InputError(
+            f"threshold must be one of {', '.join(named)}, {{'fpr': rate}}, {{'tpr': rate}}, a "
+            f"number or one of {variants} numbers"
+        )
+    return Rule("fixed"), np.broadcast_to(values, (variants,))
+
+
+def find_thresholds(sweep: Sweep, rule: Rule, totals: jax.Array) -> jax.Array:
+    """Chooses the thresholds of every variant and replicate.
+
+    Args:
+      sweep: the examples they are taken from.
+      rule: not "fixed".
+      totals: float64[2, C, R], weight of the negatives and of the positives of each channel.
+
+    Returns:
+      uint32[T, V, R], keys; T = 1, or the number of channels where groups have their own.
+    """
+    if rule.name == "base_rate":
+        return _largest_within(sweep, jnp.int32(0), totals[1, 0], positives=True)[None]
+    if rule.per_group:
+        return sweep.over_channels(
+            lambda c: _largest_within(sweep, c, totals[1, c], positives=True)
+        )
+    if rule.name == "fpr":
+        limit = rule.rate * totals[0, 0]
+        return _largest_within(sweep, jnp.int32(0), limit, positives=False)[None]
+    if rule.name == "tpr":
+        return _smallest_reaching(sweep, rule.rate * totals[1, 0])[None]
+    return _youden(sweep, totals[0, 0], totals[1, 0])[None]
+
+
+def _largest_within(
+    sweep: Sweep, channel: jax.Array, allowed: jax.Array, positives: bool
+) -> jax.Array:
+    """{s > t} is the largest such set whose weight does not exceed what is allowed.
+
+    Unweighted, without ties, and with P allowed, t = sort(s)[-(P + 1)] (the paper's code). Where
+    everything is allowed, t = −inf.
+
+    Args:
+      sweep: the examples.
+      channel: int32[].
+      allowed: float64[R].
+      positives: whether positives count towards the weight; negatives always do.
+    """
+    limit = (allowed * (1 + _TOLERANCE))[None, :]
+    first, last = sweep.extent(channel)
+
+    def unfinished(state: tuple[jax.Array, ...]) -> jax.Array:
+        step, total, _ = state
+        return (step < last) & (total <= limit).any()
+
+    def walk(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        step, total, inside = state
+        rows = sweep.rows(step)
+        for k in range(STEP):
+            weight = rows.negative[k] + rows.positive[k] if positives else rows.negative[k]
+            total = total + weight * rows.multiplicities[k].astype(jnp.float64)
+            inside = inside + (total <= limit).astype(jnp.int32)
+        return step + 1, total, inside
+
+    start = first, sweep.zeros(), jnp.zeros(sweep.shape, jnp.int32)
+    inside = lax.while_loop(unfinished, walk, start)[2]
+    # The first example that does not fit; all that tie with it stay outside with it.
+    place = first * STEP + inside
+    keys = jnp.take_along_axis(
+        sweep.ranking.keys, jnp.minimum(place, sweep.ranking.keys.shape[1] - 1), axis=1
+    )
+    return jnp.where(place < last * STEP, jnp.maximum(keys, MINUS_INFINITY), MINUS_INFINITY)
+
+
+def _smallest_reaching(sweep: Sweep, needed: jax.Array) -> jax.Array:
+    """The highest threshold above which the positives weigh at least what is needed."""
+    needed = (needed * (1 - _TOLERANCE))[None, :]
+    first, last = sweep.extent(jnp.int32(0))
+
+    def walk(step: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        total, short = state
+        rows = sweep.rows(step)
+        for k in range(STEP):
+            total = total + rows.positive[k] * rows.multiplicities[k].astype(jnp.float64)
+            short = short + (total < needed).astype(jnp.int32)
+        return total, short
+
+    start = sweep.zeros(), jnp.zeros(sweep.shape, jnp.int32)
+    short = lax.fori_loop(first, last, walk, start)[1]
+    place = jnp.minimum(first * STEP + short, sweep.ranking.keys.shape[1] - 1)
+    keys = jnp.take_along_axis(sweep.ranking.keys, place, axis=1)
+    # Where nothing is needed nothing is selected; else the next score below the last one needed.
+    top = sweep.ranking.keys[:, :1]
+    return jnp.where(needed > 0, jnp.maximum(keys - 1, MINUS_INFINITY), top)
+
+
+def _youden(sweep: Sweep, negatives: jax.Array, positives: jax.Array) -> jax.Array:
+    """The highest threshold at which TPR − FPR is largest."""
+    first, last = sweep.extent(jnp.int32(0))
+    gain = 1 / jnp.where(positives > 0, positives, 1.0)[None, :]
+    loss = 1 / jnp.where(negatives > 0, negatives, 1.0)[None, :]
+
+    def walk(step: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        rows = sweep.rows(step)
+        for k in range(STEP):
+            index, best, threshold = state
+            # What has been passed is selected by the key now reached, unless that ties with it.
+            better = (index > best + _TOLERANCE) & ~rows.tied[k]
+            threshold = jnp.where(better, jnp.maximum(rows.keys[k], MINUS_INFINITY), threshold)
+            best = jnp.where(better, index, best)
+            m = rows.multiplicities[k].astype(jnp.float64)
+            index = index + m * (rows.positive[k] * gain - rows.negative[k] * loss)
+            state = index, best, threshold
+        return state
+
+    top = jnp.broadcast_to(sweep.ranking.keys[:, :1], sweep.shape)
+    start = sweep.zeros(), sweep.zeros(), jnp.maximum(top, MINUS_INFINITY)
+    index, best, threshold = lax.fori_loop(first, last, walk, start)
+    return jnp.where(index > best + _TOLERANCE, MINUS_INFINITY, threshold)
