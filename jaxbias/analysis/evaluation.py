@@ -78,10 +78,9 @@ class Panel:
         if not np.isfinite(self.values).all() or not len(self.values):
             nan = float("nan")
             return Interval(nan, nan, nan, nan, len(self.values))
-        estimate, low, high, _, p_value = contrast_interval(
-            self.values, np.float64(self.example_variance), confidence
-        )
-        return Interval(float(estimate), float(low), float(high), float(p_value), len(self.values))
+        found = contrast_interval(self.values, np.float64(self.example_variance), confidence)
+        numbers = (found.estimate, found.low, found.high, found.p_value)
+        return Interval(*map(float, numbers), len(self.values))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,17 @@ from jaxbias.metrics.definitions import DEFAULT_METRICS, METRICS
 from jaxbias.metrics.evaluate import evaluate
 from jaxbias.metrics.examples import Examples
 from jaxbias.metrics.groups import ALL, Groups
-from jaxbias.metrics.intervals import Contrast, contrast_interval, holm, t_interval
+from jaxbias.metrics.intervals import (
+    Contrast,
+    contrast_interval,
+    crossed_interval,
+    equivalence,
+    holm,
+    t_interval,
+)
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.targets import TargetsReport
+from jaxbias.metrics.traced import group_metrics
 
 __all__ = [
     "ALL",
@@ -18,7 +26,10 @@ __all__ = [
     "Groups",
     "TargetsReport",
     "contrast_interval",
+    "crossed_interval",
+    "equivalence",
     "evaluate",
+    "group_metrics",
     "holm",
     "t_interval",
 ]

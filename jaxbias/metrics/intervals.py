@@ -19,6 +19,7 @@ class Contrast(NamedTuple):
       high: float64[...].
       df: float64[...], degrees of freedom; infinite for one repeat.
       p_value: float64[...].
+      error: float64[...], the standard error.
     """
 
     estimate: np.ndarray
@@ -26,6 +27,7 @@ class Contrast(NamedTuple):
     high: np.ndarray
     df: np.ndarray
     p_value: np.ndarray
+    error: np.ndarray
 
     @property
     def note(self) -> str:
@@ -52,7 +54,7 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> Contrast:
     values = np.asarray(values, np.float64)
     if values.shape[-1] == 1:
         nan = np.full(values.shape[:-1], np.nan)
-        return Contrast(values[..., 0], nan, nan, np.zeros_like(nan), nan)
+        return Contrast(values[..., 0], nan, nan, np.zeros_like(nan), nan, nan)
     return contrast_interval(values, np.zeros(values.shape[:-1]), confidence)
 
 
@@ -94,8 +96,7 @@ def contrast_interval(
     count = repeats.shape[-1]
     if count == 0:
         raise InputError("an interval needs at least one repeat")
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence={confidence} must lie between 0 and 1")
+    _check_confidence(confidence)
     estimate = repeats.mean(axis=-1)
     if count == 1:
         total, df = examples, np.full(estimate.shape, np.inf)
@@ -106,13 +107,103 @@ def contrast_interval(
         known = over_repeats > 0
         np.divide(total**2 * (count - 1), over_repeats**2, out=df, where=known)
         df = np.minimum(df, _MOST_DF)
-    error = np.sqrt(total)
+    return _contrast(estimate, total, df, confidence)
+
+
+def crossed_interval(
+    values: np.ndarray, replicate_variance: np.ndarray, confidence: float = 0.95
+) -> Contrast:
+    """Computes the interval of a mean over bases *and* draws *and* test examples.
+
+    For a grid in which every pretraining seed of a base meets every finetuning draw. With mean
+    squares MSB of bases, MSD of draws and MSI of their interaction, the variance of the grand mean
+    is (MSB + MSD − MSI) / (B·D), never taken below MSI / (B·D), plus the bootstrap variance over
+    examples; degrees of freedom are Satterthwaite's (1946). Repeats that renew base and draw
+    together are for `contrast_interval`.
+
+    Args:
+      values: float[..., B, D], the (paired) contrast for each base seed and draw; B, D >= 2.
+      replicate_variance: float[...], variance of the grand mean across bootstrap replicates.
+      confidence: e.g. 0.95.
+
+    Returns:
+      The contrast, NaN wherever an input is.
+
+    Raises:
+      InputError: fewer than two bases or draws, or a confidence outside (0, 1).
+
+    >>> grid = np.array([[0.10, 0.14], [0.20, 0.22], [0.12, 0.18]])
+    >>> contrast = crossed_interval(grid, np.float64(0.0))
+    >>> f"{contrast.estimate:.2f} [{contrast.low:.2f}, {contrast.high:.2f}]"
+    '0.16 [0.05, 0.27]'
+    """
+    values = np.asarray(values, np.float64)
+    examples = np.asarray(replicate_variance, np.float64)
+    if values.ndim < 2 or min(values.shape[-2:]) < 2:
+        raise InputError(
+            f"values has shape {values.shape}; expected [..., bases, draws] with at least two each "
+            "(for one base, or repeats that renew both: contrast_interval)"
+        )
+    _check_confidence(confidence)
+    bases, draws = values.shape[-2:]
+    estimate = values.mean(axis=(-2, -1))
+    over_bases = values.mean(axis=-1) - estimate[..., None]
+    over_draws = values.mean(axis=-2) - estimate[..., None]
+    rest = values - estimate[..., None, None] - over_bases[..., None] - over_draws[..., None, :]
+    df_bases, df_draws, df_rest = bases - 1, draws - 1, (bases - 1) * (draws - 1)
+    by_bases = draws * (over_bases**2).sum(axis=-1) / df_bases
+    by_draws = bases * (over_draws**2).sum(axis=-1) / df_draws
+    by_rest = (rest**2).sum(axis=(-2, -1)) / df_rest
+    squares = np.maximum(by_bases + by_draws - by_rest, by_rest)
+    spread = by_bases**2 / df_bases + by_draws**2 / df_draws + by_rest**2 / df_rest
+    total = squares / (bases * draws) + examples
+    df = np.full(estimate.shape, _MOST_DF)
+    np.divide((total * bases * draws) ** 2, spread, out=df, where=spread > 0)
+    return _contrast(estimate, total, np.clip(df, 1.0, _MOST_DF), confidence)
+
+
+def equivalence(contrast: Contrast, bound: float) -> np.ndarray:
+    """Tests that a contrast lies inside ±bound, by two one-sided tests (Schuirmann, 1987).
+
+    p < 0.05 says the same as a 90 % interval inside ±bound.
+
+    Args:
+      contrast: from one of the functions above.
+      bound: the largest difference that counts as none, positive.
+
+    Returns:
+      The larger of the two p-values, float64[...].
+
+    Raises:
+      InputError: a bound that is not positive.
+
+    >>> close = contrast_interval(np.array([0.01, -0.01, 0.02]), np.float64(1e-4))
+    >>> bool(equivalence(close, 0.05) < 0.05)
+    True
+    """
+    if not bound > 0:
+        raise InputError(f"bound={bound} must be positive")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = stats.t.sf((contrast.estimate + bound) / contrast.error, contrast.df)
+        above = stats.t.sf((bound - contrast.estimate) / contrast.error, contrast.df)
+    return np.maximum(below, above)
+
+
+def _contrast(
+    estimate: np.ndarray, variance: np.ndarray, df: np.ndarray, confidence: float
+) -> Contrast:
+    error = np.sqrt(variance)
     half = stats.t.ppf((1 + confidence) / 2, df) * error
     with np.errstate(divide="ignore", invalid="ignore"):
         p_value = 2 * stats.t.sf(np.abs(estimate) / error, df)
     # No spread at all: certain, unless there is nothing to be certain of.
     p_value = np.where((error == 0) & (estimate == 0), 1.0, p_value)
-    return Contrast(estimate, estimate - half, estimate + half, df, p_value)
+    return Contrast(estimate, estimate - half, estimate + half, df, p_value, error)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence={confidence} must lie between 0 and 1")
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

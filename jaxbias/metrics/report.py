@@ -11,10 +11,11 @@ from jaxbias.metrics.definitions import METRICS, Sums, compute, places, undefine
 from jaxbias.metrics.groups import ALL
 from jaxbias.metrics.intervals import holm
 from jaxbias.metrics.power import detectable
-from jaxbias.metrics.resampling import Resampled, interval
+from jaxbias.metrics.resampling import Resampled, interval, simultaneous
 from jaxbias.study import nearest
 
 Pairs = tuple[list[str], list[str]]
+Difference = tuple[pd.DataFrame, Resampled]  # Rows that say what, and their differences.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,20 +121,21 @@ class GroupReport:
         Args:
           a: a variant, or several.
           b: what each is compared with: one for all, or as many.
-          metrics: the family of tests; by default everything asked for but the thresholds.
+          metrics: the family of tests; by default everything asked for.
           group: only this group or family.
 
         Returns:
           One row per pair, metric and group: variant, against, metric, group, difference (variant
-          minus against), low, high, p_value (two-sided, of no difference), p_holm (the same
-          adjusted over all rows by Holm's method).
+          minus against), low, high, p_value (two-sided, of no difference); and over all rows
+          together: p_holm (adjusted by Holm's method), low_all, high_all (intervals that hold all
+          at once, from the largest standardised deviation in each replicate).
 
         Raises:
           InputError: no bootstrap, an unknown variant, metric or group, or lists of other lengths.
         """
         pairs = self.pairs(a, b)
-        chosen = self.entries(metrics, group)
-        return with_holm(concat(self.differences(pairs, name, place) for name, place in chosen))
+        parts = [self.differences(pairs, *entry) for entry in self.entries(metrics, group)]
+        return difference_frame(self, parts)
 
     def power(self, power: float = 0.8, gap: float | None = None) -> pd.DataFrame:
         """Returns the smallest gap these examples can tell from none.
@@ -185,11 +187,10 @@ class GroupReport:
                 raise InputError(f"variant '{name}' is unknown; {nearest(name, self.names)}")
         return ones, others
 
-    def differences(self, pairs: Pairs, metric: str, place: str) -> pd.DataFrame:
-        """Returns the rows of `compare` of one metric in one group or family."""
-        if metric == "threshold":
-            return pd.DataFrame()
-        return difference_rows(self, pairs, metric, place, self.resampled(metric, place))
+    def differences(self, pairs: Pairs, metric: str, place: str) -> Difference:
+        """Returns the differences of one metric in one group or family, one per pair."""
+        resampled = self.resampled(metric, place)
+        return difference(self.names, pairs, metric, place, resampled)
 
     def count(self, place: str) -> int:
         """Returns how many examples count in a group, or in the groups of a family together."""
@@ -240,32 +241,33 @@ def value_rows(
     )
 
 
-def difference_rows(
-    report: GroupReport, pairs: Pairs, metric: str, place: str, resampled: Resampled
-) -> pd.DataFrame:
-    """Returns one row per pair of variants, with intervals as the report has them."""
-    mine, theirs = ([report.names.index(name) for name in names] for names in pairs)
-    difference = Resampled(*(x[mine] for x in resampled)) - Resampled(
-        *(x[theirs] for x in resampled)
+def difference(
+    names: Sequence[str], pairs: Pairs, metric: str, place: str, resampled: Resampled
+) -> Difference:
+    """Subtracts the second variant of each pair from the first."""
+    mine, theirs = ([names.index(name) for name in side] for side in pairs)
+    rows = pd.DataFrame(
+        {"variant": pairs[0], "against": pairs[1], "metric": metric, "group": place}
     )
-    low, high, p_value = interval(difference, report.confidence, report.interval)
-    return pd.DataFrame(
-        {
-            "variant": pairs[0],
-            "against": pairs[1],
-            "metric": metric,
-            "group": place,
-            "difference": difference.value,
-            "low": low,
-            "high": high,
-            "p_value": p_value,
-        }
-    )
+    return rows, resampled.of(mine) - resampled.of(theirs)
 
 
-def with_holm(rows: pd.DataFrame) -> pd.DataFrame:
-    """Adds the p-values adjusted over all rows."""
-    return rows.assign(p_holm=holm(rows["p_value"].to_numpy()))
+def difference_frame(report: GroupReport, parts: Sequence[Difference]) -> pd.DataFrame:
+    """Returns all rows of a comparison, with intervals each by itself and all together."""
+    rows = pd.concat([rows for rows, _ in parts], ignore_index=True)
+    every = [resampled for _, resampled in parts]
+    joined = Resampled(*(np.concatenate(arrays) for arrays in zip(*every, strict=True)))
+    low, high, p_value = interval(joined, report.confidence, report.interval)
+    low_all, high_all = simultaneous(joined, report.confidence)
+    return rows.assign(
+        difference=joined.value,
+        low=low,
+        high=high,
+        p_value=p_value,
+        p_holm=holm(p_value),
+        low_all=low_all,
+        high_all=high_all,
+    )
 
 
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -29,6 +29,10 @@ class Resampled(NamedTuple):
     replicates: np.ndarray
     left_out: np.ndarray
 
+    def of(self, rows: list[int]) -> "Resampled":
+        """Returns the statistic of some rows."""
+        return Resampled(*(array[rows] for array in self))
+
     def __sub__(self, other: "Resampled") -> "Resampled":
         """The paired difference: replicates and parts are the same examples in both."""
         return Resampled(*(a - b for a, b in zip(self, other, strict=True)))
@@ -92,6 +96,30 @@ def interval(
         p = _p_value(replicates, defined, shift, speed)
     low, high, p = (np.where(fine, x, np.nan) for x in (*bounds, p))
     return low, high, p
+
+
+def simultaneous(resampled: Resampled, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Computes intervals that hold for all rows at once (max-t).
+
+    Each is the value ± c · its standard error, with c the quantile over replicates of the largest
+    |replicate − value| / error of any row. Rows that move together cost little.
+
+    Args:
+      resampled: rows along axis 0.
+      confidence: that every interval holds its truth.
+
+    Returns:
+      Lower and upper bounds, float64[K]; NaN where a row is undefined. A replicate in which a row
+      is undefined says nothing of that row.
+    """
+    error = resampled.error
+    moves = (error > 0) & ~np.isnan(resampled.value)
+    if not moves.any():
+        return resampled.value - 0 * error, resampled.value + 0 * error
+    deviations = np.abs(resampled.replicates - resampled.value[:, None])[moves]
+    largest = np.fmax.reduce(deviations / error[moves, None], axis=0)
+    half = np.nanquantile(largest, confidence) * error
+    return resampled.value - half, resampled.value + half
 
 
 def _share_bounds(

@@ -1,7 +1,7 @@
 """Several targets: multilabel and multiclass scores, one report per target and their mean."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from jaxbias.metrics.one_target import Settings, evaluate_target
 from jaxbias.metrics.report import (
     GroupReport,
     concat,
-    difference_rows,
+    difference,
+    difference_frame,
     value_rows,
-    with_holm,
 )
 from jaxbias.metrics.resampling import Resampled
 
@@ -51,12 +51,13 @@ class TargetsReport:
         Target "mean" is the mean over the targets in which the metric is defined; target "all" has
         the top-k hit rates.
         """
-        return self._everywhere(
-            lambda report: report.frame(),
-            lambda report, metric, place, resampled: value_rows(
-                report, metric, place, resampled, report.count(place), None, "undefined everywhere"
-            ),
-        )
+        parts = [report.frame().assign(target=name) for name, report in self.reports.items()]
+        first = next(iter(self.reports.values()))
+        for target, (metric, place), resampled in self._derived():
+            count = first.count(place)
+            rows = value_rows(first, metric, place, resampled, count, None, "undefined everywhere")
+            parts.append(rows.assign(target=target))
+        return _target_first(concat(parts))
 
     def gaps(self) -> pd.DataFrame:
         """Returns the rows of every target's `gaps`, with the column target in front."""
@@ -72,20 +73,17 @@ class TargetsReport:
     ) -> pd.DataFrame:
         """Compares variants pairwise in every target; Holm's adjustment is over all rows."""
         first = next(iter(self.reports.values()))
-        pairs = first.pairs(a, b)
-        chosen = first.entries(metrics, group)
-
-        def each(report: GroupReport) -> pd.DataFrame:
-            return concat(report.differences(pairs, name, place) for name, place in chosen)
-
-        def mean(
-            report: GroupReport, metric: str, place: str, resampled: Resampled
-        ) -> pd.DataFrame:
-            if (metric, place) not in chosen:
-                return pd.DataFrame()
-            return difference_rows(report, pairs, metric, place, resampled)
-
-        return with_holm(self._everywhere(each, mean, hits=metrics is None and group is None))
+        pairs, chosen = first.pairs(a, b), first.entries(metrics, group)
+        parts, targets = [], []
+        for name, report in self.reports.items():
+            parts += [report.differences(pairs, *entry) for entry in chosen]
+            targets += [name] * len(chosen)
+        for target, entry, resampled in self._derived(metrics is None and group is None):
+            if target == ALL or entry in chosen:
+                parts.append(difference(first.names, pairs, *entry, resampled))
+                targets.append(target)
+        rows = difference_frame(first, parts)
+        return _target_first(rows.assign(target=np.repeat(targets, len(pairs[0]))))
 
     def power(self, power: float = 0.8, gap: float | None = None) -> pd.DataFrame:
         """Returns the rows of every target's `power`, with the column target in front."""
@@ -94,25 +92,16 @@ class TargetsReport:
         ]
         return _target_first(concat(named))
 
-    def _everywhere(
-        self,
-        each: Callable[[GroupReport], pd.DataFrame],
-        derived: Callable[[GroupReport, str, str, Resampled], pd.DataFrame],
-        hits: bool = True,
-    ) -> pd.DataFrame:
-        """Rows of every target, of their mean, and of the hit rates."""
-        parts = [each(report).assign(target=name) for name, report in self.reports.items()]
-        first = next(iter(self.reports.values()))
-        for metric, place in first.entries():
-            if metric != "threshold":
-                mean = _mean([r.resampled(metric, place) for r in self.reports.values()])
-                parts.append(derived(first, metric, place, mean).assign(target=MEAN))
+    def _derived(self, hits: bool = True) -> Iterator[tuple[str, tuple[str, str], Resampled]]:
+        """Yields target, (metric, group) and values of the mean over targets and the hit rates."""
+        reports = list(self.reports.values())
+        for entry in reports[0].entries():
+            if entry[0] != "threshold":
+                yield MEAN, entry, _mean([report.resampled(*entry) for report in reports])
         for k, report in self.hits.items() if hits else ():
             for metric, place in report.entries():
                 name = metric.replace("selection_rate", f"top_{k}_hit_rate")
-                rows = derived(report, name, place, report.resampled(metric, place))
-                parts.append(rows.assign(target=ALL))
-        return _target_first(concat(parts))
+                yield ALL, (name, place), report.resampled(metric, place)
 
 
 def evaluate_targets(
