@@ -146,6 +146,16 @@ def test_a_damaged_pack_is_named(copy):
         workflow.write_report(copy)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_record_is_named(copy, text):
+    (copy / "study.json").write_text(text)
+    message = r"study\.json is damaged .* use a new workdir"
+    with pytest.raises(InputError, match=message):
+        workflow.write_report(copy)
+    with pytest.raises(InputError, match=message):
+        workflow.train(make_study(tiny_config()), copy)
+
+
 def test_too_large_n_writes_nothing(tmp_path):
     config = tiny_config(finetune={"n": (5000,), "epochs": 1})
     with pytest.raises(InputError, match=r"Lower config\.finetune\.n to \d+"):
