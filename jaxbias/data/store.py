@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data import decode
-from jaxbias.data.directories import home
+from jaxbias.data.directories import home, writing
 from jaxbias.data.source import Source
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
@@ -66,7 +66,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
     path = home() / "stores" / name[:32]
     store = _opened(path, source, verify)
     if store is None:
-        with _writing(path.parent):
+        with writing("the image store", path.parent):
             _build(path, source, size, on_bad_image)
         store = _opened(path, source, verify)
         if store is None:
@@ -192,17 +192,6 @@ def _bad(name: str, reason: str) -> InputError:
         f"image '{name}' cannot be decoded: {reason}. Replace it or remove its row, or set"
         " config.data.on_bad_image='skip' to leave such images out and count them"
     )
-
-
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"cannot write the image store in {folder}: {error.strerror or error}; set"
-            " JAXBIAS_HOME to a folder with room that can be written"
-        ) from error
 
 
 def _remove_stale(folder: Path) -> None:

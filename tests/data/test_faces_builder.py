@@ -128,6 +128,13 @@ def test_wrong_settings_write_nothing(home):
     assert not list(home.iterdir())
 
 
+def test_a_data_directory_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot write the rendered faces in .*JAXBIAS_HOME"):
+        faces.read(DATA)
+
+
 def test_no_tensorflow_is_imported():
     code = "import sys, jaxbias.data.faces; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

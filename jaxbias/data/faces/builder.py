@@ -25,6 +25,7 @@ from etils import epath
 from PIL import Image
 
 from jaxbias import study
+from jaxbias.data.directories import writing
 from jaxbias.data.faces.attributes import ATTRIBUTES, salience
 from jaxbias.data.faces.render import CHUNK, render
 from jaxbias.data.faces.roster import Rows, enroll
@@ -157,8 +158,11 @@ def build(data: study.DataSpec, directory: Path) -> JaxbiasFaces:
 
     Returns:
       A prepared builder.
+
+    Raises:
+      InputError: the directory cannot be written.
     """
-    with _quiet():
+    with _quiet(), writing("the rendered faces", directory):
         builder = _open(data, directory)
         if not builder.data_path.exists():
             try:
