@@ -19,6 +19,9 @@ from jaxbias.errors import InputError
 SPLITS = ("pretrain", "finetune", "validation", "test")
 ROLES = ("studied", "control", "scratch")
 
+# Names that an error lists; a table may have hundreds of columns.
+_NAMED = 24
+
 # setting, smallest and largest value. Beyond them nothing would be learnt, or nothing would fit.
 _RANGES = (
     ("data.image_size", 1, 1024),
@@ -279,7 +282,10 @@ def nearest(name: str, valid: typing.Iterable[str]) -> str:
     """
     valid = sorted(valid)
     close = difflib.get_close_matches(name, valid, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(valid) or 'none'}"
+    if close:
+        return f"did you mean '{close[0]}'?"
+    more = f" and {len(valid) - _NAMED} more" if len(valid) > _NAMED else ""
+    return f"valid: {', '.join(valid[:_NAMED]) or 'none'}{more}"
 
 
 def _to_config(spec: Any) -> Any:
