@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import textwrap
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -58,8 +59,9 @@ def _run(given: flags.FlagValues) -> None:
     workdir = Path(_required(given, "workdir", "a directory for the results"))
     _set_up_devices(study, workdir)
     timings = workflow.train(study, workdir)
+    began = time.perf_counter()
     _write_report(workdir)
-    print(workflow.accounting_text(timings))
+    print(workflow.accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
 
 
 def _report(given: flags.FlagValues) -> None:

@@ -183,6 +183,16 @@ def test_a_group_without_test_examples_is_named(monkeypatch):
     assert not Path("unused").exists()
 
 
+def test_the_accounting_names_every_section_and_compiling_once():
+    timings = {"data_seconds": 2.0, "finetune_seconds": 6.0, "compile_seconds": 1.5}
+    rates = {"images_per_second": 1200.0, "variants_per_second": 4.0}
+    text = workflow.accounting_text({**timings, "report_seconds": 3.0, **rates})
+    assert text.splitlines() == [
+        "Time: data 2.0 s, finetune 6.0 s, report 3.0 s; 1.5 s of it compiling",
+        "Rates: 1,200 images/s made ready, 4.00 variants/s",
+    ]
+
+
 def test_report_redraws_from_stored_scores_alone(copy, monkeypatch):
     monkeypatch.setattr(data, "load", None)
     shutil.rmtree(copy / "report")
