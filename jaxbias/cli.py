@@ -7,9 +7,12 @@ jaxbias curate --config=... --out=ids.csv
 jaxbias data describe --config=... [--out=sheet.png]
 """
 
+import io
 import os
 import sys
 import textwrap
+import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from ml_collections import ConfigDict, config_flags
 
 from jaxbias import data, external, report, workflow
 from jaxbias.analysis import make_answer
-from jaxbias.atomic import write_csv
+from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.describe import contact_sheet, describe
 from jaxbias.errors import InputError
 from jaxbias.grid import Plan, curate
@@ -56,8 +59,9 @@ def _run(given: flags.FlagValues) -> None:
     workdir = Path(_required(given, "workdir", "a directory for the results"))
     _set_up_devices(study, workdir)
     timings = workflow.train(study, workdir)
+    began = time.perf_counter()
     _write_report(workdir)
-    print(workflow.accounting_text(timings))
+    print(workflow.accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
 
 
 def _report(given: flags.FlagValues) -> None:
@@ -105,7 +109,9 @@ def _describe(given: flags.FlagValues) -> None:
     tasks = (*study.targets, *study.pairs)
     print(describe(dataset, study.group, tasks))
     out = Path(given.out or f"{study.name}-contact-sheet.png")
-    contact_sheet(dataset, study.group, tasks[0]).save(out)
+    png = io.BytesIO()
+    contact_sheet(dataset, study.group, tasks[0]).save(png, "PNG")
+    write_bytes(out, png.getvalue())
     print(f"Contact sheet: {out}")
 
 
@@ -123,9 +129,11 @@ def _command(argv: list[str]) -> tuple[Callable[[flags.FlagValues], None], list[
         if word.startswith("-"):
             break
         words.append(word)
-    if not words:
-        print(f"{textwrap.dedent(__doc__).strip()}\n\ncommands: {', '.join(_COMMANDS)}")
-        sys.exit(0 if {"-h", "--help"} & set(argv) else 2)
+    asked = bool({"-h", "--help"} & set(argv))
+    if asked or not words:
+        usage = f"{textwrap.dedent(__doc__).strip()}\n\ncommands: {', '.join(_COMMANDS)}"
+        print(usage, file=sys.stdout if asked else sys.stderr)
+        sys.exit(0 if asked else 2)
     for count in (2, 1):
         name = " ".join(words[:count])
         if name in _COMMANDS:
@@ -139,35 +147,44 @@ def _parse(argv: list[str]) -> flags.FlagValues:
     """Reads the flags; what is wrong with them or the config file becomes one line."""
     given = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config", None, "The study, as FILE.py or FILE.py:ARG.", given, sys_argv=argv
+        "config",
+        None,
+        "The study, as FILE.py or FILE.py:ARG.",
+        given,
+        sys_argv=argv,
+        lock_config=False,
+        accept_new_attributes=True,  # In mappings with names of one's own; the study checks all.
     )
     for name, help in _FLAGS.items():
         flags.DEFINE_string(name, None, help, given)
     flags.DEFINE_list("group_values", [], "The group's two values, first - second.", given)
 
-    config = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), None)
-    if config:
+    config = _config_file(argv)
+    if config is not None:
         file = Path(config.split(":")[0])
         if not file.is_file():
-            raise InputError(f"--config: there is no file {file}")
+            raise InputError(f"--config: there is no file {config.split(':')[0] or '(empty)'}")
         # A config imports its neighbours as `from configs import base`.
         sys.path.insert(0, str(file.resolve().parent.parent))
     _check_overrides(argv)
     try:
         left = given(argv)
-    except (
-        flags.Error,
-        ImportError,
-        SyntaxError,
-        LookupError,
-        AttributeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise InputError(_one_line(error)) from error
+        # A config file that could not read a file of its own says so only when it is looked into.
+        getattr(given.config, "keys", None)
+    except Exception as error:  # A config file is a program of the user's: it may raise anything.
+        raise InputError(_one_line(error, config and str(file))) from error
     if left[1:]:
         raise InputError(f"'{left[1]}' is not understood; flags are written --name=value")
     return given
+
+
+def _config_file(argv: Sequence[str]) -> str | None:
+    """Returns what follows `--config=` or `--config`, in either of absl's spellings."""
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in ("--config", "-config"):
+            return value if equals else following
+    return None
 
 
 def _check_overrides(argv: Sequence[str]) -> None:
@@ -178,22 +195,44 @@ def _check_overrides(argv: Sequence[str]) -> None:
         path = word.removeprefix("--config.").split("=")[0]
         node: Any = default_config()
         for field in path.split("."):
-            if not isinstance(node, ConfigDict) or not node.is_locked:
-                break  # A value, or names of the config file's own.
+            if not isinstance(node, ConfigDict):
+                raise InputError(f"--config.{path}: no such field; '{field}' is below a value")
+            if not node.is_locked:
+                break  # Names of the config file's own.
             if field not in node:
                 raise InputError(f"--config.{path}: no such field; {nearest(field, node)}")
             node = node[field]
 
 
-def _one_line(error: Exception) -> str:
-    """The message; of a config file's own exception, which comes as a traceback, the end."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if any(line.startswith("Traceback") or "Traceback (" in line for line in lines):
-        return f"--config: {lines[-1]}"
+def _one_line(error: Exception, config: str | None) -> str:
+    """The message of an error; where the config file raised it, with the place in the file."""
+    # absl and ml_collections wrap some errors in their own, with a traceback as the message.
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    for cause in reversed(chain):
+        for frame in reversed(traceback.extract_tb(cause.__traceback__)):
+            if config and Path(frame.filename) == Path(config):
+                return f"{config} line {frame.lineno}: {type(cause).__name__}: {_message(cause)}"
+    return _message(error)
+
+
+def _message(error: BaseException) -> str:
+    """The message on one line; that of a KeyError, and of what repeats it, is a repr."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = text.replace("\\n", "\n").replace("\\'", "'")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if isinstance(error, KeyError) and lines[:1] == [repr(text.strip("'"))]:
+        return (
+            f"--config has no field {lines[0]}; give a new name all its settings at once, "
+            "as in --config.bases.Mine=\"{'role': 'scratch'}\""
+        )
     return " ".join(lines[:2]) or repr(error)
 
 
 def _study(given: flags.FlagValues) -> Study:
+    if given.config is None and given["config"].present:
+        raise InputError("--config: get_config() returns nothing; end it with `return config`")
     if given.config is None:
         raise InputError("--config=FILE.py is missing, for example --config=configs/quickstart.py")
     return make_study(given.config)

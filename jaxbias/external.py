@@ -119,7 +119,7 @@ def parse_curation(text: str, where: str) -> Curation:
     >>> parse_curation("correlation 3", "").level
     3
     """
-    kind, *rest = text.replace(":", " ").split()
+    kind, *rest = text.replace(":", " ").split() or [""]
     if kind not in KINDS:
         raise InputError(f"{where}: curation '{text}' is unknown; {nearest(kind, KINDS)}")
     number = kind in ("correlation", "pair_mix", "add_minority", "replace_minority")
@@ -127,6 +127,8 @@ def parse_curation(text: str, where: str) -> Curation:
         example = f"{kind} 3" if number else kind
         raise InputError(f"{where}: curation '{text}' must be written like '{example}'")
     if kind in ("correlation", "pair_mix"):
+        if int(rest[0]) > 10:
+            raise InputError(f"{where}: curation '{text}' has a level that is not in 0..10")
         return Curation(kind, level=int(rest[0]), prevalence=0.5)
     return Curation(kind, k=int(rest[0]) if rest else None)
 
@@ -153,9 +155,12 @@ def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:
         task = row.get("task") or tasks[0]
         if task not in tasks:
             raise InputError(f"{where}: task '{task}' is not in the study; {nearest(task, tasks)}")
-        if not (row["n"].isdigit() and row["seed"].isdigit()):
+        n, seed = _whole(row["n"]), _whole(row["seed"])
+        pretrain_seed = _whole(row.get("pretrain_seed") or row["seed"])
+        if not n or seed is None or pretrain_seed is None:
             raise InputError(
-                f"{where}: n='{row['n']}' and seed='{row['seed']}' must be whole numbers"
+                f"{where}: n='{row['n']}' and seed='{row['seed']}' must be whole numbers, "
+                "n more than 0"
             )
         rows.append(
             {
@@ -164,18 +169,32 @@ def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:
                 "task": task,
                 "base": row["base"],
                 "role": role,
-                "pretrain_seed": int(row.get("pretrain_seed") or row["seed"]),
+                "pretrain_seed": pretrain_seed,
                 "curation": curation.name,
                 "kind": curation.kind,
                 "level": np.nan if curation.level is None else float(curation.level),
                 "prevalence": np.nan if curation.prevalence is None else curation.prevalence,
                 "k": np.nan if curation.k is None else float(curation.k),
-                "n": int(row["n"]),
-                "seed": int(row["seed"]),
+                "n": n,
+                "seed": seed,
                 "status": "ok",
             }
         )
-    return pd.DataFrame(rows)
+    variants = pd.DataFrame(rows)
+    same = variants.duplicated(["task", "base", "curation", "n", "seed"])
+    if same.any():
+        row = variants[same].iloc[0]
+        raise InputError(
+            f"{path}: model '{row['model']}' has the base, curation, n and seed of another; "
+            "give every repeat its own seed"
+        )
+    return variants
+
+
+def _whole(text: str) -> int | None:
+    """Returns a whole number, None where it is none; pandas writes some as 1.0."""
+    digits = text.removesuffix(".0")
+    return int(digits) if digits.isascii() and digits.isdigit() else None
 
 
 def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndarray:
@@ -185,10 +204,13 @@ def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndar
     _refuse_twice(ids, path)
     for model in models:
         require_column(text, model, "a model of --variants", path)
-    try:
-        values = text[models].astype(np.float32)
-    except ValueError as error:
-        raise InputError(f"{path}: a score is not a number ({error})") from error
+    values = text[models].apply(pd.to_numeric, errors="coerce").astype(np.float32)
+    for model in values.columns[values.isna().any()]:
+        row = int(np.argmax(values[model].isna()))
+        raise InputError(
+            f"{path}: the score of '{ids.iloc[row]}' by model '{model}' is no number, but "
+            f"'{text[model].iloc[row]}'; leave models that diverged out of --variants"
+        )
     values.index = pd.Index(ids)
     scored = table["split"].isin(["validation", "test"])
     missing = table.loc[scored & ~table["id"].isin(values.index), "id"]

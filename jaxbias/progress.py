@@ -88,5 +88,6 @@ def _lines(console: Console, total: int, description: str, unit: str) -> Iterato
     yield advance
     seconds = time.monotonic() - start
     if seconds >= 2:
-        rate = f", {done / seconds:,.0f} {unit}/s" if unit else ""
+        speed = done / seconds
+        rate = f", {speed:{',.0f' if speed >= 10 else '.2g'}} {unit}/s" if unit else ""
         print(f"{description}: {done} in {seconds:.1f} s{rate}", file=sys.stderr, flush=True)

@@ -29,6 +29,8 @@ from jaxbias.study import Study, to_dict
 # A study may grow in these; everything else must stay as the directory has it.
 _GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid")
 _GROWS_WITHIN = {"finetune": ("n", "seeds"), "data": ("path",)}
+# What study.json holds.
+_RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +85,7 @@ class ResultDirectory:
         settings = json.loads(json.dumps(to_dict(study)))
         record = self.path / "study.json"
         if record.exists():
-            stored = json.loads(record.read_text())
+            stored = self.stored_study()
             if stored["data"] != dataset.fingerprint:
                 raise InputError(
                     f"workdir {self.path} belongs to a study of other data ({stored['dataset']}, "
@@ -124,12 +126,19 @@ class ResultDirectory:
         """Returns what `claim` recorded.
 
         Raises:
-          InputError: the directory holds no study.
+          InputError: the directory holds no study, or a damaged one.
         """
         record = self.path / "study.json"
         if not record.exists():
             raise InputError(f"{self.path} holds no study (no study.json); run `jaxbias run` first")
-        return json.loads(record.read_text())
+        try:
+            stored = json.loads(record.read_text())
+            absent = sorted(_RECORDED - stored.keys())
+            if absent:
+                raise ValueError(f"it lacks {', '.join(absent)}")
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{record} is damaged ({error}); use a new workdir") from error
+        return stored
 
     def dataset(self) -> Dataset:
         """Returns the study's labels as a dataset without images."""

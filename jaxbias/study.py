@@ -6,6 +6,7 @@ Every default of every setting is written here and nowhere else. A config file s
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -17,6 +18,29 @@ from jaxbias.errors import InputError
 
 SPLITS = ("pretrain", "finetune", "validation", "test")
 ROLES = ("studied", "control", "scratch")
+
+# Names that an error lists; a table may have hundreds of columns.
+_NAMED = 24
+
+# setting, smallest and largest value. Beyond them nothing would be learnt, or nothing would fit.
+_RANGES = (
+    ("data.image_size", 1, 1024),
+    ("data.seed", 0, 2**31 - 1),
+    ("grid.devices", 0, 4096),
+    ("answer.epsilon", 0, 1),
+    ("answer.delta", 0, 1),
+    ("answer.replicates", 2, 100_000),
+    *(
+        (f"{stage}.{field}", low, high)
+        for stage in ("pretrain", "finetune")
+        for field, low, high in (
+            ("learning_rate", 0, 1e3),
+            ("weight_decay", 0, 1e3),
+            ("momentum", 0, 1),
+            ("drop_at", 0, 1),
+        )
+    ),
+)
 
 
 def _mapping(**items: Any) -> Any:
@@ -258,7 +282,10 @@ def nearest(name: str, valid: typing.Iterable[str]) -> str:
     """
     valid = sorted(valid)
     close = difflib.get_close_matches(name, valid, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(valid) or 'none'}"
+    if close:
+        return f"did you mean '{close[0]}'?"
+    more = f" and {len(valid) - _NAMED} more" if len(valid) > _NAMED else ""
+    return f"valid: {', '.join(valid[:_NAMED]) or 'none'}{more}"
 
 
 def _to_config(spec: Any) -> Any:
@@ -275,7 +302,8 @@ def _build(kind: Any, value: Any, path: str) -> Any:
     """Checks `value` against the type `kind`; `path` names the field in errors."""
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
-            raise InputError(f"config.{path} must be a group of settings, got {value!r}")
+            place = f"config.{path}" if path else "config"
+            raise InputError(f"{place} must be a group of settings, got {value!r}")
         fields = {f.name: f for f in dataclasses.fields(kind)}
         hints = typing.get_type_hints(kind)
         dotted = f"{path}." if path else ""
@@ -370,27 +398,10 @@ def _validate(study: Study) -> None:
             f"config.bases.{name}: a scratch base has no target and every other base needs one",
         )
 
-    for path, value in (
-        ("data.image_size", study.data.image_size),
-        ("pretrain.n", study.pretrain.n),
-        ("pretrain.epochs", study.pretrain.epochs),
-        ("pretrain.batch", study.pretrain.batch),
-        ("finetune.epochs", study.finetune.epochs),
-        ("finetune.batch", study.finetune.batch),
-        ("finetune.seeds", study.finetune.seeds),
-        ("grid.pack_width", study.grid.pack_width),
-        ("answer.replicates", study.answer.replicates),
-        *((f"finetune.n[{i}]", n) for i, n in enumerate(study.finetune.n)),
-        *((f"model.widths[{i}]", w) for i, w in enumerate(study.model.widths)),
-        *((f"curations.add_minority[{i}]", k) for i, k in enumerate(study.curations.add_minority)),
-        *(
-            (f"curations.replace_minority[{i}]", k)
-            for i, k in enumerate(study.curations.replace_minority)
-        ),
-    ):
-        _require(value > 0, f"config.{path}={value} must be positive")
     _require(bool(study.finetune.n), "config.finetune.n is empty")
     _require(bool(study.model.widths), "config.model.widths is empty")
+    _validate_ranges(study)
+    _refuse_twice(study)
     for name in ("correlation", "pair_mix"):
         spec = getattr(study.curations, name)
         parse_prevalence(f"curations.{name}.prevalence", spec.prevalence)
@@ -408,3 +419,47 @@ def _validate(study: Study) -> None:
         0.5 < study.answer.confidence < 1,
         f"config.answer.confidence={study.answer.confidence} must be between 0.5 and 1",
     )
+
+
+def _validate_ranges(study: Study) -> None:
+    for path in (
+        "pretrain.n",
+        "pretrain.epochs",
+        "pretrain.batch",
+        "finetune.n",
+        "finetune.seeds",
+        "finetune.epochs",
+        "finetune.batch",
+        "model.widths",
+        "curations.add_minority",
+        "curations.replace_minority",
+        "grid.pack_width",
+    ):
+        value = _setting(study, path)
+        for i, item in enumerate(value) if isinstance(value, tuple) else ((None, value),):
+            place = path if i is None else f"{path}[{i}]"
+            _require(item > 0, f"config.{place}={item} must be positive")
+    for path, low, high in _RANGES:
+        value = _setting(study, path)
+        # A NaN is in no range.
+        _require(low <= value <= high, f"config.{path}={value} must be in {low:g}..{high:g}")
+
+
+def _refuse_twice(study: Study) -> None:
+    """A variant that is listed twice would count as two repeats."""
+    for path in (
+        "targets",
+        "pairs",
+        "finetune.n",
+        "curations.correlation.levels",
+        "curations.pair_mix.levels",
+        "curations.add_minority",
+        "curations.replace_minority",
+    ):
+        values = _setting(study, path)
+        twice = [value for i, value in enumerate(values) if value in values[:i]]
+        _require(not twice, f"config.{path} has {twice[0] if twice else ''} twice")
+
+
+def _setting(study: Study, path: str) -> Any:
+    return functools.reduce(getattr, path.split("."), study)

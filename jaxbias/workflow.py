@@ -174,7 +174,9 @@ def _accounting(clock: Clock, runner: Runner, images: int, variants: int) -> dic
 def accounting_text(timings: Mapping[str, float]) -> str:
     """Returns where the time of a run went, in lines for a terminal."""
     seconds = {k.removesuffix("_seconds"): v for k, v in timings.items() if k.endswith("_seconds")}
+    compiling = seconds.pop("compile")
     spent = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    spent += f"; {compiling:.1f} s of it compiling"
     rates = [f"{timings['images_per_second']:,.0f} images/s made ready"]
     if "training_steps_per_second" in timings:
         rates.append(f"{timings['training_steps_per_second']:,.0f} training steps/s")

@@ -66,6 +66,12 @@ SMALL = (
         (("run", QUICK, "--workdir=x", "--config.finetun.n=3"), "did you mean 'finetune'?"),
         (("run", QUICK, "--workdir=x", "--config.finetune.nn=3"), "did you mean 'n'?"),
         (("run", QUICK, "--workdir=x", "--config.finetune.epochs=three"), "three"),
+        (("run", QUICK, "--workdir=x", "--config.finetune.n.x=3"), "'x' is below a value"),
+        (("run", QUICK, "--workdir=x", "--config.finetune.n=abc"), "must be int, got 'abc'"),
+        (("run", QUICK, "--workdir=x", "--config.bases.Gendered.rol=x"), "did you mean 'role'?"),
+        (("run", QUICK, "--workdir=x", "--config.bases.New.role=x"), "has no field 'New'"),
+        (("run", "--config", "nowhere.py", "--workdir=x"), "there is no file nowhere.py"),
+        (("run", "--config=", "--workdir=x"), "there is no file (empty)"),
         (("run", QUICK + ":smoky", "--workdir=x"), "unknown argument 'smoky'"),
         (("run", QUICK, "x"), "'x' is not understood"),
         (("run", QUICK, "--workdir=x", "--config.data.name=face"), "did you mean 'faces'?"),
@@ -87,6 +93,52 @@ def test_wrong_input_is_one_line_and_exit_code_2(jaxbias, tmp_path, monkeypatch,
     assert lines[0].startswith("jaxbias: ")
     assert message in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(arg=''):\n    return 1 / 0\n", "line 2: ZeroDivisionError: division by"),
+        ("def get_config(arg=''):\n    assert arg\n", "line 2: AssertionError"),
+        ("def get_config(arg=''):\n    open('/nowhere/x')\n", "/nowhere/x"),
+        ("def get_config(arg='')\n", "config.py, line 1"),
+        ("import nonsense\n", "line 1: ModuleNotFoundError: No module named 'nonsense'"),
+        ("def get_config(arg=''):\n    return 3\n", "config must be a group of settings, got 3"),
+        ("def get_config(arg=''):\n    return {'nme': 'x'}\n", "did you mean 'name'?"),
+    ],
+)
+def test_what_a_config_file_raises_is_one_line_with_its_place(jaxbias, tmp_path, text, message):
+    (tmp_path / "config.py").write_text(text)
+    code, _, err = jaxbias("run", f"--config={tmp_path}/config.py", f"--workdir={tmp_path}/x")
+    assert (code, len(err.splitlines()), message in err) == (2, 1, True), err
+
+
+def test_names_of_ones_own_can_be_given_on_the_command_line(monkeypatch, jaxbias, tmp_path):
+    seen = []
+
+    def train(study, workdir):
+        seen.append(study)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(cli.workflow, "train", train)
+    words = (
+        "--config.data.faces.salience.Smiling=2",
+        "--config.bases.Mine={'role': 'control', 'target': 'Bangs'}",
+        "--config.data.splits={'train': {'pretrain': 0.5, 'finetune': 0.5}}",
+    )
+    code, _, err = jaxbias("run", "--config", f"{ROOT}/configs/quickstart.py:smoke", *words,
+                           f"--workdir={tmp_path}/x")  # fmt: skip
+    assert code == 0, err
+    assert seen[0].data.faces.salience == {"Smiling": 2.0}
+    assert seen[0].bases["Mine"].target == "Bangs"
+    assert list(seen[0].data.splits) == ["train"]
+
+
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("-h",)])
+def test_help_is_printed_and_is_no_error(jaxbias, words):
+    code, out, err = jaxbias(*words)
+    assert (code, err) == (0, "")
+    assert "jaxbias run --config=configs/quickstart.py" in out
 
 
 @pytest.mark.parametrize(
@@ -128,6 +180,9 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(jaxbias, pictures, tmp_path
     assert "image file is truncated" in out
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 100
+    skip = "--config.data.on_bad_image=skip"
+    code, _, err = jaxbias(*words[:-1], skip, f"--out={tmp_path}/nowhere/sheet.png")
+    assert (code, len(err.splitlines()), "cannot write" in err) == (2, 1, True), err
 
 
 def test_describe_curate_run_and_report_on_a_folder(jaxbias, pictures, tmp_path):

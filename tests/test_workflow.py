@@ -146,6 +146,16 @@ def test_a_damaged_pack_is_named(copy):
         workflow.write_report(copy)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_record_is_named(copy, text):
+    (copy / "study.json").write_text(text)
+    message = r"study\.json is damaged .* use a new workdir"
+    with pytest.raises(InputError, match=message):
+        workflow.write_report(copy)
+    with pytest.raises(InputError, match=message):
+        workflow.train(make_study(tiny_config()), copy)
+
+
 def test_too_large_n_writes_nothing(tmp_path):
     config = tiny_config(finetune={"n": (5000,), "epochs": 1})
     with pytest.raises(InputError, match=r"Lower config\.finetune\.n to \d+"):
@@ -171,6 +181,16 @@ def test_a_group_without_test_examples_is_named(monkeypatch):
     with pytest.raises(InputError, match=r"test split has no example of \(target=1, b\)"):
         workflow.train(make_study(tiny_config()), "unused")
     assert not Path("unused").exists()
+
+
+def test_the_accounting_names_every_section_and_compiling_once():
+    timings = {"data_seconds": 2.0, "finetune_seconds": 6.0, "compile_seconds": 1.5}
+    rates = {"images_per_second": 1200.0, "variants_per_second": 4.0}
+    text = workflow.accounting_text({**timings, "report_seconds": 3.0, **rates})
+    assert text.splitlines() == [
+        "Time: data 2.0 s, finetune 6.0 s, report 3.0 s; 1.5 s of it compiling",
+        "Rates: 1,200 images/s made ready, 4.00 variants/s",
+    ]
 
 
 def test_report_redraws_from_stored_scores_alone(copy, monkeypatch):

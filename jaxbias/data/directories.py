@@ -1,10 +1,52 @@
 """Where jaxbias keeps what it makes once and uses many times."""
 
+import contextlib
 import os
+import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from jaxbias.errors import InputError
+
+_STALE_SECONDS = 24 * 3600
 
 
 def home() -> Path:
     """Returns the user's data directory: $JAXBIAS_HOME, or ~/.cache/jaxbias."""
     chosen = os.environ.get("JAXBIAS_HOME")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "jaxbias"
+
+
+@contextlib.contextmanager
+def writing(what: str, folder: Path) -> Iterator[None]:
+    """Says where to write instead, when what is written inside the block cannot be.
+
+    Args:
+      what: what is written, such as "the image store".
+      folder: where, below `home`.
+
+    Raises:
+      InputError: the block raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {what} in {folder}: {error.strerror or error}; set"
+            " JAXBIAS_HOME to a folder with room that can be written"
+        ) from error
+
+
+def remove_stale(folder: Path, pattern: str) -> None:
+    """Removes the folders that writers that were killed left behind long ago.
+
+    Args:
+      folder: where they are; it need not exist.
+      pattern: matches the names of unfinished folders and of nothing else.
+    """
+    for draft in folder.glob(pattern):
+        with contextlib.suppress(OSError):  # Another process may be removing it too.
+            newest = max(path.stat().st_mtime for path in (draft, *draft.iterdir()))
+            if time.time() - newest > _STALE_SECONDS:
+                shutil.rmtree(draft)

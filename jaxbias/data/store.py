@@ -5,13 +5,11 @@ A store is a folder named by the hash of what it was made from: `pixels.npy`,
 written under another name and renamed when complete, so a store that exists is whole.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data import decode
-from jaxbias.data.directories import home
+from jaxbias.data.directories import home, remove_stale, writing
 from jaxbias.data.source import Source
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
@@ -33,7 +31,6 @@ _CHUNK = 256
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.
 _CHEAP_BYTES = 256 * 2**20
 _PARTIAL = ".partial"
-_STALE_SECONDS = 24 * 3600
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
     path = home() / "stores" / name[:32]
     store = _opened(path, source, verify)
     if store is None:
-        with _writing(path.parent):
+        with writing("the image store", path.parent):
             _build(path, source, size, on_bad_image)
         store = _opened(path, source, verify)
         if store is None:
@@ -98,7 +95,7 @@ def _opened(path: Path, source: Source, verify: bool) -> Store | None:
 
 def _build(path: Path, source: Source, size: int, on_bad_image: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path.parent)
+    remove_stale(path.parent, f"*{_PARTIAL}")
     draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
     draft.mkdir()
     try:
@@ -192,23 +189,3 @@ def _bad(name: str, reason: str) -> InputError:
         f"image '{name}' cannot be decoded: {reason}. Replace it or remove its row, or set"
         " config.data.on_bad_image='skip' to leave such images out and count them"
     )
-
-
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"cannot write the image store in {folder}: {error.strerror or error}; set"
-            " JAXBIAS_HOME to a folder with room that can be written"
-        ) from error
-
-
-def _remove_stale(folder: Path) -> None:
-    """Removes what builds that were killed left behind long ago."""
-    for draft in folder.glob(f"*{_PARTIAL}"):
-        with contextlib.suppress(OSError):  # Another process may be removing it too.
-            newest = max(path.stat().st_mtime for path in (draft, *draft.iterdir()))
-            if time.time() - newest > _STALE_SECONDS:
-                shutil.rmtree(draft)

@@ -29,12 +29,20 @@ def write_tables(answer: Any, directory: Path) -> list[Path]:
       directory: an existing directory.
 
     Returns:
-      The written files: summary.txt, one CSV per frame, counts.csv, metrics.parquet.
+      The written files: summary.txt, counts.csv, metrics.parquet, and one CSV per frame that the
+      study has; a CSV without a single column could not be read back.
     """
     summary = "".join(f"{sentence}\n" for sentence in answer.sentences)
     frames = {name: getattr(answer, name) for name in FRAMES} | {"counts": answer.dataset["counts"]}
+    for name, frame in frames.items():
+        if not len(frame.columns):
+            (directory / f"{name}.csv").unlink(missing_ok=True)
     return [
         write_text(directory / "summary.txt", summary),
-        *(write_csv(directory / f"{name}.csv", frame) for name, frame in frames.items()),
+        *(
+            write_csv(directory / f"{name}.csv", frame)
+            for name, frame in frames.items()
+            if len(frame.columns)
+        ),
         write_bytes(directory / "metrics.parquet", answer.metrics.to_parquet(index=False)),
     ]

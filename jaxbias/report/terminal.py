@@ -18,7 +18,7 @@ _COLOURS = {"yes": "red", "no": "green", "undecided": "yellow"}
 
 
 def terminal(answer: Any, console: Console | None = None) -> None:
-    """Prints the answer in words and one row per target.
+    """Prints the answer in words, what failed, and one row per target.
 
     Args:
       answer: the `Answer`.
@@ -29,7 +29,7 @@ def terminal(answer: Any, console: Console | None = None) -> None:
         if not console.is_terminal:
             console = Console(width=_WIDTH)
     console.print()
-    for sentence in answer.sentences:
+    for sentence in (*answer.sentences, *_left_out(answer)):
         lines = textwrap.fill(
             sentence, min(console.width, _WIDTH), initial_indent="• ", subsequent_indent="  "
         )
@@ -39,6 +39,17 @@ def terminal(answer: Any, console: Console | None = None) -> None:
     if rows:
         console.print()
         console.print(_table(answer, rows))
+
+
+def _left_out(answer: Any) -> list[str]:
+    """Says that models failed: every statement above rests on fewer repeats than were trained."""
+    if not answer.failures:
+        return []
+    return [
+        f"{len(answer.failures):,} of {len(answer.variants):,} finetuned models diverged and are "
+        "left out of everything above; the report names them. A lower "
+        "config.finetune.learning_rate may help."
+    ]
 
 
 def _rows(answer: Any) -> Iterator[list[Text]]:

@@ -1,6 +1,8 @@
 import io
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -95,6 +97,17 @@ def test_an_interrupted_generation_is_not_taken_for_finished(home, monkeypatch):
     assert len(source.read(len(source.table) - 1)) > 100
 
 
+def test_what_a_killed_generation_left_long_ago_is_removed(home):
+    folder = home / "datasets" / "jaxbias_faces" / builder_module.FacesConfig.of(DATA).name
+    for name, age in (("incomplete.OLD_1.0.0", 2 * 86400), ("incomplete.NEW_1.0.0", 0)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "shard").write_bytes(b"x")
+        for path in (folder / name / "shard", folder / name):
+            os.utime(path, (time.time() - age,) * 2)
+    faces.read(DATA)
+    assert sorted(p.name for p in folder.iterdir()) == ["1.0.0", "incomplete.NEW_1.0.0"]
+
+
 def test_when_another_process_finishes_first_its_files_are_used(home, monkeypatch):
     prepare = builder_module.JaxbiasFaces.download_and_prepare
 
@@ -126,6 +139,13 @@ def test_wrong_settings_write_nothing(home):
     with pytest.raises(InputError, match="no attribute 'Beard'"):
         faces.read(wrong)
     assert not list(home.iterdir())
+
+
+def test_a_data_directory_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot write the rendered faces in .*JAXBIAS_HOME"):
+        faces.read(DATA)
 
 
 def test_no_tensorflow_is_imported():

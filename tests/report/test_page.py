@@ -71,10 +71,18 @@ def test_every_file_is_written(written):
     names = {path.name for path in written[1].iterdir()}
     figures = {f"{n}.{k}" for n in ("inherited", "dose_response", "auc_gap", "rates")
                for k in ("png", "pdf")}  # fmt: skip
-    frames = {f"{name}.csv" for name in report.files.FRAMES}
+    frames = {f"{n}.csv" for n in report.files.FRAMES if len(getattr(written[0], n).columns)}
     assert names == figures | frames | {
         "report.html", "summary.txt", "metrics.parquet", "counts.csv"
     }  # fmt: skip
+
+
+def test_a_frame_the_study_does_not_have_is_no_file(tmp_path, empty_answer):
+    (tmp_path / "matching_share.csv").write_text("left,by,another,study\n")
+    report.files.write_tables(empty_answer, tmp_path)
+    for path in tmp_path.glob("*.csv"):
+        assert len(pd.read_csv(path).columns), path.name
+    assert not (tmp_path / "matching_share.csv").exists()
 
 
 def test_page_is_small_enough_to_send(written):

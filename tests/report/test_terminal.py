@@ -24,6 +24,13 @@ def test_every_sentence_and_every_target_is_printed(answer):
     assert "164" in out
 
 
+def test_models_that_failed_are_counted(answer):
+    assert "diverged" not in printed(answer)
+    answer.failures = ["variant 0a1b (Gendered) diverged at step 7"]
+    out = " ".join(printed(answer).split())
+    assert f"1 of {len(answer.variants):,} finetuned models diverged and are left out" in out
+
+
 def test_a_pipe_gets_100_columns(answer, capsys):
     terminal(answer)
     out = capsys.readouterr().out
@@ -42,5 +49,6 @@ def test_pair_study_prints_its_sentences(pair_answer):
     assert "Inherited" not in out
 
 
-def test_empty_answer_prints_nothing_wrong(empty_answer):
-    assert printed(empty_answer).strip() == ""
+def test_empty_answer_prints_only_what_failed(empty_answer):
+    (line,) = " ".join(printed(empty_answer).split()).split("• ")[1:]
+    assert line.startswith("1 of 0 finetuned models diverged")

@@ -25,6 +25,7 @@ from etils import epath
 from PIL import Image
 
 from jaxbias import study
+from jaxbias.data.directories import remove_stale, writing
 from jaxbias.data.faces.attributes import ATTRIBUTES, salience
 from jaxbias.data.faces.render import CHUNK, render
 from jaxbias.data.faces.roster import Rows, enroll
@@ -157,10 +158,14 @@ def build(data: study.DataSpec, directory: Path) -> JaxbiasFaces:
 
     Returns:
       A prepared builder.
+
+    Raises:
+      InputError: the directory cannot be written.
     """
-    with _quiet():
+    with _quiet(), writing("the rendered faces", directory):
         builder = _open(data, directory)
         if not builder.data_path.exists():
+            remove_stale(Path(builder.data_path).parent, "incomplete.*")  # As TFDS names them.
             try:
                 builder.download_and_prepare()
             except OSError:

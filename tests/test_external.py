@@ -1,0 +1,106 @@
+"""Files of models trained elsewhere: what is read, and one clear line for what is wrong."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxbias import InputError
+from jaxbias.external import external_study, parse_curation, read_external
+
+COUNT = 40
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Labels, variants and scores as frames, and a call that reads them back."""
+    labels = pd.DataFrame(
+        {
+            "id": np.arange(COUNT),
+            "split": np.resize(["validation", "test"], COUNT),
+            "gender": np.resize(["woman", "woman", "man", "man"], COUNT),
+            "smiling": np.resize([0, 0, 0, 0, 1, 1, 1, 1], COUNT),
+        }
+    )
+    variants = pd.DataFrame(
+        [
+            (f"{base}-{curation}-{seed}", base, role, curation, 100, seed)
+            for base, role in (("Gendered", "studied"), ("Scratch", "scratch"))
+            for curation in ("natural", "correlation 5")
+            for seed in range(2)
+        ],
+        columns=["model", "base", "role", "curation", "n", "seed"],
+    )
+    rng = np.random.default_rng(0)
+    scores = pd.DataFrame({"id": labels["id"]}).assign(
+        **{model: rng.normal(size=COUNT).astype(np.float32) for model in variants["model"]}
+    )
+
+    def read(labels=labels, variants=variants, scores=scores):
+        paths = [tmp_path / name for name in ("S.parquet", "V.csv", "L.csv")]
+        scores.to_parquet(paths[0], index=False)
+        variants.to_csv(paths[1], index=False)
+        labels.to_csv(paths[2], index=False)
+        study = external_study(paths[1], paths[2], "smiling", "gender", ("woman", "man"))
+        return read_external(*paths, study)
+
+    return labels, variants, scores, read
+
+
+def test_scores_are_matched_by_id_and_kept_as_they_are(files):
+    labels, variants, scores, read = files
+    _, found = read(scores=scores.sample(frac=1, random_state=1))
+    test = (labels["split"] == "test").to_numpy()
+    for row, model in enumerate(variants["model"]):
+        np.testing.assert_array_equal(found.test[row], scores[model][test])
+        np.testing.assert_array_equal(found.validation[row], scores[model][~test])
+
+
+def test_whole_numbers_may_be_written_as_pandas_writes_them(files):
+    _, variants, _, read = files
+    _, found = read(variants=variants.assign(n=100.0, seed=variants["seed"].astype(float)))
+    assert found.variants["n"].tolist() == [100] * len(variants)
+    assert found.variants["seed"].tolist() == variants["seed"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("curation", "", "row 2: curation '' is unknown"),
+        ("curation", "correlaton 3", "did you mean 'correlation'"),
+        ("curation", "correlation", "must be written like 'correlation 3'"),
+        ("curation", "correlation 15", "a level that is not in 0..10"),
+        ("n", 0, "n='0' and seed='0' must be whole numbers, n more than 0"),
+        ("n", 1.5, "n='1.5'"),
+        ("seed", "²", "seed='²' must be whole numbers"),
+        ("seed", 0, "has the base, curation, n and seed of another"),
+    ],
+)
+def test_wrong_settings_of_a_model_are_named(files, column, value, message):
+    _, variants, _, read = files
+    with pytest.raises(InputError) as error:
+        read(variants=variants.assign(**{column: value}))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, "high"])
+def test_a_score_that_is_no_number_names_model_and_example(files, value):
+    _, variants, scores, read = files
+    model = variants["model"][3]
+    wrong = scores.astype({model: object})
+    wrong.loc[7, model] = value
+    wrong[model] = wrong[model].astype(str if value == "high" else float)
+    with pytest.raises(InputError, match=f"the score of '7' by model '{model}' is no number"):
+        read(scores=wrong)
+
+
+def test_the_columns_that_an_error_lists_are_few(files):
+    _, _, scores, read = files
+    many = pd.DataFrame({"key": scores["id"], **{f"m{i}": np.zeros(COUNT) for i in range(300)}})
+    with pytest.raises(InputError, match=r"no column 'id' .* and 277 more") as error:
+        read(scores=many)
+    assert len(str(error.value)) < 600
+
+
+def test_a_curation_reads_back_as_it_is_named():
+    for name in ("natural", "correlation 10", "pair_mix 0", "add_minority 40"):
+        assert parse_curation(name, "").name == name
