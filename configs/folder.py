@@ -29,7 +29,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.bases.Gendered = {"role": "studied", "target": "gender", "curation": "class_balanced"}
     config.bases.Scratch = {"role": "scratch"}
 
+    # Four stages and a small rate train stably on most photographs of 64².
+    config.model.widths = (16, 32, 64, 128)
     config.pretrain.n = 1000
-    config.finetune.n = (256,)
+    config.finetune.update(n=(256,), learning_rate=0.01)
     config.curations.correlation.levels = (1, 3, 5, 7, 9)
     return base.with_arg(config, arg)

@@ -11,6 +11,7 @@ from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.methods import deviations, methods
 from jaxbias.curation import Cells, pair_cells, target_cells
 from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
 from jaxbias.progress import progress
 from jaxbias.results import Scores
 from jaxbias.study import SPLITS, Study, to_dict
@@ -89,6 +90,12 @@ def make_answer(
     wanted = [(task, name) for task in cells for name in study.evaluations]
     # Variants that diverged have scores of their last finite step: no statement rests on them.
     ok = scores.variants["status"].to_numpy() == "ok"
+    if not ok.any():
+        first = scores.variants.iloc[0]
+        raise InputError(
+            f"all {len(ok)} models diverged (the first, {first['base']} on {first['curation']}: "
+            f"{first['status']}); lower config.finetune.learning_rate and use a new workdir"
+        )
     sound = dataclasses.replace(
         scores,
         variants=scores.variants[ok].reset_index(drop=True),
@@ -153,6 +160,8 @@ def make_answer(
         spoken += overwriting.sentences(
             overwritten[overwritten["population"] == rule.population], rule
         )
+    if targets and not len(verdicts):
+        spoken.append("Inherited: not answered, there are no models of natural draws to compare.")
     if targets and not len(fixes) and not sound.validation.shape[1]:
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     for table in (fixes, matching):

@@ -75,6 +75,8 @@ def inherited(excess: pd.DataFrame, rule: AnswerSpec) -> tuple[pd.DataFrame, pd.
       The comparisons with their Holm-adjusted intervals, and one verdict per target, base and n.
     """
     natural = excess[excess["curation"] == "natural"].reset_index(drop=True)
+    if natural.empty:  # Models trained elsewhere may have been given no natural draw.
+        return pd.DataFrame(), pd.DataFrame()
     comparisons, verdicts = [], []
     for (base, n), family in natural.groupby(["base", "n"], sort=False):
         # A target counts as inherited only against every control: its p is its weakest.

@@ -202,6 +202,8 @@ def _to_decide(panel: Panel, interval: Interval, examples: int, rule: AnswerSpec
     """Says what would narrow the interval to ±epsilon: more examples, or more repeats."""
     if interval.half_width < rule.epsilon:
         return f"its interval reaches beyond ±{rule.epsilon:g}"
+    if len(panel.values) < 2:
+        return "one repeat says nothing of how much repeats differ: three or more would"
     critical = stats.norm.ppf(rule.confidence)
     spare = (rule.epsilon / critical) ** 2 - panel.repeat_variance
     if not spare > 0:

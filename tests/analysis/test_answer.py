@@ -12,6 +12,7 @@ from jaxbias.analysis.evaluation import Panel
 from jaxbias.analysis.minimal_fix import cost
 from jaxbias.curation import Curation
 from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
 from jaxbias.results import Scores
 from jaxbias.study import make_study
 from tests.curation.test_quotas import CELLS
@@ -154,6 +155,35 @@ def test_diverged_variants_are_left_out_and_named():
     assert len(answer.failures) == 1
     assert "diverged at step 3" in answer.failures[0]
     assert answer.inherited["repeats"].tolist() == [SEEDS - 1] * 2
+
+
+def test_one_repeat_is_answered_for_these_models_alone():
+    study, dataset, scores = made_up(BIASED, count=900, answer={"epsilon": 0.02})
+    one = (scores.variants["seed"] == 0).to_numpy()
+    single = dataclasses.replace(
+        scores,
+        variants=scores.variants[one].reset_index(drop=True),
+        validation=scores.validation[one],
+        test=scores.test[one],
+    )
+    fix = make_answer(study, dataset, single).smallest_fix.iloc[0]
+    assert fix["verdict"] == "undecided"
+    assert "one repeat says nothing" in fix["sentence"]
+
+
+def test_without_a_natural_draw_inheritance_is_not_answered():
+    curated = {key: shift for key, shift in BIASED.items() if key[2] != "natural"}
+    answer = make_answer(*made_up(curated))
+    assert answer.inherited_verdicts.empty
+    assert any("Inherited: not answered" in sentence for sentence in answer.sentences)
+    assert answer.overwritten["verdict"].isin(["gap", "no gap", "undecided"]).all()
+
+
+def test_nothing_is_answered_when_everything_diverged():
+    study, dataset, scores = made_up(BIASED)
+    variants = scores.variants.assign(status="diverged at step 3")
+    with pytest.raises(InputError, match=r"all 30 models diverged .*finetune.learning_rate"):
+        make_answer(study, dataset, dataclasses.replace(scores, variants=variants))
 
 
 def test_rules_changed_after_scores_existed_are_reported():
