@@ -15,53 +15,7 @@ from jaxbias.errors import InputError
 from jaxbias.metrics import Examples, Groups, evaluate
 from jaxbias.metrics.bootstrap import draw_multiplicities
 from jaxbias.metrics.chunks import _program
-
-CASES = settings(deadline=None, max_examples=40)
-
-
-@st.composite
-def examples(draw, variants=3, both_classes=True):
-    """Scores with ties and infinities, labels, two groups, weights some of which are zero."""
-    n = draw(st.integers(8, 60))
-    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
-    scores = rng.normal(size=(variants, n)).astype(np.float32)
-    kind = draw(st.sampled_from(["spread", "ties", "huge ties", "infinite", "tiny"]))
-    if kind == "ties":
-        scores = scores.round(1)
-    elif kind == "huge ties":
-        scores = np.sign(scores) * (np.abs(scores) > 0.7)
-    elif kind == "infinite":
-        scores[rng.random(scores.shape) < 0.1] = np.inf
-        scores[rng.random(scores.shape) < 0.1] = -np.inf
-    elif kind == "tiny":
-        scores = scores * np.float32(1e-41)
-    labels, groups = rng.integers(0, 2, n), rng.integers(0, 2, n)
-    if both_classes:
-        labels[:4], groups[:4] = [0, 0, 1, 1], [0, 1, 0, 1]
-    weights = rng.random(n) * 2 + 0.01
-    if draw(st.booleans()):
-        weights = np.ones(n)
-    elif draw(st.booleans()):
-        weights[4:][rng.random(n - 4) < 0.3] = 0
-    return scores.astype(np.float32), labels, np.array(["first", "second"])[groups], weights
-
-
-def every_value(report):
-    """All values of all metrics and groups, by (metric, group)."""
-    return {entry: report.value(*entry) for entry in report.entries()}
-
-
-def assert_same(one, other, tolerance=1e-9):
-    one, other = every_value(one), every_value(other)
-    assert one.keys() == other.keys()
-    for key, value in one.items():
-        np.testing.assert_allclose(value, other[key], atol=tolerance, err_msg=str(key))
-
-
-def ranks(scores):
-    """Finite stand-ins that keep order and ties, for peers that refuse infinite scores."""
-    return np.unique(scores, return_inverse=True)[1]
-
+from tests.metrics.strategies import CASES, assert_same, every_value, examples, ranks
 
 def base_rate_by_definition(scores, labels, weights):
     """The smallest threshold above which the weight does not exceed the positives'."""
