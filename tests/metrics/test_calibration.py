@@ -111,7 +111,7 @@ def test_hand_worked():
 
 
 def test_right_edges_belong_to_their_bin():
-    """1/3 as float32 lies above 5/15, so it opens the next bin; 1 is in the last, 0 in the first."""
+    """1/3 as float32 lies above 5/15, so it opens the next; 1 is in the last bin, 0 in the first."""
     third = float(np.float32(1 / 3))
     report = evaluate([[0.0, 0.01, third, 0.34, 1.0]], [1, 0, 1, 0, 1], metrics=CALIBRATION)
     expected = (abs(1 - 0.01) + abs(1 - third - 0.34) + 0) / 5
@@ -122,9 +122,7 @@ def test_right_edges_belong_to_their_bin():
 @pytest.mark.parametrize("outside", [-0.1, 1.1, np.inf, -np.inf])
 def test_scores_that_are_no_probabilities_are_refused(metric, outside):
     with pytest.raises(InputError, match=rf"variant 'b' at row 1 is .*{metric} needs prob"):
-        evaluate(
-            [[0.1, 0.5], [0.3, outside]], [0, 1], metrics=["auc", metric], names=["a", "b"]
-        )
+        evaluate([[0.1, 0.5], [0.3, outside]], [0, 1], metrics=["auc", metric], names=["a", "b"])
 
 
 def test_certain_and_wrong_is_kept_finite():

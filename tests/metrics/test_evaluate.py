@@ -17,6 +17,7 @@ from jaxbias.metrics.bootstrap import draw_multiplicities
 from jaxbias.metrics.chunks import _program
 from tests.metrics.strategies import CASES, assert_same, every_value, examples, ranks
 
+
 def base_rate_by_definition(scores, labels, weights):
     """The smallest threshold above which the weight does not exceed the positives'."""
     allowed = weights @ labels

@@ -85,9 +85,7 @@ def test_with_its_own_positives_nothing_is_normalized(drawn):
     ],
 )
 def test_hand_worked(scores, labels, weights, common, expected):
-    report = evaluate(
-        [scores], labels, weights=weights, metrics=PRECISION, common_positives=common
-    )
+    report = evaluate([scores], labels, weights=weights, metrics=PRECISION, common_positives=common)
     assert report.value("normalized_ap")[0] == pytest.approx(expected, abs=1e-12)
 
 
@@ -103,9 +101,7 @@ def test_common_number_is_the_mean_over_targets_in_each_channel():
         common = (weights[inside] @ labels[inside]).mean()
         for t in range(targets):
             expected = [
-                normalized_by_definition(
-                    row[inside, t], labels[inside, t], weights[inside], common
-                )
+                normalized_by_definition(row[inside, t], labels[inside, t], weights[inside], common)
                 for row in scores
             ]
             assert_values(report[str(t)], "normalized_ap", group, expected)
