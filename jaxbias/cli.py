@@ -3,6 +3,7 @@
 jaxbias run --config=configs/quickstart.py --workdir=DIR [--config.finetune.n=512 ...]
 jaxbias report --workdir=DIR
 jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --group=G --out=DIR
+jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
 jaxbias curate --config=... --out=ids.csv
 jaxbias data describe --config=... [--out=sheet.png]
 """
@@ -21,12 +22,13 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxbias import data, external, report, workflow
+from jaxbias import data, external, report, score_files, workflow
 from jaxbias.analysis import make_answer
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.describe import contact_sheet, describe
 from jaxbias.errors import InputError
 from jaxbias.grid import Plan, curate
+from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.study import Study, default_config, make_study, nearest
 
 _FLAGS = {
@@ -37,6 +39,19 @@ _FLAGS = {
     "labels": "Labels of the scored examples.",
     "target": "What these models predict: a column, or 'A|B'.",
     "group": "The sensitive column.",
+    "weights": "A column of example weights.",
+    "threshold": "base_rate, group_base_rate, youden, fpr:RATE, tpr:RATE or a number.",
+    "population": "Evaluate on a population, such as level=2,prevalence=0.5.",
+    "against": "A model every other is compared with.",
+    "link": "identity: scores are probabilities; sigmoid: logits.",
+    "interval": "standard, percentile or bca.",
+}
+_DEFAULTS = {"threshold": "base_rate", "link": "identity", "interval": "standard"}
+_LISTS = {
+    "group_values": "The group's two values, first - second.",
+    "groups": "Columns of groups.",
+    "intersections": "Columns whose combinations are groups too, such as gender:race.",
+    "metrics": "What to compute; see docs/metrics.md.",
 }
 
 
@@ -94,6 +109,38 @@ def _report(given: flags.FlagValues) -> None:
     print(f"Report: {page}")
 
 
+def _evaluate(given: flags.FlagValues) -> None:
+    metrics = tuple(given.metrics) or DEFAULT_METRICS
+    out = score_files.frame_path(given.out) if given.out else None
+    found, notes = score_files.evaluate_files(
+        _file(given, "scores", "a CSV or Parquet: a column per model, a row per example"),
+        _file(given, "labels", "a CSV: a row per example, with the target and the groups"),
+        _required(given, "target", "the binary column the models predict"),
+        given.groups,
+        weights=given.weights,
+        threshold=score_files.parse_threshold(given.threshold),
+        metrics=metrics,
+        link=given.link,
+        population=score_files.parse_population(given.population),
+        intersections=[tuple(pair.split(":")) for pair in given.intersections],
+        bootstrap=given.bootstrap,
+        interval=given.interval,
+        confidence=given.confidence,
+        description="evaluating",
+    )
+    frame = found.frame()
+    shown = metrics if given.metrics else score_files.SHOWN
+    report.show_metrics(frame, [m for m in shown if m in set(frame["metric"])], notes)
+    if given.against:
+        others = [name for name in found.names if name != given.against]
+        if not others:
+            raise InputError(f"--against={given.against} leaves no other model to compare with it")
+        compared = [m for m in shown if m != "threshold"]
+        report.show_comparison(found.compare(others, given.against, metrics=compared))
+    if out:
+        print(f"All metrics: {score_files.write_frame(frame, out)}")
+
+
 def _curate(given: flags.FlagValues) -> None:
     study = _study(given)
     out = Path(_required(given, "out", "a CSV file for the example ids"))
@@ -118,6 +165,7 @@ def _describe(given: flags.FlagValues) -> None:
 _COMMANDS: dict[str, Callable[[flags.FlagValues], None]] = {
     "run": _run,
     "report": _report,
+    "evaluate": _evaluate,
     "curate": _curate,
     "data describe": _describe,
 }
@@ -156,8 +204,11 @@ def _parse(argv: list[str]) -> flags.FlagValues:
         accept_new_attributes=True,  # In mappings with names of one's own; the study checks all.
     )
     for name, help in _FLAGS.items():
-        flags.DEFINE_string(name, None, help, given)
-    flags.DEFINE_list("group_values", [], "The group's two values, first - second.", given)
+        flags.DEFINE_string(name, _DEFAULTS.get(name), help, given)
+    for name, help in _LISTS.items():
+        flags.DEFINE_list(name, [], help, given)
+    flags.DEFINE_integer("bootstrap", 1000, "Replicates; 0: no intervals.", flag_values=given)
+    flags.DEFINE_float("confidence", 0.95, "Of the intervals.", flag_values=given)
 
     config = _config_file(argv)
     if config is not None:

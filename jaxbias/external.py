@@ -10,6 +10,7 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.data.table import labels, read_table, require_column
 from jaxbias.errors import InputError
 from jaxbias.results import Scores
+from jaxbias.score_files import in_order_of, read_scores, refuse_twice
 from jaxbias.study import ROLES, SPLITS, Study, make_study, nearest
 
 _REQUIRED = ("model", "base", "curation", "n", "seed")
@@ -44,7 +45,7 @@ def read_external(
     table = pd.concat(
         [pd.DataFrame({"id": ids.astype(str), "split": splits, "stratum": ""}), columns], axis=1
     )
-    _refuse_twice(table["id"], labels_path)
+    refuse_twice(table["id"], labels_path)
     variants = _variants(read_table(variants_path), variants_path, study)
     dataset = Dataset(
         name=labels_path.name,
@@ -136,7 +137,7 @@ def parse_curation(text: str, where: str) -> Curation:
 def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:
     for name in _REQUIRED:
         require_column(table, name, "needed of every model", path)
-    _refuse_twice(table["model"], path)
+    refuse_twice(table["model"], path)
     tasks = (*study.targets, *study.pairs)
     rows = []
     for i, row in enumerate(table.to_dict("records")):
@@ -199,28 +200,19 @@ def _whole(text: str) -> int | None:
 
 def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndarray:
     """float32[V, N] in the order of the labels; examples outside validation and test stay 0."""
-    text = read_table(path)
-    ids = require_column(text, "id", "the example's id", path).astype(str)
-    _refuse_twice(ids, path)
-    for model in models:
-        require_column(text, model, "a model of --variants", path)
-    values = text[models].apply(pd.to_numeric, errors="coerce").astype(np.float32)
-    for model in values.columns[values.isna().any()]:
-        row = int(np.argmax(values[model].isna()))
-        raise InputError(
-            f"{path}: the score of '{ids.iloc[row]}' by model '{model}' is no number, but "
-            f"'{text[model].iloc[row]}'; leave models that diverged out of --variants"
-        )
-    values.index = pd.Index(ids)
-    scored = table["split"].isin(["validation", "test"])
-    missing = table.loc[scored & ~table["id"].isin(values.index), "id"]
-    if len(missing):
-        raise InputError(
-            f"{path} has no score of {len(missing):,} labelled examples, such as "
-            f"'{missing.iloc[0]}'"
-        )
+    read = read_scores(path, models)
+    if read.ids is None:
+        raise InputError(f"{path} has no column 'id' (the example's id)")
+    scored = table["split"].isin(["validation", "test"]).to_numpy()
     matrix = np.zeros((len(models), len(table)), np.float32)
-    matrix[:, scored.to_numpy()] = values.loc[table.loc[scored, "id"]].to_numpy().T
+    matrix[:, scored] = in_order_of(read, table.loc[scored, "id"])
+    missing = np.isnan(matrix)
+    if missing.any():
+        model, row = np.argwhere(missing)[0]
+        raise InputError(
+            f"{path}: there is no score of '{table['id'].iloc[row]}' by model '{models[model]}'; "
+            "leave models that diverged out of --variants"
+        )
     return matrix
 
 
@@ -230,9 +222,3 @@ def _with_natural_pool(table: pd.DataFrame) -> pd.DataFrame:
         return table
     pool = table.assign(split="finetune", id="natural/" + table["id"])
     return pd.concat([table, pool], ignore_index=True)
-
-
-def _refuse_twice(names: pd.Series, path: Path) -> None:
-    twice = names[names.duplicated()]
-    if len(twice):
-        raise InputError(f"{path} has '{twice.iloc[0]}' twice")

@@ -331,7 +331,7 @@ def undefined_reason(sums: Sums, metric: str, group: str) -> str:
     definition, where = _find(sums, metric, group)
     channels = [where] if definition.scope == "group" else list(where)
     if "groups" in definition.needs and len(channels) < 2:
-        return f"a gap needs two groups, there {'is 1' if channels else 'are 0'}"
+        return f"a gap needs two groups, there {'is 1' if channels != [0] else 'are 0'}"
     for c in channels:
         inside = "" if c == 0 else f" in group {sums.groups[c]}"
         positives, negatives = sums.positives[c, 0, 0] > 0, sums.negatives[c, 0, 0] > 0
@@ -373,7 +373,7 @@ def _find(sums: Sums, metric: str, group: str) -> tuple[Metric, Any]:
             f"metric '{metric}' compares the groups of a family, not '{group}'; "
             f"{nearest(group, sums.families)}"
         )
-    return definition, sums.families[group]
+    return definition, sums.families[group] or (0,)  # Without groups, everyone is one.
 
 
 def _available(sums: Sums) -> set[str]:

@@ -203,8 +203,10 @@ class GroupReport:
         definition = METRICS[metric]
         if not definition.share:
             return None
-        where = self.groups.index(place) if definition.scope == "group" else None
-        channels = [where] if where is not None else list(self.sums.families[place])
+        if definition.scope == "group":
+            channels = [self.groups.index(place)]
+        else:
+            channels = list(self.sums.families[place]) or [0]
         classes = [
             i for i, name in enumerate(("negatives", "positives")) if name in definition.needs
         ]

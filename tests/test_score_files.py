@@ -1,0 +1,144 @@
+"""`jaxbias evaluate`: files of scores from elsewhere, in every form people have them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from jaxbias import cli
+from jaxbias.errors import InputError
+from jaxbias.metrics import evaluate
+from jaxbias.score_files import evaluate_files, read_scores
+
+N = 240
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    rng = np.random.default_rng(0)
+    smiling = rng.integers(0, 2, N)
+    table = pd.DataFrame(
+        {
+            "id": [f"image {i}" for i in range(N)],
+            "smiling": smiling,
+            "gender": rng.choice(["woman", "man"], N),
+            "race": rng.choice(["A", "B", "C"], N),
+        }
+    )
+    scores = {
+        f"model {k}": (rng.normal(size=N) + smiling).astype(np.float32).round(3) for k in range(3)
+    }
+    return table, pd.DataFrame({"id": table["id"], **scores})
+
+
+@pytest.fixture
+def files(labelled, tmp_path):
+    """Labels as CSV and scores as Parquet, in another order."""
+    labels, scores = labelled
+    labels.to_csv(tmp_path / "L.csv", index=False)
+    scores.sample(frac=1, random_state=1).to_parquet(tmp_path / "S.parquet")
+    return tmp_path / "S.parquet", tmp_path / "L.csv"
+
+
+def test_rows_are_matched_by_id(labelled, files):
+    labels, scores = labelled
+    report, notes = evaluate_files(*files, "smiling", ["gender", "race"], metrics=["auc"])
+    assert report.names == ("model 0", "model 1", "model 2")  # The index pandas wrote is none.
+    assert notes[0] == "3 models, 240 examples."
+    for name in report.names:
+        expected = roc_auc_score(labels["smiling"], scores[name])
+        got = report.value("auc")[report.names.index(name)]
+        assert got == pytest.approx(expected, abs=1e-6)
+        woman = labels["gender"] == "woman"
+        expected = roc_auc_score(labels["smiling"][woman], scores[name][woman])
+        place = report.names.index(name)
+        assert report.value("auc", "gender=woman")[place] == pytest.approx(expected, abs=1e-6)
+
+
+def test_csv_without_ids_goes_by_order(labelled, tmp_path):
+    labels, scores = labelled
+    labels.drop(columns="id").to_csv(tmp_path / "L.csv", index=False)
+    scores.drop(columns="id").to_csv(tmp_path / "S.csv", index=False)
+    report, notes = evaluate_files(tmp_path / "S.csv", tmp_path / "L.csv", "smiling", [])
+    assert "correspond by order" in notes[1]
+    direct = evaluate(scores.drop(columns="id"), labels["smiling"])
+    pd.testing.assert_frame_equal(report.frame(), direct.frame())
+
+
+def test_split_gives_thresholds_and_missing_labels_are_left_out(labelled, files):
+    labels, scores = labelled
+    split = np.where(np.arange(N) % 3 == 0, "validation", "test")
+    changed = labels.assign(split=split, smiling=labels["smiling"].astype("Int8"))
+    changed.loc[4, "smiling"] = pd.NA
+    changed.to_csv(files[1], index=False)
+    report, notes = evaluate_files(*files, "smiling", ["gender"])
+    assert "(1 more have no label)" in notes[0] and "validation" in notes[1]
+    kept = (split == "test") & (np.arange(N) != 4)
+    assert report.counts[0] == kept.sum()
+    validation = labels["smiling"][split == "validation"]
+    ordered = np.sort(scores["model 1"][split == "validation"])
+    assert report.value("threshold")[1] == np.float32(ordered[-(validation.sum() + 1)])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s, y: (s.drop(columns="id"), y), "only one of .* has a column 'id'"),
+        (lambda s, y: (s.iloc[1:], y), "no score of 1 labelled examples, such as 'image 0'"),
+        (lambda s, y: (s, y.assign(smiling=["a", "b", "c"] * 80)), "has 3 values"),
+        (lambda s, y: (s[["id"]], y), "no column of scores"),
+        (lambda s, y: (pd.concat([s, s.iloc[:1]]), y), "has 'image 0' twice"),
+        (lambda s, y: (s, pd.concat([y, y.iloc[:1]])), "has 'image 0' twice"),
+        (lambda s, y: (s.assign(m=["x"] * len(s)), y), "row 2 says 'x'"),
+        (lambda s, y: (s.assign(m=np.nan), y), "variant 'm' at row 0 is NaN"),
+        (lambda s, y: (s, y.assign(split="train")), "without a row 'test'; it says train"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(labelled, tmp_path, change, message):
+    scores, labels = change(labelled[1], labelled[0])
+    labels.to_csv(tmp_path / "L.csv", index=False)
+    scores.to_csv(tmp_path / "S.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        evaluate_files(tmp_path / "S.csv", tmp_path / "L.csv", "smiling", ["gender"])
+
+
+def test_broken_files_are_named(tmp_path):
+    (tmp_path / "S.parquet").write_bytes(b"no parquet")
+    with pytest.raises(InputError, match=r"S\.parquet cannot be read"):
+        read_scores(tmp_path / "S.parquet")
+    (tmp_path / "S.txt").write_text("a,b")
+    with pytest.raises(InputError, match=r"must be a \.csv, \.tsv or \.parquet"):
+        read_scores(tmp_path / "S.txt")
+
+
+def test_command(files, tmp_path, capsys):
+    words = [f"--scores={files[0]}", f"--labels={files[1]}", "--target=smiling"]
+    words += ["--groups=gender,race", "--intersections=gender:race", f"--out={tmp_path}/m.csv"]
+    cli.main(["jaxbias", "evaluate", *words, "--bootstrap=50", "--against=model 0"])
+    shown = capsys.readouterr().out
+    assert "Per group" in shown and "Difference from model 0" in shown
+    written = pd.read_csv(tmp_path / "m.csv")
+    assert set(written["group"]) >= {"all", "gender=man", "race=A", "gender", "gender & race"}
+    assert not written.duplicated(["variant", "metric", "group"]).any()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--target=smilin", "did you mean 'smiling'?"),
+        ("--groups=rase", "did you mean 'race'?"),
+        ("--metrics=auk", "did you mean 'auc'?"),
+        ("--threshold=fpr:2", "must have a rate in 0..1"),
+        ("--population=level", "must be written like level=2,prevalence=0.5"),
+        ("--against=model", "variant 'model' is unknown"),
+        ("--out=m.txt", "must end in .csv or .parquet"),
+        ("--weights=gender", "is no number"),
+        ("--metrics=brier", "needs probabilities"),
+    ],
+)
+def test_wrong_words_are_named(files, capsys, word, message):
+    words = [f"--scores={files[0]}", f"--labels={files[1]}", "--target=smiling", "--bootstrap=20"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["jaxbias", "evaluate", *words, word])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
