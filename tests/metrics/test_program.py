@@ -1,0 +1,155 @@
+"""Metrics inside programs: under jit, split over devices without a collective, compiled once."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxbias.errors import InputError
+from jaxbias.metrics import METRICS, Examples, evaluate
+from jaxbias.metrics.channels import make_channels
+from jaxbias.metrics.chunks import _program
+from jaxbias.metrics.ranking import order_on_device, order_on_host, score_keys
+from jaxbias.metrics.traced import group_metrics
+from tests.metrics.strategies import CASES, examples
+
+COLLECTIVES = r"all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
+EVERYTHING = tuple(name for name in METRICS if name != "train_weighted_accuracy")
+RATES = ("auc", "fpr", "tpr", "ppv", "accuracy", "threshold", "fpr_gap", "equalized_odds_ratio")
+N = 180
+
+
+def drawn(variants, seed=0):
+    """Probabilities with ties, labels, three groups, weights."""
+    rng = np.random.default_rng(seed)
+    labels, groups = rng.integers(0, 2, N), rng.integers(0, 3, N)
+    logits = rng.normal(size=(variants, N)) + labels
+    scores = (1 / (1 + np.exp(-logits))).round(2).astype(np.float32)
+    return scores, labels, groups, rng.integers(0, 3, N).astype(float)
+
+
+def split(scores, axes=("variant",), shape=(8,)):
+    """Scores with their variants over 8 virtual devices."""
+    mesh = jax.make_mesh(shape, axes, axis_types=(AxisType.Auto,) * len(axes))
+    return jax.device_put(scores, NamedSharding(mesh, PartitionSpec(axes)))
+
+
+def assert_equals_evaluate(found, report):
+    for metric, each in found.items():
+        for place, values in each.items():
+            np.testing.assert_allclose(
+                values, report.value(metric, place), atol=1e-6, rtol=1e-6, err_msg=(metric, place)
+            )
+
+
+@pytest.mark.parametrize(
+    ("rule", "metrics"),
+    [
+        ("base_rate", EVERYTHING),
+        ("youden", RATES),
+        ("group_base_rate", RATES),
+        ({"fpr": 0.1}, RATES),
+        ({"tpr": 0.8}, RATES),
+        (0.5, RATES),
+    ],
+    ids=["all metrics", "youden", "group_base_rate", "fpr", "tpr", "fixed"],
+)
+def test_under_jit_equals_evaluate(rule, metrics):
+    scores, labels, groups, weights = drawn(8)
+    asked = {"metrics": metrics, "threshold": rule, "weights": weights}
+    found = jax.jit(lambda s: group_metrics(s, labels, groups, **asked))(scores)
+    assert set(found) == set(metrics)
+    assert_equals_evaluate(found, evaluate(scores, labels, groups, **asked))
+
+
+def test_link_and_intersections_under_jit():
+    scores, labels, groups, _ = drawn(8)
+    columns = {"g": groups, "h": np.arange(N) % 2}
+    asked = {"metrics": ("brier", "log_loss"), "link": "sigmoid", "intersections": [("g", "h")]}
+    found = jax.jit(lambda s: group_metrics(s, labels, columns, **asked))(scores)
+    assert "g=0 & h=1" in found["brier"]
+    assert_equals_evaluate(found, evaluate(scores, labels, columns, **asked))
+
+
+def test_split_over_devices_without_collectives():
+    scores, labels, groups, weights = drawn(16)
+    there = split(scores)
+    metrics = functools.partial(
+        group_metrics, labels=labels, groups=groups, weights=weights, metrics=EVERYTHING
+    )
+    each = PartitionSpec("variant")
+    program = jax.jit(
+        jax.shard_map(
+            metrics, mesh=there.sharding.mesh, in_specs=each, out_specs=each, check_vma=False
+        )
+    )
+    compiled = program.lower(there).compile()
+    assert not re.findall(COLLECTIVES, compiled.as_text())
+    report = evaluate(scores, labels, groups, weights=weights, metrics=EVERYTHING)
+    found = compiled(there)
+    assert found["auc"]["all"].sharding.spec == each
+    assert_equals_evaluate(found, report)
+
+
+@pytest.mark.parametrize(
+    ("variants", "axes", "shape"),
+    [(8, ("variant",), (8,)), (88, ("variant",), (8,)), (16, ("a", "b"), (4, 2))],
+    ids=["one each", "part of a chunk", "two axes"],
+)
+def test_evaluate_of_split_scores_equals_the_host(variants, axes, shape):
+    scores, labels, groups, weights = drawn(variants)
+    asked = {"weights": weights, "bootstrap": 600}
+    report = evaluate(split(scores, axes, shape), labels, groups, **asked)
+    expected = evaluate(scores, labels, groups, **asked)
+    for entry in expected.entries():
+        values = report.resampled(*entry), expected.resampled(*entry)
+        np.testing.assert_allclose(values[0].value, values[1].value, atol=1e-12)
+        np.testing.assert_allclose(values[0].replicates, values[1].replicates, atol=1e-12)
+
+
+def test_validation_split_over_devices():
+    scores, labels, groups, _ = drawn(16)
+    other, others, _, weights = drawn(16, seed=1)
+    expected = evaluate(scores, labels, groups, validation=Examples(other, others, None, weights))
+    for kept in (other, split(other)):
+        validation = Examples(kept, others, None, weights)
+        report = evaluate(split(scores), labels, groups, validation=validation)
+        for entry in expected.entries():
+            np.testing.assert_allclose(
+                report.value(*entry), expected.value(*entry), atol=1e-12, err_msg=str(entry)
+            )
+
+
+def test_equal_sizes_compile_one_program():
+    asked = {"metrics": ("brier", "ap"), "link": "sigmoid", "bootstrap": 30}
+    before = _program._cache_size()
+    for seed in (0, 1):
+        scores, labels, groups, weights = drawn(20, seed)
+        evaluate(scores, labels, groups, weights=weights, **asked)
+    assert _program._cache_size() == before + 1
+
+
+@CASES
+@given(examples(variants=8, both_classes=False))
+def test_host_and_device_order_alike(example):
+    scores, labels, groups, weights = example
+    membership = np.stack([groups == "first", groups == "second"])
+    channels = make_channels(labels, membership, weights)
+    padded = np.pad(scores, ((0, 0), (0, len(channels.weights) - scores.shape[1])))
+    with jax.enable_x64(True):
+        keys = score_keys(jnp.asarray(padded))
+        there = _order(keys, jax.tree.map(jnp.asarray, channels))
+        np.testing.assert_array_equal(order_on_host(scores, channels), there)
+
+
+_order = jax.jit(order_on_device)
+
+
+def test_wrong_shapes_are_named():
+    with pytest.raises(InputError, match=r"scores has shape \(2, 3\) and labels 2 entries"):
+        group_metrics(jnp.zeros((2, 3)), [0, 1])
