@@ -139,12 +139,14 @@ class FinetuneSpec:
 
     n: tuple[int, ...] = (512,)
     seeds: int = 3  # Repeats: each renews the pretraining of the bases and the draw.
+    mode: str = "full"  # full | head | last_block: which parameters are trained
     epochs: int = 8
     batch: int = 64
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
     momentum: float = 0.9
     drop_at: float = 0.75
+    dro_step: float = 0.01  # How fast group DRO shifts weight to the cell with the largest loss.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +173,12 @@ class CurationsSpec:
     pair_mix: PairMixSpec = PairMixSpec()
     group_balanced: bool = False
     class_balanced: bool = False
+    # Natural draws trained otherwise: loss weights, group DRO, last-layer refit on a balanced part.
     reweight: bool = False
+    group_reweight: bool = False
+    class_reweight: bool = False
+    group_dro: bool = False
+    dfr: bool = False
     add_minority: tuple[int, ...] = ()
     replace_minority: tuple[int, ...] = ()
     on_shortage: str = "error"  # error | shrink (reported)
@@ -360,6 +367,7 @@ def parse_prevalence(path: str, text: str) -> float | None:
 def _validate(study: Study) -> None:
     _choice("data.on_bad_image", study.data.on_bad_image, ("error", "skip"))
     _choice("curations.on_shortage", study.curations.on_shortage, ("error", "shrink"))
+    _choice("finetune.mode", study.finetune.mode, ("full", "head", "last_block"))
     _choice("grid.mode", study.grid.mode, ("map", "vmap", "unroll"))
     for source, shares in study.data.splits.items():
         for split, share in shares.items():

@@ -3,10 +3,18 @@
 from jaxbias.curation.cells import Cells, pair_cells, target_cells
 from jaxbias.curation.draws import Draw, draw
 from jaxbias.curation.populations import population_shares, population_weights
-from jaxbias.curation.quotas import KINDS, Curation, largest_n, quotas, sample_weights
+from jaxbias.curation.quotas import (
+    KINDS,
+    MITIGATIONS,
+    Curation,
+    largest_n,
+    quotas,
+    sample_weights,
+)
 
 __all__ = [
     "KINDS",
+    "MITIGATIONS",
     "Cells",
     "Curation",
     "Draw",

@@ -23,12 +23,24 @@ class Draw:
     Attributes:
       ids: int32[n], rows of the dataset.
       weights: float32[n], loss weights.
+      cells: int32[n], the cell of each.
       counts: int64[C], realised count of each cell.
     """
 
     ids: np.ndarray
     weights: np.ndarray
+    cells: np.ndarray
     counts: np.ndarray
+
+    def balanced(self) -> np.ndarray:
+        """Returns int32[n], places in `ids` of a part with as many of every cell that occurs.
+
+        The part is repeated until it fills n, so that its size is the same for all draws.
+        """
+        present = self.counts[self.counts > 0]
+        starts = np.cumsum([0, *present[:-1]])
+        places = np.concatenate([np.arange(s, s + present.min()) for s in starts])
+        return np.resize(places, len(self.ids)).astype(np.int32)
 
 
 def draw(
@@ -76,6 +88,7 @@ def draw(
     return Draw(
         ids=np.concatenate(ids).astype(np.int32),
         weights=np.repeat(weights, counts).astype(np.float32),
+        cells=np.repeat(np.arange(len(counts)), counts).astype(np.int32),
         counts=counts,
     )
 

@@ -17,7 +17,14 @@ KINDS = (
     "replace_minority",
     "pair_mix",
     "reweight",
+    "group_reweight",
+    "class_reweight",
+    "group_dro",
+    "dfr",
 )
+# Natural draws whose examples count differently in training: what practitioners set against
+# collecting other data.
+MITIGATIONS = ("reweight", "group_reweight", "class_reweight", "group_dro", "dfr")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -81,7 +88,7 @@ def quotas(curation: Curation, cells: Cells, n: int) -> np.ndarray:
       InputError: the rule does not apply to the task, or k is more than there is to replace.
     """
     kind = curation.kind
-    if kind in ("natural", "reweight"):
+    if kind == "natural" or kind in MITIGATIONS:
         return largest_remainder(n, cells.shares)
     if kind == "group_balanced":
         return largest_remainder(n, np.ones(len(cells.names)))
@@ -99,15 +106,24 @@ def quotas(curation: Curation, cells: Cells, n: int) -> np.ndarray:
 def sample_weights(curation: Curation, cells: Cells, counts: np.ndarray) -> np.ndarray:
     """Returns float64[C], the loss weight of an example of each cell.
 
-    1 everywhere except for `reweight`: w = n_y·n_a / (n·n_ya), which makes target and group
-    independent under the weights (Kamiran & Calders, 2012). An empty cell has weight 0.
+    1 everywhere, except for
+    - `reweight`: w = n_y·n_a / (n·n_ya), which makes target and group independent under the
+      weights (Kamiran & Calders, 2012);
+    - `group_reweight`: w = n / (C·n_ya), every cell weighs the same (RWG of Idrissi et al., 2022);
+    - `class_reweight`: w = n / (K·n_y), every class weighs the same (RWY).
+    An empty cell has weight 0.
     """
-    if curation.kind != "reweight":
+    if curation.kind not in ("reweight", "group_reweight", "class_reweight"):
         return np.ones(len(counts))
     by_class = np.array([counts[cells.targets == t].sum() for t in cells.targets])
     by_group = np.array([counts[cells.groups == g].sum() for g in cells.groups])
+    total = counts.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
-        weights = by_class * by_group / (counts.sum() * counts)
+        weights = {
+            "reweight": by_class * by_group / (total * counts),
+            "group_reweight": total / ((counts > 0).sum() * counts),
+            "class_reweight": total / (len(set(cells.targets[counts > 0])) * by_class),
+        }[curation.kind]
     return np.where(counts > 0, weights, 0.0)
 
 

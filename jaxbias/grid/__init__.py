@@ -3,13 +3,14 @@
 from jaxbias.grid.curator import Curator, curate
 from jaxbias.grid.plan import Pack, Plan, extend_plan
 from jaxbias.grid.runner import Runner
-from jaxbias.grid.variants import Base, Variant, curations_of, expand
+from jaxbias.grid.variants import Base, Recipe, Variant, curations_of, expand
 
 __all__ = [
     "Base",
     "Curator",
     "Pack",
     "Plan",
+    "Recipe",
     "Runner",
     "Variant",
     "curate",

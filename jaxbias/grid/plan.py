@@ -8,9 +8,9 @@ from typing import Any
 
 from jaxbias.curation import Curation
 from jaxbias.errors import InputError
-from jaxbias.grid.variants import Base, Variant, content_id
+from jaxbias.grid.variants import Base, Recipe, Variant, content_id
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,5 +131,6 @@ def _variant(content: dict[str, Any]) -> Variant:
             **content,
             "base": _base(content["base"]),
             "curation": Curation(**content["curation"]),
+            "recipe": Recipe(**content["recipe"]),
         }
     )

@@ -1,5 +1,6 @@
 """The runner: trains one pack in one compiled program and returns one row per member."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -14,11 +15,11 @@ from jaxbias.curation import Draw
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid.curator import Curator
 from jaxbias.grid.plan import Pack, Plan
-from jaxbias.grid.variants import Base, Variant
+from jaxbias.grid.variants import Base, Recipe, Variant
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import make_mesh, map_variants, replicate, shard_variants, split_variants
-from jaxbias.study import FinetuneSpec, PretrainSpec, Study
+from jaxbias.study import Study
 from jaxbias.training import Examples, Hyper, Schedule, make_score, make_train
 
 Row = dict[str, Any]
@@ -75,7 +76,12 @@ class Runner:
             for id, base in bases.items()
         }
         for variant in variants:
-            signatures[variant.id] = (1, len(self.curator.finetune(variant).ids))
+            shape = (
+                variant.recipe.shape,
+                variant.objective,
+                len(self.curator.cells(variant.task).names),
+            )
+            signatures[variant.id] = (1, len(self.curator.finetune(variant).ids), *shape)
         return signatures
 
     def pretrain(self, pack: Pack) -> tuple[list[Row], list[Params]]:
@@ -93,16 +99,9 @@ class Runner:
         ]
         start = [self.fresh(network, base.seed) for base in pack.members]
         keys = [_key("pretrain", base.seed) for base in pack.members]
+        recipes = [Recipe.of(self.study.pretrain)] * len(draws)
         out = self._run(
-            pack,
-            network,
-            self.study.pretrain,
-            start,
-            draws,
-            labels,
-            keys,
-            self.validation,
-            keep=True,
+            pack, network, recipes, "erm", start, draws, labels, keys, self.validation, keep=True
         )
         rows = [
             {
@@ -135,8 +134,10 @@ class Runner:
         start = [self._start(network, variant) for variant in pack.members]
         keys = [_key("finetune", variant.seed) for variant in pack.members]
         scored = np.concatenate([self.validation, self.test])
+        recipes = [variant.recipe for variant in pack.members]
+        objective = pack.members[0].objective
         out = self._run(
-            pack, network, self.study.finetune, start, draws, labels, keys, scored, keep=False
+            pack, network, recipes, objective, start, draws, labels, keys, scored, keep=False
         )
         rows = []
         for i, (variant, draw) in enumerate(zip(pack.members, draws, strict=True)):
@@ -155,6 +156,7 @@ class Runner:
                     "prevalence": _or_nan(variant.curation.prevalence),
                     "k": _or_nan(variant.curation.k),
                     "n": variant.n,
+                    **dataclasses.asdict(variant.recipe),
                     "seed": variant.seed,
                     **_outcome(self.curator.cells(variant.task).names, draw, out, i),
                     "ids": draw.ids,
@@ -180,7 +182,8 @@ class Runner:
         self,
         pack: Pack,
         network: Network,
-        spec: PretrainSpec | FinetuneSpec,
+        recipes: list[Recipe],
+        objective: str,
         start: list[Params],
         draws: list,
         labels: list[np.ndarray],
@@ -189,13 +192,21 @@ class Runner:
         keep: bool,
     ) -> Row:
         """Pads the pack to its width with copies of its last member, and runs it."""
-        schedule = Schedule(len(draws[0].ids), spec.epochs, spec.batch, spec.momentum)
-        hyper = Hyper(
-            *(np.float32(x) for x in (spec.learning_rate, spec.weight_decay, spec.drop_at))
-        )
+        mode, epochs, batch, momentum = recipes[0].shape
+        cells = len(draws[0].counts)
+        schedule = Schedule(len(draws[0].ids), epochs, batch, momentum, mode, objective, cells)
         members = [
-            (params, Examples(draw.ids, label.astype(np.int32), draw.weights), hyper, key)
-            for params, draw, label, key in zip(start, draws, labels, keys, strict=True)
+            (
+                params,
+                Examples(
+                    draw.ids, label.astype(np.int32), draw.weights, draw.cells, draw.balanced()
+                ),
+                Hyper(*(np.float32(getattr(recipe, name)) for name in Hyper._fields)),
+                key,
+            )
+            for params, recipe, draw, label, key in zip(
+                start, recipes, draws, labels, keys, strict=True
+            )
         ]
         members += [members[-1]] * (pack.width - len(members))
         stacked = split_variants(

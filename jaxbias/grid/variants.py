@@ -5,14 +5,46 @@ import hashlib
 import json
 from typing import Any
 
-from jaxbias.curation import Curation
-from jaxbias.study import FinetuneSpec, Study, parse_prevalence, to_dict
+from jaxbias.curation import MITIGATIONS, Curation
+from jaxbias.study import FinetuneSpec, PretrainSpec, Study, parse_prevalence, to_dict
 
 
 def content_id(content: Any) -> str:
     """Returns 16 hex digits of the hash of JSON-able content."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a training run is done.
+
+    Learning rate, weight decay, drop_at and dro_step may differ between the variants of one
+    program; the rest fixes its shapes.
+
+    Attributes: see `FinetuneSpec`; a base is pretrained in mode "full".
+    """
+
+    mode: str
+    epochs: int
+    batch: int
+    momentum: float
+    learning_rate: float
+    weight_decay: float
+    drop_at: float
+    dro_step: float
+
+    @classmethod
+    def of(cls, spec: PretrainSpec | FinetuneSpec) -> "Recipe":
+        """Returns the recipe of a study's settings."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        plain = {"mode": "full", "dro_step": 0.0}
+        return cls(**{name: getattr(spec, name, plain.get(name)) for name in names})
+
+    @property
+    def shape(self) -> tuple:
+        """What must agree within a program."""
+        return self.mode, self.epochs, self.batch, self.momentum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +70,20 @@ class Base:
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One finetuning: a base, a task, a curation, a size and a seed."""
+    """One finetuning: a base, a task, a curation, a size, a recipe and a seed."""
 
     base: Base
     task: str
     curation: Curation
     n: int
+    recipe: Recipe
     seed: int
     id: str
+
+    @property
+    def objective(self) -> str:
+        """What is minimised: "erm", "group_dro", or "dfr" (then the head is refitted)."""
+        return self.curation.kind if self.curation.kind in ("group_dro", "dfr") else "erm"
 
 
 def curations_of(study: Study, task: str) -> list[Curation]:
@@ -59,7 +97,7 @@ def curations_of(study: Study, task: str) -> list[Curation]:
         ]
     p = parse_prevalence("curations.correlation.prevalence", spec.correlation.prevalence)
     curations += [Curation("correlation", level=k, prevalence=p) for k in spec.correlation.levels]
-    for kind in ("group_balanced", "class_balanced", "reweight"):
+    for kind in ("group_balanced", "class_balanced", *MITIGATIONS):
         curations += [Curation(kind)] * getattr(spec, kind)
     for kind in ("add_minority", "replace_minority"):
         curations += [Curation(kind, k=k) for k in getattr(spec, kind)]
@@ -106,6 +144,7 @@ def _base(study: Study, data: str, name: str, seed: int) -> Base:
 def _variant(
     study: Study, data: str, base: Base, task: str, curation: Curation, n: int, seed: int
 ) -> Variant:
+    recipe = Recipe.of(study.finetune)
     content = {
         "data": data,
         "model": to_dict(study.model),
@@ -115,11 +154,7 @@ def _variant(
         "curation": dataclasses.asdict(curation),
         "on_shortage": study.curations.on_shortage,
         "n": n,
-        "finetune": _without(study.finetune, "n", "seeds"),
+        "recipe": dataclasses.asdict(recipe),
         "seed": seed,
     }
-    return Variant(base, task, curation, n, seed, content_id(content))
-
-
-def _without(spec: FinetuneSpec, *fields: str) -> dict[str, Any]:
-    return {key: value for key, value in to_dict(spec).items() if key not in fields}
+    return Variant(base, task, curation, n, recipe, seed, content_id(content))

@@ -27,7 +27,7 @@ from jaxbias.progress import progress
 _SUMS = {"cpu": 2**12}
 _SUMS_ELSEWHERE = 2**20
 # Variants × examples per chunk, which bounds the memory.
-_SCORES = 2**22
+_SCORES = 2**21
 
 
 def sweep(

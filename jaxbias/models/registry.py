@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import nnx, traverse_util
 
 from jaxbias.errors import InputError
 from jaxbias.models.convnet import ConvNet
@@ -37,6 +37,34 @@ class Network:
     def init(self, key: jax.Array) -> Params:
         """Returns freshly initialised parameters."""
         return nnx.to_pure_dict(nnx.state(_module(self, nnx.Rngs(params=key)), nnx.Param))
+
+    def partition(self, params: Params, mode: str) -> tuple[Params, Params]:
+        """Splits parameters into those a mode trains and those it leaves alone.
+
+        Args:
+          params: of `init`.
+          mode: "full": all; "head": the linear layer that gives the logits; "last_block": that and
+            the last stage of features.
+
+        Returns:
+          Two dicts from path to array; `join` puts them together again.
+        """
+        flat = traverse_util.flatten_dict(params)
+        last = max((path[1] for path in flat if path[0] == "stages"), default=None)
+        modes = {
+            "full": lambda path: True,
+            "head": lambda path: path[0] == "head",
+            "last_block": lambda path: path[0] == "head" or path[:2] == ("stages", last),
+        }
+        inside = {path for path in flat if modes[mode](path)}
+        return (
+            {path: leaf for path, leaf in flat.items() if path in inside},
+            {path: leaf for path, leaf in flat.items() if path not in inside},
+        )
+
+    def join(self, trained: Params, frozen: Params) -> Params:
+        """Puts the two parts of `partition` together."""
+        return traverse_util.unflatten_dict({**frozen, **trained})
 
     def logits(self, params: Params, images: jax.Array) -> jax.Array:
         """Maps uint8[B, S, S, 3] to float[B, outputs], computed in the parameters' own dtype."""

@@ -23,3 +23,18 @@ def example_losses(logits: jax.Array, labels: jax.Array) -> jax.Array:
 def weighted_mean(losses: jax.Array, weights: jax.Array) -> jax.Array:
     """Mean loss of a batch under example weights; a batch of zero weights has loss 0."""
     return jnp.sum(losses * weights) / jnp.maximum(jnp.sum(weights), jnp.finfo(losses.dtype).tiny)
+
+
+def cell_means(losses: jax.Array, cells: jax.Array, count: int) -> jax.Array:
+    """Mean loss of each cell's examples in a batch; of a cell that is not in it, 0.
+
+    Args:
+      losses: float[B].
+      cells: int32[B].
+      count: C.
+
+    Returns:
+      float[C].
+    """
+    inside = (cells[None, :] == jnp.arange(count, dtype=cells.dtype)[:, None]).astype(losses.dtype)
+    return (inside @ losses) / jnp.maximum(inside.sum(axis=1), 1)

@@ -10,7 +10,7 @@ import optax
 
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
-from jaxbias.training.objectives import example_losses, weighted_mean
+from jaxbias.training.objectives import cell_means, example_losses, weighted_mean
 
 # The authors multiply the learning rate by 0.1 late in training.
 _DROP_FACTOR = 0.1
@@ -20,12 +20,27 @@ _SCORE_BATCH = 64
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """What fixes the shapes of a run: runs of one schedule share a compiled program."""
+    """What fixes the shapes of a run: runs of one schedule share a compiled program.
+
+    Attributes:
+      n: examples.
+      epochs: passes over them.
+      batch: examples per step.
+      momentum: of SGD.
+      mode: which parameters are trained, one of `Network.partition`.
+      objective: "erm", the weighted mean loss; "group_dro", the loss of the cells weighted towards
+        the worst (Sagawa et al., 2020); "dfr", ERM and then a head refitted on a balanced part of
+        the same examples (after Kirichenko et al., 2023).
+      cells: how many there are; only group DRO asks.
+    """
 
     n: int
     epochs: int
     batch: int
     momentum: float
+    mode: str = "full"
+    objective: str = "erm"
+    cells: int = 1
 
     @property
     def steps(self) -> int:
@@ -39,6 +54,7 @@ class Hyper(NamedTuple):
     learning_rate: jax.Array
     weight_decay: jax.Array
     drop_at: jax.Array  # Share of the steps after which the learning rate falls tenfold.
+    dro_step: jax.Array  # Of group DRO's weights.
 
 
 class Examples(NamedTuple):
@@ -47,6 +63,8 @@ class Examples(NamedTuple):
     ids: jax.Array  # int32[n], rows of the image store
     labels: jax.Array  # int32[n]
     weights: jax.Array  # float32[n]
+    cells: jax.Array  # int32[n]
+    balanced: jax.Array  # int32[n], places among these of a balanced part, repeated
 
 
 class Trained(NamedTuple):
@@ -55,6 +73,16 @@ class Trained(NamedTuple):
     params: Params
     loss: jax.Array  # float32[], of the last step
     diverged_at: jax.Array  # int32[], step of the first non-finite loss; -1: none
+
+
+class _State(NamedTuple):
+    """What one step hands to the next."""
+
+    params: Params  # Those that are trained.
+    optimizer: optax.OptState
+    cell_weights: jax.Array  # float[cells], of group DRO; they add up to 1.
+    loss: jax.Array
+    diverged_at: jax.Array
 
 
 def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
@@ -78,6 +106,63 @@ def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
 
     optimizer = optax.inject_hyperparams(make_optimizer)(learning_rate=0.0, weight_decay=0.0)
 
+    def fit(
+        params: Params,
+        mode: str,
+        batches: jax.Array,
+        examples: Examples,
+        hyper: Hyper,
+        flip_key: jax.Array,
+        images: jax.Array,
+    ) -> Trained:
+        """Trains the parameters of a mode on batches of places in the examples."""
+        dtype = examples.weights.dtype
+        trained, frozen = network.partition(params, mode)
+
+        def loss_of(params: Params, x: jax.Array, batch: jax.Array, cell_weights: jax.Array):  # noqa: ANN202
+            logits = network.logits(network.join(params, frozen), x)
+            losses = example_losses(logits, examples.labels[batch])
+            if schedule.objective != "group_dro":
+                return weighted_mean(losses, examples.weights[batch]), cell_weights
+            by_cell = cell_means(losses, examples.cells[batch], schedule.cells)
+            shifted = cell_weights * jnp.exp(hyper.dro_step * jax.lax.stop_gradient(by_cell))
+            shifted = shifted / shifted.sum()
+            return jnp.sum(shifted * by_cell), shifted
+
+        def step(state: _State, inputs: tuple) -> tuple[_State, None]:
+            index, batch = inputs
+            x = _flip(images[examples.ids[batch]], jax.random.fold_in(flip_key, index))
+            (loss, cell_weights), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+                state.params, x, batch, state.cell_weights
+            )
+            dropped = index.astype(dtype) >= hyper.drop_at * schedule.steps
+            rate = hyper.learning_rate * jnp.where(dropped, _DROP_FACTOR, 1.0).astype(dtype)
+            old = state.optimizer._replace(
+                hyperparams={"learning_rate": rate, "weight_decay": hyper.weight_decay}
+            )
+            updates, new = optimizer.update(gradients, old, state.params)
+            params = optax.apply_updates(state.params, updates)
+
+            diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
+            diverged_at = jnp.where(diverged, index, state.diverged_at)
+            keep = diverged_at < 0
+            params, new, cell_weights = jax.tree.map(
+                lambda new, old: jnp.where(keep, new, old),
+                (params, new, cell_weights),
+                (state.params, old, state.cell_weights),
+            )
+            return _State(params, new, cell_weights, loss, diverged_at), None
+
+        optimizer_state = optimizer.init(trained)
+        optimizer_state = optimizer_state._replace(
+            hyperparams={k: v.astype(dtype) for k, v in optimizer_state.hyperparams.items()}
+        )
+        even = jnp.full((schedule.cells,), 1 / schedule.cells, dtype)
+        start = _State(trained, optimizer_state, even, jnp.zeros((), dtype), jnp.int32(-1))
+        steps = jnp.arange(schedule.steps, dtype=jnp.int32)
+        end, _ = jax.lax.scan(step, start, (steps, batches))
+        return Trained(network.join(end.params, frozen), end.loss, end.diverged_at)
+
     def train(
         params: Params, examples: Examples, hyper: Hyper, key: jax.Array, images: jax.Array
     ) -> Trained:
@@ -86,41 +171,16 @@ def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
         hyper = Hyper(*(value.astype(dtype) for value in hyper))
         order_key, flip_key = jax.random.split(key)
         batches = _batches(order_key, schedule)
-
-        def step(carry: tuple, inputs: tuple) -> tuple[tuple, None]:
-            params, state, _, diverged_at = carry
-            index, batch = inputs
-            x = _flip(images[examples.ids[batch]], jax.random.fold_in(flip_key, index))
-            labels, weights = examples.labels[batch], examples.weights[batch]
-
-            def loss_of(params: Params) -> jax.Array:
-                return weighted_mean(example_losses(network.logits(params, x), labels), weights)
-
-            loss, gradients = jax.value_and_grad(loss_of)(params)
-            dropped = index.astype(dtype) >= hyper.drop_at * schedule.steps
-            rate = hyper.learning_rate * jnp.where(dropped, _DROP_FACTOR, 1.0).astype(dtype)
-            state = state._replace(
-                hyperparams={"learning_rate": rate, "weight_decay": hyper.weight_decay}
-            )
-            updates, new_state = optimizer.update(gradients, state, params)
-            new_params = optax.apply_updates(params, updates)
-
-            diverged = (diverged_at < 0) & ~jnp.isfinite(loss)
-            diverged_at = jnp.where(diverged, index, diverged_at)
-            keep = diverged_at < 0
-            params, state = jax.tree.map(
-                lambda new, old: jnp.where(keep, new, old), (new_params, new_state), (params, state)
-            )
-            return (params, state, loss, diverged_at), None
-
-        state = optimizer.init(params)
-        state = state._replace(
-            hyperparams={k: v.astype(dtype) for k, v in state.hyperparams.items()}
-        )
-        start = (params, state, jnp.zeros((), dtype), jnp.int32(-1))
-        steps = jnp.arange(schedule.steps, dtype=jnp.int32)
-        (params, _, loss, diverged_at), _ = jax.lax.scan(step, start, (steps, batches))
-        return Trained(params, loss, diverged_at)
+        first = fit(params, schedule.mode, batches, examples, hyper, flip_key, images)
+        if schedule.objective != "dfr":
+            return first
+        # The head starts anew, or it would keep what it has learnt from the unbalanced set.
+        headless = {**first.params, "head": jax.tree.map(jnp.zeros_like, first.params["head"])}
+        places = examples.balanced[batches]
+        second = fit(headless, "head", places, examples, hyper, flip_key, images)
+        late = jnp.where(second.diverged_at < 0, -1, second.diverged_at + schedule.steps)
+        diverged_at = jnp.where(first.diverged_at < 0, late, first.diverged_at)
+        return Trained(second.params, second.loss, diverged_at)
 
     return train
 

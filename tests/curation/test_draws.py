@@ -54,3 +54,10 @@ def test_shortage_is_refused_or_shrunk_as_asked():
 def test_the_permutation_is_fixed_for_good():
     """A changed draw would silently change every study: the first ids are pinned."""
     assert ids(Curation("group_balanced"), 8).tolist() == [197, 23, 575, 558, 773, 650, 797, 794]
+
+
+def test_the_balanced_part_has_as_many_of_every_cell():
+    drawn = draw(CELLS, POOL, Curation("natural"), 100, 0, "data")
+    places = np.unique(drawn.balanced())
+    counts = np.bincount(drawn.cells[places])
+    assert (counts == drawn.counts.min()).all() and len(drawn.balanced()) == 100

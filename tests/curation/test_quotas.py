@@ -80,6 +80,15 @@ def test_pair_mix_by_hand():
     assert quotas(Curation("pair_mix", 10, 0.5), pair(), 100).tolist() == [50, 0, 50]
 
 
+def test_group_and_class_weights_even_out():
+    counts = quotas(Curation("natural"), CELLS, 100)
+    by_cell = counts * sample_weights(Curation("group_reweight"), CELLS, counts)
+    np.testing.assert_allclose(by_cell, 25)
+    by_class = counts * sample_weights(Curation("class_reweight"), CELLS, counts)
+    np.testing.assert_allclose([by_class[:2].sum(), by_class[2:].sum()], 50)
+    assert sample_weights(Curation("group_dro"), CELLS, counts).tolist() == [1, 1, 1, 1]
+
+
 def test_reweighting_makes_target_and_group_independent():
     counts = np.array([40, 38, 17, 5])
     weighted = counts * sample_weights(Curation("reweight"), CELLS, counts)

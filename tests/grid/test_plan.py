@@ -81,6 +81,6 @@ def test_a_damaged_plan_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(InputError, match=r"plan\.json is not a plan"):
         Plan.read(path)
-    path.write_text(dataclasses.replace(Plan("d", "map", 1)).to_json().replace("1", "9", 1))
+    path.write_text(dataclasses.replace(Plan("d", "map", 1)).to_json().replace("2", "9", 1))
     with pytest.raises(InputError, match="another format"):
         Plan.read(path)

@@ -29,8 +29,14 @@ def members(count, dtype=np.float32, rate=0.05):
             lambda x: np.asarray(x).astype(dtype), NETWORK.init(jax.random.key(seed))
         )
         ids = rng.permutation(40)[:20].astype(np.int32)
-        examples = Examples(ids, rng.integers(0, 2, 20).astype(np.int32), np.ones(20, np.float32))
-        hyper = Hyper(np.float32(rate * (seed + 1)), np.float32(1e-3), np.float32(0.75))
+        examples = Examples(
+            ids,
+            rng.integers(0, 2, 20).astype(np.int32),
+            np.ones(20, np.float32),
+            np.repeat(np.arange(4), 5).astype(np.int32),
+            np.arange(20, dtype=np.int32),
+        )
+        hyper = Hyper(*map(np.float32, (rate * (seed + 1), 1e-3, 0.75, 0.5)))
         each.append((params, examples, hyper, jax.random.key_data(jax.random.key(7 + seed))))
     return jax.tree.map(lambda *x: np.stack(x), *each)
 
