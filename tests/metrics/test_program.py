@@ -142,12 +142,13 @@ def test_host_and_device_order_alike(example):
     channels = make_channels(labels, membership, weights)
     padded = np.pad(scores, ((0, 0), (0, len(channels.weights) - scores.shape[1])))
     with jax.enable_x64(True):
-        keys = score_keys(jnp.asarray(padded))
-        there = _order(keys, jax.tree.map(jnp.asarray, channels))
+        there = _order(padded, channels)
         np.testing.assert_array_equal(order_on_host(scores, channels), there)
 
 
-_order = jax.jit(order_on_device)
+@jax.jit
+def _order(scores, channels):
+    return order_on_device(score_keys(scores), channels)
 
 
 def test_wrong_shapes_are_named():
