@@ -2,12 +2,8 @@
 
 import numpy as np
 
-from jaxbias.curation.cells import Cells
-from jaxbias.curation.quotas import Curation, quotas
+from jaxbias.curation.cells import BOTH, Cells
 from jaxbias.errors import InputError
-
-# Shares of a population are quotas of a large n, so one rule serves both.
-_MANY = 1_000_000
 
 
 def population_shares(cells: Cells, level: int | None, prevalence: float | None) -> np.ndarray:
@@ -20,15 +16,27 @@ def population_shares(cells: Cells, level: int | None, prevalence: float | None)
 
     Returns:
       float64[C], adding up to 1.
+
+    Raises:
+      InputError: a class without an example, or more than two classes.
     """
-    if level is not None:
-        kind = "pair_mix" if len(cells.names) == 3 else "correlation"
-        return quotas(Curation(kind, level, prevalence), cells, _MANY) / _MANY
-    if prevalence is None:
-        return cells.shares
     positive = cells.targets == 1
-    natural = cells.shares[positive].sum()
-    return cells.shares * np.where(positive, prevalence / natural, (1 - prevalence) / (1 - natural))
+    natural = float(cells.shares[positive].sum())
+    if prevalence is None:
+        prevalence = natural
+    elif not 0 < natural < 1:
+        label = "negative" if natural == 1 else "positive"
+        raise InputError(f"task '{cells.task}' has no {label} example to weight to a prevalence")
+    by_class = np.where(positive, prevalence, 1 - prevalence)
+    if level is None:
+        within = np.where(positive, natural, 1 - natural)
+        return np.where(within > 0, cells.shares * by_class / np.where(within > 0, within, 1), 0.0)
+    if cells.classes != 2:
+        raise InputError(f"task '{cells.task}' has more than two classes; a level needs two")
+    # Level 0 ties positives to the first group, and negatives to the other unless they are of both.
+    in_second = np.where(positive, level, 10 - level) / 10
+    in_group = np.where(cells.groups == 1, in_second, 1 - in_second)
+    return by_class * np.where(cells.groups == BOTH, 1.0, in_group)
 
 
 def population_weights(

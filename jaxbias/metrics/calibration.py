@@ -47,7 +47,7 @@ def calibration_errors(sweep: Sweep, values: jax.Array, equal_mass: bool) -> jax
       sweep: the examples.
       values: float64[V, N], probabilities.
       equal_mass: bins of equal weight within each channel, ties kept together; else of equal
-        width, (b/15, (b + 1)/15].
+        width, (b/15, (b + 1)/15]. Bins are those of the sample in every replicate.
 
     Returns:
       float64[C, V, R].

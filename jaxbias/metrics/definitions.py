@@ -314,13 +314,13 @@ def compute(sums: Sums, metric: str, group: str) -> Array:
         values = definition.compute(sums, where)
     if not definition.threshold or metric == "threshold":
         return values
+    channels = np.atleast_1d(where) if where else np.arange(1, len(sums.groups))
     if len(sums.thresholds) == 1:
-        taken = sums.thresholds
-    elif definition.scope == "group":
-        taken = sums.thresholds[where : where + 1] if where else sums.thresholds[1:]
-    else:
-        taken = sums.thresholds[np.array(where)]
-    return sums.xp.where(sums.xp.isnan(taken).any(axis=0), np.nan, values)
+        unknown = sums.xp.isnan(sums.thresholds[0])
+    else:  # A group without examples needs no threshold.
+        present = sums.positives[channels] + sums.negatives[channels] > 0
+        unknown = (sums.xp.isnan(sums.thresholds[channels]) & present).any(axis=0)
+    return sums.xp.where(unknown, np.nan, values)
 
 
 def undefined_reason(sums: Sums, metric: str, group: str) -> str:
@@ -350,6 +350,8 @@ def undefined_reason(sums: Sums, metric: str, group: str) -> str:
         return "no example to take the threshold from"
     if metric == "score_distance":
         return "infinite scores have no distance"
+    if metric.endswith("_ratio"):
+        return "a rate is 0 in every group"
     return "nothing predicted positive"
 
 

@@ -86,7 +86,7 @@ def evaluate(
     """
     settings = Settings(
         threshold=threshold,
-        metrics=tuple(metrics),
+        metrics=metrics if isinstance(metrics, str) else tuple(metrics),
         link=link,
         population=population,
         intersections=intersections,

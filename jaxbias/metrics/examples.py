@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.errors import InputError
+from jaxbias.metrics.arrays import as_array
 from jaxbias.metrics.groups import Groups, as_groups
 
 
@@ -44,35 +45,6 @@ class Checked:
     labels: np.ndarray
     groups: Groups
     weights: np.ndarray
-
-
-def as_array(values: Any, argument: str) -> np.ndarray | jax.Array:
-    """Returns an array of NumPy, JAX, PyTorch (or another DLPack) or pandas as one of NumPy.
-
-    A JAX array that is split over several devices stays where it is.
-
-    Raises:
-      InputError: it cannot be read.
-    """
-    if isinstance(values, jax.Array):
-        split = len(values.sharding.device_set) > 1 and not values.is_fully_replicated
-        return values if split else np.asarray(values)
-    if isinstance(values, np.ndarray | pd.DataFrame | pd.Series | list | tuple):
-        return np.asarray(values)
-    if getattr(values, "requires_grad", False):
-        values = values.detach()
-    if hasattr(values, "__dlpack__"):
-        try:
-            return np.from_dlpack(values)
-        except (BufferError, RuntimeError, TypeError):  # On an accelerator, or in bfloat16.
-            try:
-                return np.asarray(jnp.from_dlpack(values))
-            except (RuntimeError, TypeError, ValueError) as error:
-                raise InputError(
-                    f"{argument} cannot be read through DLPack ({error}); move it to the CPU, "
-                    "for example with .float().cpu()"
-                ) from error
-    return np.asarray(values)
 
 
 def variant_names(scores: Any, names: Any) -> list[str]:
@@ -113,7 +85,7 @@ def check(
     check_indices(examples, where)
     scores = check_scores(examples.scores, names, where)
     n = scores.shape[1]
-    labels, known = _labels(examples.labels, n, where)
+    labels, known = check_labels(examples.labels, n, where)
     return Checked(
         scores,
         labels,
@@ -183,7 +155,7 @@ def check_indices(examples: Examples, where: str = "") -> None:
             )
 
 
-def _labels(labels: Any, n: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+def check_labels(labels: Any, n: int, where: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Returns int32[N], 0 where missing, and bool[N], whether it is known."""
     if not isinstance(labels, pd.Series):
         labels = as_array(labels, f"{where}labels")

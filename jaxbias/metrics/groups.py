@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.errors import InputError
+from jaxbias.metrics.arrays import as_array
 from jaxbias.study import nearest
 
 ALL = "all"  # The name of the row over all examples, and of the one family that has no name.
@@ -106,15 +107,17 @@ def _column(values: Any, n: int, argument: str) -> tuple[tuple[str, ...], np.nda
     """Returns a column's values in order, and int[N], the place of each example's; -1 missing."""
     if np.shape(values) != (n,):
         raise InputError(f"{argument} has shape {np.shape(values)}; expected ({n},) as in scores")
-    series = values if isinstance(values, pd.Series) else pd.Series(_on_host(values))
-    if pd.api.types.is_float_dtype(series.dtype):
+    series = values
+    if not isinstance(values, pd.Series):
+        # Of a list, integers stay integers beside missing values.
+        plain = isinstance(values, list | tuple)
+        series = pd.Series(
+            values if plain else as_array(values, argument), dtype=object if plain else None
+        )
+    if "float" in pd.api.types.infer_dtype(series, skipna=True):
         raise InputError(f"{argument} holds floats; expected integers, strings or categories")
     categories = pd.Categorical(series)
     return tuple(str(value) for value in categories.categories), np.asarray(categories.codes)
-
-
-def _on_host(values: Any) -> Any:
-    return values if isinstance(values, list | tuple | pd.Categorical) else np.asarray(values)
 
 
 def _one_hot(codes: np.ndarray, count: int) -> np.ndarray:

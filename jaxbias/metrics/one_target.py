@@ -43,6 +43,10 @@ class Settings:
     description: str
 
     def __post_init__(self) -> None:
+        if isinstance(self.metrics, str):
+            raise InputError(
+                f"metrics='{self.metrics}' must be a list of names: ['{self.metrics}']"
+            )
         sums_for(self.metrics)
         if not self.metrics:
             raise InputError("metrics is empty; name at least one, such as 'auc'")
@@ -54,8 +58,9 @@ class Settings:
             raise InputError(f"seed={self.seed} must be >= 0")
         if not 0 < self.confidence < 1:
             raise InputError(f"confidence={self.confidence} must lie between 0 and 1")
-        if self.common_positives is not None and not np.all(np.asarray(self.common_positives) > 0):
-            raise InputError(f"common_positives={self.common_positives} must be positive")
+        common = np.asarray(1.0 if self.common_positives is None else self.common_positives)
+        if common.ndim not in (0, 2) or not (common > 0).all():  # Two where `targets` sets it.
+            raise InputError(f"common_positives={self.common_positives} must be a positive number")
         check_kind(self.interval)
 
 
@@ -101,6 +106,10 @@ def evaluate_target(
     present = test.weights > 0
     members = test.groups.membership > 0
     counts = np.concatenate([[present.sum()], (members & present).sum(axis=1)])
+    families = {
+        name: int((members[list(places)].any(axis=0) & present).sum() if places else present.sum())
+        for name, places in test.groups.families.items()
+    }
     shortfall = np.full(len(names), np.nan)
     if rule.name == "base_rate" and sums.thresholds is not None:
         shortfall = _shortfall(source, test, sums)
@@ -109,6 +118,7 @@ def evaluate_target(
         metrics=settings.metrics,
         groups=sums.groups,
         counts=counts,
+        family_counts=families,
         sizes=_effective_sizes(test),
         threshold_from=threshold_from,
         shortfall=shortfall,
@@ -164,10 +174,14 @@ def _train_shares(settings: Settings, groups: Groups) -> np.ndarray | None:
     missing = [name for name in groups.names if name not in settings.train_shares]
     if missing:
         raise InputError(f"train_shares lacks group '{missing[0]}'")
-    rows = [(0.0, 0.0), *(settings.train_shares[name] for name in groups.names)]
-    shares = np.array(rows, np.float64).T
+    wrong = "train_shares must map every group to its two shares, of negatives and of positives"
+    try:
+        rows = [(0.0, 0.0), *(tuple(settings.train_shares[name]) for name in groups.names)]
+        shares = np.array(rows, np.float64).T
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{wrong} ({error})") from error
     if shares.shape != (2, len(rows)) or (shares < 0).any() or shares.sum() == 0:
-        raise InputError("train_shares must map a group to its shares of (negatives, positives)")
+        raise InputError(wrong)
     return shares
 
 

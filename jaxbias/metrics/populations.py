@@ -1,6 +1,7 @@
 """Populations: weights under which examples stand for other frequencies than their own."""
 
 import dataclasses
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,10 +35,10 @@ def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
         if name not in _FIELDS:
             raise InputError(f"population has no field '{name}'; {nearest(name, _FIELDS)}")
     level, prevalence = (population.get(name) for name in _FIELDS)
-    if level is not None and not 0 <= level <= 10:
-        raise InputError(f"population level={level} must be in 0..10")
-    if prevalence is not None and not 0 < prevalence < 1:
-        raise InputError(f"population prevalence={prevalence} must lie between 0 and 1")
+    if level is not None and not (isinstance(level, numbers.Real) and 0 <= level <= 10):
+        raise InputError(f"population level={level!r} must be a number in 0..10")
+    if prevalence is not None and not (isinstance(prevalence, numbers.Real) and 0 < prevalence < 1):
+        raise InputError(f"population prevalence={prevalence!r} must lie between 0 and 1")
     groups = examples.groups
     if len(groups.families) != 1 or len(groups.names) != 2:
         raise InputError(

@@ -49,7 +49,7 @@ def detectable(report: "GroupReport", power: float, gap: float | None) -> pd.Dat
             else:
                 error = _binomial_error(report, rate, groups)
             smallest = (critical + stats.norm.ppf(power)) * error
-            n = report.count(family)
+            n = report.family_counts[family]
             row = {
                 "variant": report.names,
                 "metric": metric,
@@ -70,7 +70,8 @@ def detectable(report: "GroupReport", power: float, gap: float | None) -> pd.Dat
 def _binomial_error(report: "GroupReport", rate: str, groups: tuple[int, ...]) -> np.ndarray:
     """Standard error of a difference of two rates that are equal, at the smallest groups."""
     sums = report.sums.columns(slice(0, 1))
-    sizes = np.array([sum(getattr(sums, over)[c, 0, 0] for over in _OVER[rate]) for c in groups])
+    classes = [("negatives", "positives").index(over) for over in _OVER[rate]]
+    sizes = report.sizes[classes][:, list(groups)].sum(axis=0)
     smallest = np.sort(sizes)[:2]
     rates = np.stack([compute(sums, rate, report.groups[c])[:, 0] for c in groups])
     common = (rates * sizes[:, None]).sum(axis=0) / sizes.sum()

@@ -131,7 +131,7 @@ def measure(
         losses = calibration.log_loss(scores, values, positive, asked.link)
         found["log_loss"] = sweeps.means(sweep, losses)
     if "distances" in asked.sums:
-        found["distances"] = sweeps.distances(sweep, values, asked.families)
+        found["distances"] = sweeps.distances(sweep, scores.astype(jnp.float64), asked.families)
     return {name: array.swapaxes(0, 1) for name, array in found.items()}
 
 

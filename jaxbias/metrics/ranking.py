@@ -20,6 +20,7 @@ from jaxbias.metrics.channels import Channels
 
 _SIGN = np.uint32(0x80000000)
 _LAST = np.uint32(0xFFFFFFFF)
+ZERO = np.uint32(0x80000000)  # The key of 0.0 and −0.0.
 MINUS_INFINITY = np.uint32(0x007FFFFF)  # The key of −inf; padding has key 0, below it.
 
 

@@ -1,7 +1,7 @@
 """The report: values, replicates and reasons of every metric, as frames."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ class GroupReport:
       metrics: what was asked for.
       groups: "all", then the groups' names.
       counts: int[C], examples of positive weight and known label, overall and in each group.
+      family_counts: family -> examples in any of its groups.
       sizes: float64[2, C], effective numbers of negatives and positives, (Σw)²/Σw² (Kish, 1965).
       threshold_from: "validation", "test" or "fixed".
       shortfall: float64[V], the share of the positives' weight by which the base-rate threshold
@@ -44,6 +45,7 @@ class GroupReport:
     metrics: tuple[str, ...]
     groups: tuple[str, ...]
     counts: np.ndarray
+    family_counts: Mapping[str, int]
     sizes: np.ndarray
     threshold_from: str
     shortfall: np.ndarray
@@ -171,7 +173,7 @@ class GroupReport:
         resampled = self.resampled(metric, place)
         reason = self.undefined(metric, place)
         size = self.size(metric, place)
-        return value_rows(self, metric, place, resampled, self.count(place), size, reason)
+        return value_rows(self, metric, place, resampled, self.count(metric, place), size, reason)
 
     def pairs(self, a: str | Sequence[str], b: str | Sequence[str]) -> Pairs:
         """Returns the two lists of variants that `compare` goes through."""
@@ -192,11 +194,11 @@ class GroupReport:
         resampled = self.resampled(metric, place)
         return difference(self.names, pairs, metric, place, resampled)
 
-    def count(self, place: str) -> int:
-        """Returns how many examples count in a group, or in the groups of a family together."""
-        if place in self.groups:
-            return int(self.counts[self.groups.index(place)])
-        return int(sum(self.counts[c] for c in self.sums.families[place]))
+    def count(self, metric: str, place: str) -> int:
+        """Returns how many examples a metric is of: a group's, or those of a family's groups."""
+        if METRICS[metric].scope == "family":
+            return self.family_counts[place]
+        return int(self.counts[self.groups.index(place)])
 
     def size(self, metric: str, place: str) -> float | None:
         """Returns how many examples a share rests on, at its smallest group; None of no share."""

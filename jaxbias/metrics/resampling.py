@@ -35,7 +35,8 @@ class Resampled(NamedTuple):
 
     def __sub__(self, other: "Resampled") -> "Resampled":
         """The paired difference: replicates and parts are the same examples in both."""
-        return Resampled(*(a - b for a, b in zip(self, other, strict=True)))
+        with np.errstate(invalid="ignore"):  # Two infinite thresholds have no difference.
+            return Resampled(*(a - b for a, b in zip(self, other, strict=True)))
 
     @property
     def error(self) -> np.ndarray:

@@ -19,6 +19,7 @@ from jaxbias.metrics.ranking import Ranking, first_not_above
 # Ranks per step of a sweep. A step costs a few microseconds whatever it does, and sums that stay
 # in registers for eight ranks are read and written an eighth as often. It divides `BLOCK`.
 STEP = 8
+_HUGE = 1e200  # Stands for infinity in sums.
 
 
 class Rows(NamedTuple):
@@ -282,7 +283,8 @@ def distances(sweep: Sweep, values: jax.Array, families: tuple[tuple[int, ...], 
             return total, difference
 
         begin, end = sweep.extent(jnp.int32(0))
-        return lax.fori_loop(begin, end, step, (sweep.zeros(),) * 2)[0]
+        total = lax.fori_loop(begin, end, step, (sweep.zeros(),) * 2)[0]
+        return jnp.where((sizes[0] > 0) & (sizes[1] > 0), total, jnp.nan)
 
     found = []
     for groups in families:
@@ -299,12 +301,13 @@ def means(sweep: Sweep, values: jax.Array) -> jax.Array:
 
     Args:
       sweep: the examples.
-      values: float64[V, N].
+      values: float64[V, N]; an infinite one counts only where its example is drawn.
 
     Returns:
       float64[C, V, R], Σ w·m·value.
     """
     channels = sweep.channels
+    values = jnp.minimum(values, _HUGE)  # 0 · ∞ is no number.
 
     def channel_sums(channel: jax.Array) -> jax.Array:
         def product(block: jax.Array, total: jax.Array) -> jax.Array:
@@ -313,6 +316,7 @@ def means(sweep: Sweep, values: jax.Array) -> jax.Array:
             return total + (values[:, examples] * channels.weights[examples][None, :]) @ m
 
         first, last = channels.starts[channel] // BLOCK, channels.starts[channel + 1] // BLOCK
-        return lax.fori_loop(first, last, product, sweep.zeros())
+        total = lax.fori_loop(first, last, product, sweep.zeros())
+        return jnp.where(total > _HUGE * 1e-100, jnp.inf, total)
 
     return sweep.over_channels(channel_sums)

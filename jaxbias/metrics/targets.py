@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.errors import InputError
+from jaxbias.metrics.arrays import as_array
 from jaxbias.metrics.definitions import METRICS
-from jaxbias.metrics.examples import Examples, as_array, check_weights, variant_names
+from jaxbias.metrics.examples import Examples, check_indices, check_weights, variant_names
 from jaxbias.metrics.groups import ALL, as_groups
 from jaxbias.metrics.one_target import Settings, evaluate_target
 from jaxbias.metrics.report import (
@@ -54,7 +55,9 @@ class TargetsReport:
         parts = [report.frame().assign(target=name) for name, report in self.reports.items()]
         first = next(iter(self.reports.values()))
         for target, (metric, place), resampled in self._derived():
-            count = first.count(place)
+            source = next(iter(self.hits.values())) if target == ALL else first
+            named = "selection_rate_gap" if metric.endswith("_gap") else "selection_rate"
+            count = source.count(named if target == ALL else metric, place)
             rows = value_rows(first, metric, place, resampled, count, None, "undefined everywhere")
             parts.append(rows.assign(target=target))
         return _target_first(concat(parts))
@@ -128,6 +131,8 @@ def evaluate_targets(
         )
         for t, target in enumerate(test.targets)
     }
+    if top_k and settings.population is not None:
+        raise InputError("top_k does not go with a population, which is of one target; ask apart")
     hits = {k: _hits(test, k, names, settings) for k in top_k}
     return TargetsReport(reports, hits)
 
@@ -150,6 +155,11 @@ class _Several:
                 f"{where}scores has shape {scores.shape}; expected [variants, examples, targets]"
             )
         _, n, count = scores.shape
+        check_indices(examples, where)
+        if not count:
+            raise InputError(
+                f"{where}scores has shape {scores.shape}; expected at least one target"
+            )
         labels = examples.labels
         if targets is None:
             targets = labels.columns if isinstance(labels, pd.DataFrame) else range(count)
@@ -158,9 +168,7 @@ class _Several:
             raise InputError(
                 f"targets={targets} must be {count} different names, as in scores, and not '{MEAN}'"
             )
-        if isinstance(labels, pd.DataFrame | pd.Series):
-            labels = labels.to_numpy(dtype=np.float64, na_value=np.nan)
-        labels = np.asarray(as_array(labels, f"{where}labels"), np.float64)
+        labels = _as_floats(labels, f"{where}labels")
         if labels.shape == (n,):
             labels = _one_per_class(labels, targets, where)
         if labels.shape != (n, count):
@@ -173,6 +181,19 @@ class _Several:
     def one(self, t: int) -> Examples:
         """One target's examples."""
         return Examples(self.scores[:, :, t], self.labels[:, t], self.groups, self.weights)
+
+
+def _as_floats(labels: Any, argument: str) -> np.ndarray:
+    """Returns labels as float64, NaN where they are missing."""
+    if isinstance(labels, list | tuple):  # These may hold None or NA.
+        labels = pd.DataFrame(labels).squeeze(axis=1) if len(labels) else np.zeros(0)
+    try:
+        if isinstance(labels, pd.DataFrame | pd.Series):
+            plain = labels.astype(object).to_numpy()
+            return np.where(pd.isna(plain), np.nan, plain).astype(np.float64)
+        return np.asarray(as_array(labels, argument), np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{argument} must be numbers, 0 and 1 or classes ({error})") from error
 
 
 def _one_per_class(classes: np.ndarray, targets: tuple[str, ...], where: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Thresholds: the rules, each a search down the ranks, anew in every bootstrap replicate."""
 
 import dataclasses
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,15 @@ import numpy as np
 from jax import lax
 
 from jaxbias.errors import InputError
-from jaxbias.metrics.ranking import MINUS_INFINITY
+from jaxbias.metrics.ranking import MINUS_INFINITY, ZERO
 from jaxbias.metrics.sweeps import STEP, Sweep
 from jaxbias.study import nearest
 
 # Sums of the same weights in another order differ in their last bits. A selection that ties with
 # the base rate must not be lost to that.
 _TOLERANCE = 1e-9
+
+_NONE = np.uint32(0xFFFFFFFF)  # No score has this key.
 
 RULES = ("base_rate", "group_base_rate", "youden", "fpr", "tpr", "fixed")
 
@@ -70,7 +73,7 @@ def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray | None]:
         if len(threshold) != 1 or next(iter(threshold)) not in ("fpr", "tpr"):
             raise InputError(f"threshold={dict(threshold)} must be {{'fpr': r}} or {{'tpr': r}}")
         ((name, rate),) = threshold.items()
-        if not (isinstance(rate, int | float) and 0 <= rate <= 1):
+        if not (isinstance(rate, numbers.Real) and 0 <= rate <= 1):
             raise InputError(f"threshold={{'{name}': {rate!r}}} must have a rate in 0..1")
         return Rule(name, float(rate)), None
     values = np.asarray(threshold, np.float32)
@@ -166,7 +169,9 @@ def _smallest_reaching(sweep: Sweep, needed: jax.Array) -> jax.Array:
     keys = jnp.take_along_axis(sweep.ranking.keys, place, axis=1)
     # Where nothing is needed nothing is selected; else the next score below the last one needed.
     top = sweep.ranking.keys[:, :1]
-    return jnp.where(needed > 0, jnp.maximum(keys - 1, MINUS_INFINITY), top)
+    # Just below zero lies the smallest negative number: −0.0 is no less than 0.0.
+    below = jnp.where(keys == ZERO, keys - 2, keys - 1)
+    return jnp.where(needed > 0, jnp.maximum(below, MINUS_INFINITY), top)
 
 
 def _youden(sweep: Sweep, negatives: jax.Array, positives: jax.Array) -> jax.Array:
@@ -178,17 +183,20 @@ def _youden(sweep: Sweep, negatives: jax.Array, positives: jax.Array) -> jax.Arr
     def walk(step: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         rows = sweep.rows(step)
         for k in range(STEP):
-            index, best, threshold = state
-            # What has been passed is selected by the key now reached, unless that ties with it.
-            better = (index > best + _TOLERANCE) & ~rows.tied[k]
+            index, best, threshold, before = state
+            m = rows.multiplicities[k].astype(jnp.float64)
+            # What has been passed is selected by the next key that is drawn and lower.
+            drawn = m > 0
+            better = drawn & (rows.keys[k] < before) & (index > best + _TOLERANCE)
             threshold = jnp.where(better, jnp.maximum(rows.keys[k], MINUS_INFINITY), threshold)
             best = jnp.where(better, index, best)
-            m = rows.multiplicities[k].astype(jnp.float64)
+            before = jnp.where(drawn, rows.keys[k], before)
+            threshold = jnp.where(drawn & (threshold == _NONE), rows.keys[k], threshold)
             index = index + m * (rows.positive[k] * gain - rows.negative[k] * loss)
-            state = index, best, threshold
+            state = index, best, threshold, before
         return state
 
-    top = jnp.broadcast_to(sweep.ranking.keys[:, :1], sweep.shape)
-    start = sweep.zeros(), sweep.zeros(), jnp.maximum(top, MINUS_INFINITY)
-    index, best, threshold = lax.fori_loop(first, last, walk, start)
+    none = jnp.full(sweep.shape, _NONE)
+    start = sweep.zeros(), sweep.zeros(), none, none
+    index, best, threshold, _ = lax.fori_loop(first, last, walk, start)
     return jnp.where(index > best + _TOLERANCE, MINUS_INFINITY, threshold)

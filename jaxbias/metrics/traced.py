@@ -11,7 +11,7 @@ import numpy as np
 from jaxbias.errors import InputError
 from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.definitions import DEFAULT_METRICS, Sums, compute, places, sums_for
-from jaxbias.metrics.examples import check_weights
+from jaxbias.metrics.examples import check_labels, check_weights
 from jaxbias.metrics.groups import ALL, as_groups
 from jaxbias.metrics.program import Asked, complete, make_split, measure
 from jaxbias.metrics.thresholds import parse_rule
@@ -63,7 +63,8 @@ def group_metrics(
     count = scores.shape[1]
     rule, fixed = parse_rule(threshold, scores.shape[0])
     named = as_groups(groups, count, intersections=intersections)
-    channels = make_channels(np.asarray(labels), named.membership, check_weights(weights, count))
+    known, present = check_labels(labels, count)
+    channels = make_channels(known, named.membership, check_weights(weights, count) * present)
     split = make_split(channels, np.ones((count, 1), np.uint8))
     asked = Asked(sums_for(metrics), rule, link, tuple(named.families.values()))
     families = {k: tuple(1 + place for place in v) for k, v in named.families.items()}
