@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from jaxbias.errors import InputError
-from jaxbias.metrics import contrast_interval, holm, t_interval
+from jaxbias.metrics import contrast_interval, crossed_interval, equivalence, holm, t_interval
 
 
 def test_t_interval_is_students():
@@ -97,3 +97,43 @@ def test_holm_rejects_as_the_step_down_does(p_values):
             break
         rejected[i] = True
     np.testing.assert_array_equal(adjusted <= alpha, rejected)
+
+
+@pytest.mark.parametrize(("bases", "draws"), [(3, 3), (5, 4)])
+@pytest.mark.parametrize("share", [0.1, 0.6], ids="bases {}".format)
+def test_crossed_coverage(bases, draws, share):
+    """Grids of known truth: effects of base, of draw, their interaction, and shared examples."""
+    rng = np.random.default_rng(bases)
+    studies, truth = 2000, 0.1
+    base, draw, rest, example = share, 0.8 - share, 0.1, 0.02
+    values = (
+        truth
+        + rng.normal(0, np.sqrt(base), (studies, bases, 1))
+        + rng.normal(0, np.sqrt(draw), (studies, 1, draws))
+        + rng.normal(0, np.sqrt(rest), (studies, bases, draws))
+        + rng.normal(0, np.sqrt(example), (studies, 1, 1))
+    )
+    interval = crossed_interval(values, np.full(studies, example))
+    coverage = ((interval.low < truth) & (truth < interval.high)).mean()
+    assert 0.92 <= coverage <= 0.995
+
+
+def test_crossed_without_an_effect_of_draws_is_students_t_over_bases():
+    means = np.array([0.1, 0.3, 0.2])
+    interval = crossed_interval(np.repeat(means[:, None], 4, axis=1), np.float64(0.0))
+    expected = t_interval(means)
+    np.testing.assert_allclose(
+        [interval.low, interval.high, interval.df], [expected.low, expected.high, 2]
+    )
+    with pytest.raises(InputError, match="at least two each"):
+        crossed_interval(np.zeros((1, 5)), np.float64(0.0))
+
+
+def test_equivalence_says_what_the_interval_says():
+    rng = np.random.default_rng(1)
+    contrast = contrast_interval(rng.normal(0, 0.05, (500, 5)), np.full(500, 1e-4), 0.9)
+    inside = (contrast.low > -0.05) & (contrast.high < 0.05)
+    np.testing.assert_array_equal(equivalence(contrast, 0.05) < 0.05, inside)
+    assert 0 < inside.sum() < 500
+    with pytest.raises(InputError, match="bound=0 must be positive"):
+        equivalence(contrast, 0)
