@@ -32,4 +32,7 @@ def load(path: Path, network: Network) -> Params:
         return jax.tree.map(np.asarray, ocp.load(path.absolute(), template))
     except (FileNotFoundError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path} holds no checkpoint of this network: {reason}") from error
+        raise InputError(
+            f"{path} holds no checkpoint of this network ({reason}); delete the files of packs/ "
+            "and run again: whatever is missing is trained anew"
+        ) from error

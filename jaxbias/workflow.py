@@ -87,7 +87,7 @@ def train(study: Study, workdir: str | Path) -> dict[str, float]:
                 directory.write_pack(pack, runner.finetune(pack))
                 advance(len(pack.members))
 
-    timings = _accounting(clock, runner, len(dataset.table), count)
+    timings = _accounting(clock, runner, len(dataset.table) if dataset.built else 0, count)
     if count:  # A run that only found everything done has no times worth keeping.
         directory.write_timings(timings)
     return timings
@@ -156,7 +156,7 @@ def _base_loader(directory: ResultDirectory) -> Callable[[Base, Network], Params
 
 def _accounting(clock: Clock, runner: Runner, images: int, variants: int) -> dict[str, float]:
     seconds = clock.seconds
-    rates = {"images_per_second": images / max(seconds["data"], 1e-9)}
+    rates = {"images_per_second": images / max(seconds["data"], 1e-9)} if images else {}
     if runner.train_seconds:
         rates["training_steps_per_second"] = runner.train_steps / runner.train_seconds
     if variants:
@@ -177,7 +177,9 @@ def accounting_text(timings: Mapping[str, float]) -> str:
     compiling = seconds.pop("compile")
     spent = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     spent += f"; {compiling:.1f} s of it compiling"
-    rates = [f"{timings['images_per_second']:,.0f} images/s made ready"]
+    rates = ["images were ready"]
+    if "images_per_second" in timings:
+        rates = [f"{timings['images_per_second']:,.0f} images/s rendered or read, and decoded"]
     if "training_steps_per_second" in timings:
         rates.append(f"{timings['training_steps_per_second']:,.0f} training steps/s")
     if "variants_per_second" in timings:

@@ -189,7 +189,7 @@ def test_the_accounting_names_every_section_and_compiling_once():
     text = workflow.accounting_text({**timings, "report_seconds": 3.0, **rates})
     assert text.splitlines() == [
         "Time: data 2.0 s, finetune 6.0 s, report 3.0 s; 1.5 s of it compiling",
-        "Rates: 1,200 images/s made ready, 4.00 variants/s",
+        "Rates: 1,200 images/s rendered or read, and decoded, 4.00 variants/s",
     ]
 
 

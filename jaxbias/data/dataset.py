@@ -30,6 +30,7 @@ class Dataset:
     group_share: float | None = None  # Declared P(Male = 1).
     notes: tuple[str, ...] = ()  # What the report must say about the data, in sentences.
     unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    built: bool = False  # Whether its images were decoded now, and not by an earlier run.
 
     @property
     def label_columns(self) -> list[str]:

@@ -54,6 +54,7 @@ def load(data: DataSpec, verify: bool = False) -> Dataset:
         group_share=source.group_share,
         notes=_notes(store),
         unusable=source.unusable,
+        built=store.built,
     )
 
 

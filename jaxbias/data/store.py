@@ -41,6 +41,7 @@ class Store:
     rows: np.ndarray  # int64[N]: the source row of each image.
     checksum: str  # sha256 hex of the pixels.
     skipped: tuple[dict[str, str], ...]  # 'id' and 'reason' of every row left out.
+    built: bool = False  # Whether it was made by this opening.
 
 
 def open_store(source: Source, size: int, on_bad_image: str, verify: bool = False) -> Store:
@@ -68,6 +69,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
         store = _opened(path, source, verify)
         if store is None:
             raise InputError(f"the image store {path} cannot be read back: check the disk")
+        store = dataclasses.replace(store, built=True)
     if store.skipped and on_bad_image == "error":
         raise _bad(store.skipped[0]["id"], store.skipped[0]["reason"])
     return store
