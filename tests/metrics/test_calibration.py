@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss as scikit_log_loss
 
 from jaxbias.errors import InputError
 from jaxbias.metrics import evaluate
+from jaxbias.metrics.bootstrap import draw_multiplicities
 from tests.metrics.strategies import (
     CALIBRATION,
     CASES,
@@ -130,3 +131,14 @@ def test_certain_and_wrong_is_kept_finite():
     report = evaluate([[0.0, 1.0]], [1, 0], metrics=CALIBRATION)
     assert report.value("log_loss")[0] == pytest.approx(-np.log(2.0**-23))
     assert report.value("brier")[0] == 1 and report.value("ece")[0] == 1
+
+
+def test_bins_of_equal_mass_are_the_samples_in_every_replicate():
+    rng = np.random.default_rng(0)
+    s, y = rng.random(40).astype(np.float32), rng.integers(0, 2, 40)
+    report = evaluate([s], y, metrics=CALIBRATION, bootstrap=5)
+    bins = np.array(equal_mass_bins(s, np.ones(40)))
+    for r, m in enumerate(draw_multiplicities(0, 0, 40, 5).T):
+        excess = m * (y - s.astype(np.float64))
+        expected = sum(abs(excess[bins == b].sum()) for b in range(BINS)) / m.sum()
+        assert report.replicates("ece_equal_mass")[0, r] == pytest.approx(expected, abs=1e-6)
