@@ -34,7 +34,7 @@ def sweep(
     asked: Asked,
     test: Checked,
     source: Checked | None,
-    fixed: np.ndarray | None,
+    given: np.ndarray,
     *,
     bootstrap: int,
     folds: int,
@@ -50,7 +50,7 @@ def sweep(
       test: what is evaluated.
       source: the examples thresholds are taken from; `test` itself, others, or None where they
         are fixed.
-      fixed: float32[V], or None.
+      given: float64[V], the numbers of a fixed rule or the rate of another.
       bootstrap: replicates.
       folds: of the jackknife, each leaving out a part of the test (then of the other) examples.
       seed: of the bootstrap.
@@ -71,7 +71,7 @@ def sweep(
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = np.where(positives > 0, positives / common, 1.0)
 
-    work = _Work(asked, test.scores, split, None if base is None else separate.scores, base, fixed)
+    work = _Work(asked, test.scores, split, None if base is None else separate.scores, base, given)
     found = _over_chunks(work, factor, description)
 
     source_totals = (base or split).totals
@@ -100,7 +100,7 @@ class _Work(NamedTuple):
     split: Split
     base_scores: np.ndarray | jax.Array | None
     base: Split | None
-    fixed: np.ndarray | None
+    given: np.ndarray
 
 
 class _Layout(NamedTuple):
@@ -146,7 +146,7 @@ def _over_chunks(work: _Work, factor: np.ndarray, description: str) -> dict[str,
         blank = work._replace(
             scores=np.zeros((1, work.scores.shape[1]), np.float32),
             base_scores=work.base and np.zeros((1, work.base_scores.shape[1]), np.float32),
-            fixed=np.zeros(1, np.float32),
+            given=np.zeros(1),
         )
         return {k: v[:, :0] for k, v in _over_chunks(blank, factor, "").items()}
     layout = _layout(work.scores)
@@ -186,9 +186,8 @@ def _on_host(work: _Work, shared: tuple, width: int, rows: np.ndarray) -> dict[s
     rows = np.resize(rows, width)  # A short chunk repeats its variants.
     tests = _sorted(work.scores, work.split, rows)
     others = None if base is None else (*_sorted(work.base_scores, work.base, rows), base)
-    fixed = None if work.fixed is None else work.fixed[rows]
     with jax.enable_x64(True):
-        found = _program(work.asked, *tests, split, others, fixed, factor)
+        found = _program(work.asked, *tests, split, others, work.given[rows], factor)
         return jax.tree.map(np.asarray, found)
 
 
@@ -207,9 +206,9 @@ def _on_devices(
     take = functools.partial(_rows_on_devices, layout, rows, width)
     others = None if base is None else (take(work.base_scores, work.base), None, base)
     with jax.enable_x64(True):
-        fixed = None if work.fixed is None else layout.put(work.fixed[rows], split=True)
+        given = layout.put(work.given[rows], split=True)
         program = sharded_program(work.asked, layout, base is not None)
-        found = program(take(work.scores, work.split), None, split, others, fixed, factor)
+        found = program(take(work.scores, work.split), None, split, others, given, factor)
         return jax.tree.map(np.asarray, found)
 
 

@@ -15,6 +15,7 @@ from jaxbias.metrics.groups import ALL
 from jaxbias.study import nearest
 
 Array = Any  # A NumPy or a JAX array.
+_ROUNDING = 1e-12  # Weighted rates that are equal differ by no more.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,12 +159,13 @@ def _train_weighted(s: Sums, groups: Sequence[int]) -> Array:
 
 def _bias_amplification(s: Sums, groups: Sequence[int]) -> Array:
     """Mean over groups of ±[P(T̂|A) − P(T|A)], + where P(A, T) > P(A)·P(T)."""
-    prevalence = s.divide(s.positives[0], s.total(0))
+    positives, totals = sum(s.positives[g] for g in groups), sum(s.total(g) for g in groups)
+    prevalence = s.divide(positives, totals)
     amplified = []
     for g in groups:
         rate = s.divide(s.positives[g], s.total(g))
         # P(A,T) − P(A)P(T) has the sign of P(T|A) − P(T).
-        sign = s.xp.where(rate > prevalence, 1.0, -1.0)
+        sign = s.xp.where(rate - prevalence > _ROUNDING, 1.0, -1.0)
         amplified.append(sign * (_selection_rate(s, g) - rate))
     return s.xp.stack(amplified).mean(axis=0)
 

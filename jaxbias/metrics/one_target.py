@@ -70,7 +70,7 @@ def evaluate_target(
     """Evaluates the variants of one target; see `evaluate`."""
     names = variant_names(examples.scores, names)
     test = check(examples, names, intersections=settings.intersections)
-    rule, fixed = parse_rule(settings.threshold, len(names))
+    rule, given = parse_rule(settings.threshold, len(names))
     asked = sums_for(settings.metrics)
     if rule.per_group:
         _check_partition(test.groups)
@@ -95,7 +95,7 @@ def evaluate_target(
         Asked(asked, rule, settings.link, tuple(test.groups.families.values())),
         test,
         source,
-        fixed,
+        given,
         bootstrap=settings.bootstrap,
         folds=_FOLDS if settings.bootstrap and settings.interval == "bca" else 0,
         seed=settings.seed,

@@ -82,7 +82,7 @@ def measure(
     sequence: jax.Array | None,
     split: Split,
     base: tuple[jax.Array, jax.Array | None, Split] | None,
-    fixed: jax.Array | None,
+    given: jax.Array,
     factor: jax.Array | None,
 ) -> dict[str, jax.Array]:
     """Sums over the examples of some variants. Call under `jax.enable_x64`.
@@ -94,7 +94,7 @@ def measure(
       split: the examples.
       base: scores, sequence and split of the examples thresholds are taken from, where these are
         others.
-      fixed: float32[V], where the rule is "fixed".
+      given: float64[V], the numbers of a fixed rule or the rate of another.
       factor: float64[C, R], the factor of the negatives in normalised precision.
 
     Returns:
@@ -106,12 +106,12 @@ def measure(
     thresholds = None
     if "selected" in asked.sums:
         if asked.rule.name == "fixed":
-            keys = score_keys(fixed)[None, :, None]
+            keys = score_keys(given.astype(jnp.float32))[None, :, None]
             thresholds = jnp.broadcast_to(keys, (1, *sweep.shape))
         elif base is None:
-            thresholds = find_thresholds(sweep, asked.rule, split.totals)
+            thresholds = find_thresholds(sweep, asked.rule, given, split.totals)
         else:
-            thresholds = find_thresholds(_sweep(*base), asked.rule, base[2].totals)
+            thresholds = find_thresholds(_sweep(*base), asked.rule, given, base[2].totals)
         found["thresholds"] = key_scores(thresholds)
     if {"pairs", "selected"} & asked.sums:
         found |= sweeps.pairs_and_selected(sweep, thresholds, "pairs" in asked.sums)

@@ -32,12 +32,10 @@ class Rule:
       name: one of `RULES`. "base_rate": as much weight is predicted positive as is positive, and
         never more; "group_base_rate": likewise in each group by itself; "youden": the largest TPR −
         FPR (Youden, 1950), the highest such threshold; "fpr": the largest FPR that does not exceed
-        `rate`; "tpr": the smallest TPR that is at least `rate`; "fixed": given numbers.
-      rate: for "fpr" and "tpr".
+        a given rate; "tpr": the smallest TPR that is at least a given rate; "fixed": given numbers.
     """
 
     name: str
-    rate: float = 0.0
 
     @property
     def per_group(self) -> bool:
@@ -45,7 +43,7 @@ class Rule:
         return self.name == "group_base_rate"
 
 
-def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray | None]:
+def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray]:
     """Reads the argument `threshold`.
 
     Args:
@@ -53,13 +51,13 @@ def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray | None]:
       variants: V.
 
     Returns:
-      The rule, and float32[V] where it is fixed.
+      The rule, and float32[V]: the numbers of a fixed one, the rate of "fpr" and "tpr", else 0.
 
     Raises:
       InputError: none of these.
 
     >>> parse_rule({"fpr": 0.1}, 1)
-    (Rule(name='fpr', rate=0.1), None)
+    (Rule(name='fpr'), array([0.1]))
     """
     named = ("base_rate", "group_base_rate", "youden")
     if isinstance(threshold, str):
@@ -68,45 +66,46 @@ def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray | None]:
                 f"threshold='{threshold}' is unknown; {nearest(threshold, named)} "
                 "(or a number, {'fpr': rate} or {'tpr': rate})"
             )
-        return Rule(threshold), None
+        return Rule(threshold), np.zeros(variants)
     if isinstance(threshold, Mapping):
         if len(threshold) != 1 or next(iter(threshold)) not in ("fpr", "tpr"):
             raise InputError(f"threshold={dict(threshold)} must be {{'fpr': r}} or {{'tpr': r}}")
         ((name, rate),) = threshold.items()
         if not (isinstance(rate, numbers.Real) and 0 <= rate <= 1):
             raise InputError(f"threshold={{'{name}': {rate!r}}} must have a rate in 0..1")
-        return Rule(name, float(rate)), None
+        return Rule(name), np.full(variants, float(rate))
     values = np.asarray(threshold, np.float32)
     if values.shape not in ((), (variants,)) or np.isnan(values).any():
         raise InputError(
             f"threshold must be one of {', '.join(named)}, {{'fpr': rate}}, {{'tpr': rate}}, a "
             f"number or one of {variants} numbers"
         )
-    return Rule("fixed"), np.broadcast_to(values, (variants,))
+    return Rule("fixed"), np.broadcast_to(values, (variants,)).astype(np.float64)
 
 
-def find_thresholds(sweep: Sweep, rule: Rule, totals: jax.Array) -> jax.Array:
+def find_thresholds(sweep: Sweep, rule: Rule, given: jax.Array, totals: jax.Array) -> jax.Array:
     """Chooses the thresholds of every variant and replicate.
 
     Args:
       sweep: the examples they are taken from.
       rule: not "fixed".
+      given: float64[V], its rate.
       totals: float64[2, C, R], weight of the negatives and of the positives of each channel.
 
     Returns:
       uint32[T, V, R], keys; T = 1, or the number of channels where groups have their own.
     """
     if rule.name == "base_rate":
-        return _largest_within(sweep, jnp.int32(0), totals[1, 0], positives=True)[None]
+        return _largest_within(sweep, jnp.int32(0), totals[1, :1], positives=True)[None]
     if rule.per_group:
         return sweep.over_channels(
-            lambda c: _largest_within(sweep, c, totals[1, c], positives=True)
+            lambda c: _largest_within(sweep, c, totals[1, c][None, :], positives=True)
         )
     if rule.name == "fpr":
-        limit = rule.rate * totals[0, 0]
+        limit = given[:, None] * totals[0, :1]
         return _largest_within(sweep, jnp.int32(0), limit, positives=False)[None]
     if rule.name == "tpr":
-        return _smallest_reaching(sweep, rule.rate * totals[1, 0])[None]
+        return _smallest_reaching(sweep, given[:, None] * totals[1, :1])[None]
     return _youden(sweep, totals[0, 0], totals[1, 0])[None]
 
 
@@ -121,10 +120,10 @@ def _largest_within(
     Args:
       sweep: the examples.
       channel: int32[].
-      allowed: float64[R].
+      allowed: float64[V or 1, R].
       positives: whether positives count towards the weight; negatives always do.
     """
-    limit = (allowed * (1 + _TOLERANCE))[None, :]
+    limit = allowed * (1 + _TOLERANCE)
     first, last = sweep.extent(channel)
 
     def unfinished(state: tuple[jax.Array, ...]) -> jax.Array:
@@ -152,7 +151,7 @@ def _largest_within(
 
 def _smallest_reaching(sweep: Sweep, needed: jax.Array) -> jax.Array:
     """The highest threshold above which the positives weigh at least what is needed."""
-    needed = (needed * (1 - _TOLERANCE))[None, :]
+    needed = needed * (1 - _TOLERANCE)
     first, last = sweep.extent(jnp.int32(0))
 
     def walk(step: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:

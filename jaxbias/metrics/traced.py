@@ -61,7 +61,7 @@ def group_metrics(
             "[variants, examples] and one label each"
         )
     count = scores.shape[1]
-    rule, fixed = parse_rule(threshold, scores.shape[0])
+    rule, given = parse_rule(threshold, scores.shape[0])
     named = as_groups(groups, count, intersections=intersections)
     known, present = check_labels(labels, count)
     channels = make_channels(known, named.membership, check_weights(weights, count) * present)
@@ -70,7 +70,15 @@ def group_metrics(
     families = {k: tuple(1 + place for place in v) for k, v in named.families.items()}
     with jax.enable_x64(True):
         padded = jnp.pad(scores.astype(jnp.float32), ((0, 0), (0, len(channels.weights) - count)))
-        found = measure(asked, padded, None, split, None, fixed, np.ones_like(split.totals[0]))
+        found = measure(
+            asked,
+            padded,
+            None,
+            split,
+            None,
+            jnp.asarray(given, jnp.float64),
+            np.ones_like(split.totals[0]),
+        )
         found = {name: array.swapaxes(0, 1) for name, array in found.items()}
         thresholds, found = complete(rule, found, jnp.asarray(split.totals), jnp)
         sums = Sums(
