@@ -43,6 +43,21 @@ def _elsewhere(scores: Scores) -> list[str]:
     ]
 
 
+_TRAINED = {
+    "full": "All layers of",
+    "head": "The last layer of",
+    "last_block": "The last layer and the last block of",
+}
+_MITIGATIONS = {
+    "reweight": "with weights that make target and group independent (Kamiran & Calders, 2012)",
+    "group_reweight": "with every cell of target and group weighing the same",
+    "class_reweight": "with both classes weighing the same",
+    "group_dro": "by group distributionally robust optimisation (Sagawa et al., 2020)",
+    "dfr": "with the last layer refitted on a balanced part of the same images (after Kirichenko "
+    "et al., 2023)",
+}
+
+
 def _training(study: Study, scores: Scores) -> list[str]:
     variants, fine, pre = scores.variants, study.finetune, study.pretrain
     pretrained = [
@@ -61,7 +76,7 @@ def _training(study: Study, scores: Scores) -> list[str]:
     if scratch:
         parts.append(f"{' and '.join(scratch)} started from random parameters.")
     parts.append(
-        f"All layers of a {study.model.name} (widths {', '.join(map(str, study.model.widths))}) "
+        f"{_TRAINED[fine.mode]} a {study.model.name} (widths {', '.join(map(str, study.model.widths))}) "
         f"were finetuned for {fine.epochs} epochs on n = {', '.join(map(str, sizes))} images "
         f"({_sgd(fine)}, horizontal flips, binary cross-entropy) in "
         f"{variants['curation'].nunique()} curations with {variants['seed'].nunique()} repeats: "
@@ -69,6 +84,10 @@ def _training(study: Study, scores: Scores) -> list[str]:
         "and the batch order together; curations and bases of a repeat share prefixes of one "
         "permutation per cell."
     )
+    kinds = set(variants["kind"])
+    told = [text for kind, text in _MITIGATIONS.items() if kind in kinds]
+    if told:
+        parts.append(f"Natural draws were also trained {'; '.join(told)}.")
     return parts
 
 

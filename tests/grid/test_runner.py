@@ -106,3 +106,15 @@ def test_more_devices_than_there_are_is_refused():
     with pytest.raises(InputError, match="made for 99 devices and 8 are visible"):
         make_mesh(99)
     assert len(jax.local_devices()) == 8
+
+
+def test_mitigations_train_on_the_natural_images_and_end_elsewhere():
+    chosen = dict.fromkeys(("group_reweight", "class_reweight", "group_dro", "dfr"), True)
+    rows, _ = run_all(width=8, study=tiny_study(curations=chosen))
+    scratch = {r["curation"]: r for r in rows.values() if (r["base"], r["seed"]) == ("Scratch", 0)}
+    natural = scratch.pop("natural")
+    assert set(scratch) == set(chosen)
+    for row in scratch.values():
+        np.testing.assert_array_equal(row["ids"], natural["ids"])
+        assert row["status"] == "ok"
+        assert not np.array_equal(row["test_scores"], natural["test_scores"])
