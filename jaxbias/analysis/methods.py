@@ -75,8 +75,9 @@ def _training(study: Study, scores: Scores) -> list[str]:
         )
     if scratch:
         parts.append(f"{' and '.join(scratch)} started from random parameters.")
+    widths = ", ".join(map(str, study.model.widths))
     parts.append(
-        f"{_TRAINED[fine.mode]} a {study.model.name} (widths {', '.join(map(str, study.model.widths))}) "
+        f"{_TRAINED[fine.mode]} a {study.model.name} (widths {widths}) "
         f"were finetuned for {fine.epochs} epochs on n = {', '.join(map(str, sizes))} images "
         f"({_sgd(fine)}, horizontal flips, binary cross-entropy) in "
         f"{variants['curation'].nunique()} curations with {variants['seed'].nunique()} repeats: "
