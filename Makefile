@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/jaxbias run --config=configs/quickstart.py --workdir=$(DEMO)
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -200,9 +200,7 @@ def _whole(text: str) -> int | None:
 
 def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndarray:
     """float32[V, N] in the order of the labels; examples outside validation and test stay 0."""
-    read = read_scores(path, models)
-    if read.ids is None:
-        raise InputError(f"{path} has no column 'id' (the example's id)")
+    read = read_scores(path, models, need_ids=True)
     scored = table["split"].isin(["validation", "test"]).to_numpy()
     matrix = np.zeros((len(models), len(table)), np.float32)
     matrix[:, scored] = in_order_of(read, table.loc[scored, "id"])
@@ -210,8 +208,8 @@ def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndar
     if missing.any():
         model, row = np.argwhere(missing)[0]
         raise InputError(
-            f"{path}: there is no score of '{table['id'].iloc[row]}' by model '{models[model]}'; "
-            "leave models that diverged out of --variants"
+            f"{path}: the score of '{table['id'].iloc[row]}' by model '{models[model]}' is no "
+            "number; leave models that diverged out of --variants"
         )
     return matrix
 

@@ -39,12 +39,15 @@ class ScoreTable:
     scores: np.ndarray
 
 
-def read_scores(path: Path, models: Sequence[str] | None = None) -> ScoreTable:
+def read_scores(
+    path: Path, models: Sequence[str] | None = None, need_ids: bool = False
+) -> ScoreTable:
     """Reads a CSV, TSV or Parquet file of scores, its numbers as float32.
 
     Args:
       path: one row per example; every column but "id" is a model.
       models: the columns wanted; None: all.
+      need_ids: whether there must be a column "id".
 
     Raises:
       InputError: no such file or column, another kind of file, a cell that is no number, no model,
@@ -70,6 +73,8 @@ def read_scores(path: Path, models: Sequence[str] | None = None) -> ScoreTable:
         reason = " ".join(str(error).split())
         raise InputError(f"scores {path} cannot be read: {reason}") from error
     ids = columns.pop(ID, None)
+    if need_ids and ids is None:
+        raise InputError(f"{path} has no column '{ID}' (the example's id); {nearest(ID, columns)}")
     for model in models or ():
         if model not in columns:
             raise InputError(f"{path} has no column '{model}'; {nearest(model, columns)}")
@@ -77,12 +82,12 @@ def read_scores(path: Path, models: Sequence[str] | None = None) -> ScoreTable:
     if not chosen:
         raise InputError(f"{path} has no column of scores; every column but '{ID}' is a model")
     count = len(columns[chosen[0]])
-    scores = np.empty((len(chosen), count), np.float32)
-    for row, model in zip(scores, chosen, strict=True):
-        row[:] = _numbers(columns[model], model, path)
     if ids is not None:
         ids = np.array([str(value) for value in _plain(ids)], dtype=object)
         refuse_twice(pd.Series(ids), path)
+    scores = np.empty((len(chosen), count), np.float32)
+    for row, model in zip(scores, chosen, strict=True):
+        row[:] = _numbers(columns[model], model, path, ids)
     return ScoreTable(path, chosen, ids, scores)
 
 
@@ -300,7 +305,7 @@ def _plain(column: Any) -> np.ndarray:
     return column.to_numpy() if isinstance(column, pa.ChunkedArray) else np.asarray(column)
 
 
-def _numbers(column: Any, model: str, path: Path) -> np.ndarray:
+def _numbers(column: Any, model: str, path: Path, ids: np.ndarray | None) -> np.ndarray:
     """Returns a column as float32, NaN where it is empty."""
     plain = _plain(column)
     if plain.dtype.kind not in "fiub":
@@ -308,8 +313,10 @@ def _numbers(column: Any, model: str, path: Path) -> np.ndarray:
         wrong = numbers.isna() & ~pd.isna(plain)
         if wrong.any():
             row = int(np.argmax(wrong))
+            example = f"row {row + 2}" if ids is None else f"'{ids[row]}'"
             raise InputError(
-                f"{path}: column '{model}' is no score: row {row + 2} says '{plain[row]}'"
+                f"{path}: the score of {example} by model '{model}' is no number, but "
+                f"'{plain[row]}'"
             )
         plain = numbers.to_numpy()
     with np.errstate(over="ignore"):

@@ -89,7 +89,7 @@ def test_split_gives_thresholds_and_missing_labels_are_left_out(labelled, files)
         (lambda s, y: (s[["id"]], y), "no column of scores"),
         (lambda s, y: (pd.concat([s, s.iloc[:1]]), y), "has 'image 0' twice"),
         (lambda s, y: (s, pd.concat([y, y.iloc[:1]])), "has 'image 0' twice"),
-        (lambda s, y: (s.assign(m=["x"] * len(s)), y), "row 2 says 'x'"),
+        (lambda s, y: (s.assign(m=["x"] * len(s)), y), "by model 'm' is no number, but 'x'"),
         (lambda s, y: (s.assign(m=np.nan), y), "variant 'm' at row 0 is NaN"),
         (lambda s, y: (s, y.assign(split="train")), "without a row 'test'; it says train"),
     ],
