@@ -4,6 +4,7 @@ study.json       the settings this directory belongs to
 plan.json        every pack, written before training, only ever appended to
 examples.parquet ids, splits, all labels: with the scores, all the report needs
 bases/ID/        parameters of a base (Orbax)
+features/ID.npy  what a frozen base makes of every image, for heads trained on it, and ID.json
 packs/ID.parquet settings, realised counts, status and scores of a pack; existing means done
 report/          drawn from the above, any number of times
 """
@@ -182,6 +183,11 @@ class ResultDirectory:
         """Returns the checkpoint directory of a base."""
         return self.path / "bases" / base_id
 
+    @property
+    def features_path(self) -> Path:
+        """The directory of the features of frozen bases."""
+        return self.path / "features"
+
     def write_pack(self, pack: Pack, rows: Sequence[dict[str, Any]]) -> None:
         """Writes a pack's rows in one piece."""
         columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -224,7 +230,10 @@ class ResultDirectory:
         done = [p for p in (plan.finetunes if plan else ()) if self.pack_path(p).exists()]
         if not done:
             raise InputError(f"{self.path} holds no finished variant; run `jaxbias run` first")
-        table = pa.concat_tables([_read(self.pack_path(pack)) for pack in done])
+        # Packs of earlier versions lack the settings that came later.
+        table = pa.concat_tables(
+            [_read(self.pack_path(pack)) for pack in done], promote_options="default"
+        )
         matrices = {
             name: np.stack(table[name].to_numpy()).astype(np.float32)
             for name in ("validation_scores", "test_scores")

@@ -30,6 +30,8 @@ _RANGES = (
     ("answer.epsilon", 0, 1),
     ("answer.delta", 0, 1),
     ("answer.replicates", 2, 100_000),
+    ("finetune.C", 1e-9, 1e9),
+    ("finetune.tolerance", 1e-12, 1),
     *(
         (f"{stage}.{field}", low, high)
         for stage in ("pretrain", "finetune")
@@ -147,6 +149,10 @@ class FinetuneSpec:
     momentum: float = 0.9
     drop_at: float = 0.75
     dro_step: float = 0.01  # How fast group DRO shifts weight to the cell with the largest loss.
+    # In mode "head": sgd, by the schedule above; or lbfgs, logistic regression to convergence.
+    solver: str = "sgd"
+    C: float = 1.0  # Of lbfgs: inverse strength of the L2 penalty, as in scikit-learn.
+    tolerance: float = 1e-4  # Of lbfgs: largest entry of the gradient of the mean loss at the end.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +215,7 @@ class GridSpec:
 
     mode: str = "map"  # map | vmap | unroll
     pack_width: int = 8  # Finetunes per pack: what an interruption costs at most.
+    heads_mib: int = 512  # Memory of a pack of heads (mode "head"), which holds at most 1,024.
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
 
 
@@ -368,6 +375,18 @@ def _validate(study: Study) -> None:
     _choice("data.on_bad_image", study.data.on_bad_image, ("error", "skip"))
     _choice("curations.on_shortage", study.curations.on_shortage, ("error", "shrink"))
     _choice("finetune.mode", study.finetune.mode, ("full", "head", "last_block"))
+    _choice("finetune.solver", study.finetune.solver, ("sgd", "lbfgs"))
+    if study.finetune.solver == "lbfgs":
+        _require(
+            study.finetune.mode == "head",
+            f"config.finetune.solver='lbfgs' fits heads alone, but config.finetune.mode="
+            f"'{study.finetune.mode}'; set it to 'head'",
+        )
+        _require(
+            not study.curations.group_dro,
+            "config.curations.group_dro shifts weights between steps of SGD and cannot be fitted "
+            "with config.finetune.solver='lbfgs'; use 'sgd' or leave it out",
+        )
     _choice("grid.mode", study.grid.mode, ("map", "vmap", "unroll"))
     for source, shares in study.data.splits.items():
         for split, share in shares.items():
@@ -442,6 +461,7 @@ def _validate_ranges(study: Study) -> None:
         "curations.add_minority",
         "curations.replace_minority",
         "grid.pack_width",
+        "grid.heads_mib",
     ):
         value = _setting(study, path)
         for i, item in enumerate(value) if isinstance(value, tuple) else ((None, value),):

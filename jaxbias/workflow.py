@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
-from jaxbias.grid import Base, Plan, Runner, expand, extend_plan
+from jaxbias.grid import Base, Plan, Recipe, Runner, expand, extend_plan, features
+from jaxbias.grid.features import Features
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
 from jaxbias.progress import progress
@@ -60,11 +61,14 @@ def train(study: Study, workdir: str | Path) -> dict[str, float]:
     with clock.section("plan"):
         old = directory.plan()
         layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
-        runner = Runner(study, dataset, layout, _base_loader(directory))
+        runner = Runner(
+            study, dataset, layout, _base_loader(directory), _features_loader(directory)
+        )
         for task in (*study.targets, *study.pairs):
             runner.curator.check_evaluation(task)
         variants = expand(study, dataset.fingerprint)
-        plan = extend_plan(layout, variants, runner.signatures(variants), study.grid.pack_width)
+        widths = study.grid.pack_width, runner.heads_width(Recipe.of(study.finetune))
+        plan = extend_plan(layout, variants, runner.signatures(variants), *widths)
         directory.claim(study, dataset)
         directory.write_plan(plan)
 
@@ -78,6 +82,9 @@ def train(study: Study, workdir: str | Path) -> dict[str, float]:
                     checkpoint.save(directory.base_path(base.id), leaves)
                 directory.write_pack(pack, rows)
                 advance(len(pack.members))
+
+    with clock.section("features"):
+        _extract_features(directory, runner, plan)
 
     with clock.section("finetune"):
         todo = [pack for pack in plan.finetunes if not directory.pack_path(pack).exists()]
@@ -152,6 +159,34 @@ def _devices(study: Study) -> int:
 
 def _base_loader(directory: ResultDirectory) -> Callable[[Base, Network], Params]:
     return lambda base, network: checkpoint.load(directory.base_path(base.id), network)
+
+
+def _features_loader(
+    directory: ResultDirectory,
+) -> Callable[[str, Callable[[], Features]], Features]:
+    place = directory.features_path
+
+    def load(name: str, make: Callable[[], Features]) -> Features:
+        return features.read(place, name) or features.write(place, name, make())
+
+    return load
+
+
+def _extract_features(directory: ResultDirectory, runner: Runner, plan: Plan) -> None:
+    """Extracts what heads that are not trained yet need; finished files are kept."""
+    todo = {
+        (variant.base.id, variant.recipe.solver): variant
+        for pack in plan.finetunes
+        if not directory.pack_path(pack).exists()
+        for variant in pack.members
+        if variant.recipe.mode == "head"
+    }
+    if not todo:
+        return
+    with progress(len(todo), "extracting features", "bases") as advance:
+        for variant in todo.values():
+            runner.features(variant.base, variant.recipe)
+            advance()
 
 
 def _accounting(clock: Clock, runner: Runner, images: int, variants: int) -> dict[str, float]:

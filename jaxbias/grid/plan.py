@@ -78,7 +78,11 @@ class Plan:
 
 
 def extend_plan(
-    plan: Plan, variants: Sequence[Variant], signatures: dict[str, Any], width: int
+    plan: Plan,
+    variants: Sequence[Variant],
+    signatures: dict[str, Any],
+    width: int,
+    heads_width: int | None = None,
 ) -> Plan:
     """Appends packs for what the plan does not hold yet; existing packs stay as they are.
 
@@ -88,6 +92,7 @@ def extend_plan(
       signatures: per variant id and per base id, what must agree within a pack.
       width: largest number of finetunes of a pack. Packs of bases, which train for longer, are
         as small as the devices allow.
+      heads_width: largest number of heads of a pack; None: as any finetunes.
 
     Returns:
       The longer plan.
@@ -96,10 +101,14 @@ def extend_plan(
     bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
     new_bases = [base for base in bases.values() if base.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
+    heads = [variant for variant in new_variants if variant.recipe.mode == "head"]
+    others = [variant for variant in new_variants if variant.recipe.mode != "head"]
     return dataclasses.replace(
         plan,
         bases=plan.bases + _pack(new_bases, signatures, plan.devices, plan.devices),
-        finetunes=plan.finetunes + _pack(new_variants, signatures, width, plan.devices),
+        finetunes=plan.finetunes
+        + _pack(others, signatures, width, plan.devices)
+        + _pack(heads, signatures, heads_width or width, plan.devices),
     )
 
 

@@ -14,15 +14,24 @@ import numpy as np
 from jaxbias.curation import Draw
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid.curator import Curator
+from jaxbias.grid.features import Features, features_id, principal_axes
 from jaxbias.grid.plan import Pack, Plan
+from jaxbias.grid.programs import extraction, fitted_heads, heads, networks
 from jaxbias.grid.variants import Base, Recipe, Variant
-from jaxbias.models import Network, make_network
+from jaxbias.models import Head, Network, make_network
 from jaxbias.models.registry import Params
-from jaxbias.parallel import make_mesh, map_variants, replicate, shard_variants, split_variants
+from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
 from jaxbias.study import Study
-from jaxbias.training import Examples, Hyper, Schedule, make_score, make_train
+from jaxbias.training import Examples, Hyper, Penalty, Schedule
 
 Row = dict[str, Any]
+
+# Splits whose features are kept, images per block and blocks per device of one extracting call.
+_EXTRACTED = ("finetune", "validation", "test")
+_BLOCK = 64
+_EXTRACTED_BLOCKS = 16
+# More heads per pack gain nothing: their product with the features is at full speed.
+MOST_HEADS = 1024
 
 
 class Runner:
@@ -33,6 +42,7 @@ class Runner:
       dataset: its data.
       plan: fixes the layout: mode and devices.
       load_base: returns the stored parameters of a base, given its network.
+      load_features: returns the stored features of a name, or makes and stores them.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class Runner:
         dataset: Dataset,
         plan: Plan,
         load_base: Callable[[Base, Network], Params],
+        load_features: Callable[[str, Callable[[], Features]], Features] = lambda _, make: make(),
     ) -> None:
         self.study = study
         self.plan = plan
@@ -49,12 +60,19 @@ class Runner:
         self.images = replicate(np.asarray(dataset.images), self.mesh)
         self.validation = np.flatnonzero(self.curator.pools["validation"]).astype(np.int32)
         self.test = np.flatnonzero(self.curator.pools["test"]).astype(np.int32)
+        # What features are extracted of, in ascending order.
+        self.rows = np.flatnonzero(
+            np.any([self.curator.pools[name] for name in _EXTRACTED], axis=0)
+        ).astype(np.int32)
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
         self.train_steps = 0
         self._programs: dict[tuple, Callable] = {}
         self.base_params = functools.cache(load_base)
         self.fresh = functools.cache(self._fresh)
+        self.load_features = load_features
+        # Packs come base by base, so one base's features are on the devices at a time.
+        self.device_features = functools.lru_cache(maxsize=1)(self._features_on_device)
 
     def network_of(self, base: Base) -> Network:
         """Returns the network a base is pretrained with: one output per class, one if binary."""
@@ -82,6 +100,9 @@ class Runner:
                 len(self.curator.cells(variant.task).names),
             )
             signatures[variant.id] = (1, len(self.curator.finetune(variant).ids), *shape)
+            if variant.recipe.mode == "head":  # Heads of a pack share features and batch orders.
+                shared = (variant.recipe.solver, variant.base.id, variant.seed)
+                signatures[variant.id] += shared
         return signatures
 
     def pretrain(self, pack: Pack) -> tuple[list[Row], list[Params]]:
@@ -92,16 +113,20 @@ class Runner:
           parameters of each.
         """
         network = self.network_of(pack.members[0])
+        recipe = Recipe.of(self.study.pretrain)
         draws = [self.curator.pretrain(base) for base in pack.members]
-        labels = [
-            self.curator.cells(base.target).labels()[draw.ids]
-            for base, draw in zip(pack.members, draws, strict=True)
-        ]
-        start = [self.fresh(network, base.seed) for base in pack.members]
-        keys = [_key("pretrain", base.seed) for base in pack.members]
-        recipes = [Recipe.of(self.study.pretrain)] * len(draws)
-        out = self._run(
-            pack, network, recipes, "erm", start, draws, labels, keys, self.validation, keep=True
+        out = self._train_networks(
+            pack,
+            network,
+            _schedule(recipe, "erm", draws[0]),
+            recipes=[recipe] * len(draws),
+            start=[self.fresh(network, base.seed) for base in pack.members],
+            examples=[
+                _examples(draw, self.curator.cells(base.target).labels())
+                for base, draw in zip(pack.members, draws, strict=True)
+            ],
+            scored=self.validation,
+            purpose="pretrain",
         )
         rows = [
             {
@@ -125,20 +150,28 @@ class Runner:
         Returns:
           One row per variant: its settings, realised counts, status and scores.
         """
-        network = self._network(1)
+        first = pack.members[0]
         draws = [self.curator.finetune(variant) for variant in pack.members]
-        labels = [
-            self.curator.cells(variant.task).labels()[draw.ids]
+        examples = [
+            _examples(draw, self.curator.cells(variant.task).labels())
             for variant, draw in zip(pack.members, draws, strict=True)
         ]
-        start = [self._start(network, variant) for variant in pack.members]
-        keys = [_key("finetune", variant.seed) for variant in pack.members]
+        schedule = _schedule(first.recipe, first.objective, draws[0])
         scored = np.concatenate([self.validation, self.test])
-        recipes = [variant.recipe for variant in pack.members]
-        objective = pack.members[0].objective
-        out = self._run(
-            pack, network, recipes, objective, start, draws, labels, keys, scored, keep=False
-        )
+        if first.recipe.mode == "head":
+            out = self._train_heads(pack, schedule, examples, scored)
+        else:
+            network = self._network(1)
+            out = self._train_networks(
+                pack,
+                network,
+                schedule,
+                recipes=[variant.recipe for variant in pack.members],
+                start=[self._start(network, variant) for variant in pack.members],
+                examples=examples,
+                scored=scored,
+                purpose="finetune",
+            )
         rows = []
         for i, (variant, draw) in enumerate(zip(pack.members, draws, strict=True)):
             scores = np.asarray(out["scores"][i, :, 0], np.float32)
@@ -168,96 +201,180 @@ class Runner:
 
     def _start(self, network: Network, variant: Variant) -> Params:
         fresh = self.fresh(network, variant.seed)
-        if variant.base.role == "scratch":
-            return fresh
-        pretrained = self.base_params(variant.base, self.network_of(variant.base))
-        return {**pretrained, "head": fresh["head"]}
+        return {**self._frozen(variant.base)[1], "head": fresh["head"]}
+
+    def _frozen(self, base: Base) -> tuple[Network, Params]:
+        """A base's network and parameters, random ones for a scratch base."""
+        if base.role == "scratch":
+            network = self._network(1)
+            return network, self.fresh(network, base.seed)
+        network = self.network_of(base)
+        return network, self.base_params(base, network)
 
     def _fresh(self, network: Network, seed: int) -> Params:
         return jax.tree.map(
             np.asarray, jax.jit(network.init)(jax.random.wrap_key_data(_key("init", seed)))
         )
 
-    def _run(
+    def features(self, base: Base, recipe: Recipe) -> Features:
+        """Returns the features that heads of a recipe see of a base, extracting them once."""
+        network, params = self._frozen(base)
+        principal = recipe.solver == "lbfgs"
+        name = features_id(base, network, self.curator.dataset.fingerprint, principal)
+
+        def make() -> Features:
+            values = self._extract(network, params)
+            pool = self.curator.pools["finetune"][self.rows]
+            return principal_axes(values, pool) if principal else Features(values)
+
+        return self.load_features(name, make)
+
+    def _extract(self, network: Network, params: Params) -> np.ndarray:
+        """float32[M, F] of the rows that are trained on or scored, in calls of one shape."""
+        shared = (replicate(params, self.mesh), self.images)
+        blocks = self.mesh.size * _EXTRACTED_BLOCKS
+        parts = []
+        for start in range(0, len(self.rows), blocks * _BLOCK):
+            part = self.rows[start : start + blocks * _BLOCK]
+            ids = np.resize(part, (blocks, _BLOCK)).astype(np.int32)
+            members = split_variants(ids, self.mesh)
+            program = self._program((extraction, network), members, shared)
+            values = np.asarray(program(members, shared), np.float32)
+            parts.append(values.reshape(blocks * _BLOCK, -1)[: len(part)])
+        return np.concatenate(parts)
+
+    def _features_on_device(self, base: Base, recipe: Recipe) -> tuple[Any, Any]:
+        features = self.features(base, recipe)
+        variances = np.zeros(0, np.float32) if features.variances is None else features.variances
+        return replicate((np.asarray(features.values), variances), self.mesh)
+
+    def heads_width(self, recipe: Recipe) -> int:
+        """Returns how many heads of a recipe fit the study's memory for a pack of them."""
+        shapes = jax.eval_shape(self._network(1).init, jax.random.key(0))
+        each = head_bytes(
+            recipe,
+            features=shapes["head"]["kernel"].shape[0],
+            n=max(self.study.finetune.n),
+            scored=len(self.validation) + len(self.test),
+            mode=self.plan.mode,
+        )
+        return min(MOST_HEADS, max(1, self.study.grid.heads_mib * 2**20 // each))
+
+    def _train_heads(
+        self, pack: Pack, schedule: Schedule, examples: list[Examples], scored: np.ndarray
+    ) -> Row:
+        """Trains a pack of heads of one base and seed on the base's features."""
+        first = pack.members[0]
+        features, variances = self.device_features(first.base, first.recipe)
+        head = Head(features.shape[1])
+        examples = [
+            part._replace(ids=np.searchsorted(self.rows, part.ids).astype(np.int32))
+            for part in examples
+        ]
+        places = np.searchsorted(self.rows, scored).astype(np.int32)
+        recipes = [variant.recipe for variant in pack.members]
+        if first.recipe.solver == "lbfgs":
+            penalties = [Penalty(np.float32(r.C), np.float32(r.tolerance)) for r in recipes]
+            members = list(zip(examples, penalties, strict=True))
+            maker = (fitted_heads, head, schedule.objective)
+            return self._run(pack, maker, members, (places, features, variances), steps=0)
+        start = {"head": self.fresh(self._network(1), first.seed)["head"]}
+        members = [
+            (start, part, _hyper(recipe)) for part, recipe in zip(examples, recipes, strict=True)
+        ]
+        shared = (places, features, _key("finetune", first.seed))
+        return self._run(pack, (heads, head, schedule), members, shared, steps=schedule.steps)
+
+    def _train_networks(
         self,
         pack: Pack,
         network: Network,
+        schedule: Schedule,
         recipes: list[Recipe],
-        objective: str,
         start: list[Params],
-        draws: list,
-        labels: list[np.ndarray],
-        keys: list[np.ndarray],
+        examples: list[Examples],
         scored: np.ndarray,
-        keep: bool,
+        purpose: str,
     ) -> Row:
-        """Pads the pack to its width with copies of its last member, and runs it."""
-        mode, epochs, batch, momentum = recipes[0].shape
-        cells = len(draws[0].counts)
-        schedule = Schedule(len(draws[0].ids), epochs, batch, momentum, mode, objective, cells)
-        members = [
-            (
-                params,
-                Examples(
-                    draw.ids, label.astype(np.int32), draw.weights, draw.cells, draw.balanced()
-                ),
-                Hyper(*(np.float32(getattr(recipe, name)) for name in Hyper._fields)),
-                key,
-            )
-            for params, recipe, draw, label, key in zip(
-                start, recipes, draws, labels, keys, strict=True
-            )
-        ]
-        members += [members[-1]] * (pack.width - len(members))
+        """Trains a pack of whole networks on the images; those of bases are kept."""
+        hypers = [_hyper(recipe) for recipe in recipes]
+        keys = [_key(purpose, member.seed) for member in pack.members]
+        members = list(zip(start, examples, hypers, keys, strict=True))
+        maker = (networks, network, schedule, purpose == "pretrain")
+        return self._run(pack, maker, members, (scored, self.images), steps=schedule.steps)
+
+    def _run(self, pack: Pack, maker: tuple, members: list, shared: tuple, steps: int) -> Row:
+        """Pads the pack to its width with copies of its last member, and runs its program."""
+        members = members + [members[-1]] * (pack.width - len(members))
         stacked = split_variants(
             jax.tree.map(lambda *leaves: np.stack(leaves), *members), self.mesh
         )
-        shared = (replicate(scored, self.mesh), self.images)
-        program = self._program((network, schedule, keep), stacked, shared)
+        shared = replicate(shared, self.mesh)
+        program = self._program(maker, stacked, shared)
         began = time.perf_counter()
         out = jax.tree.map(np.asarray, program(stacked, shared))
         seconds = time.perf_counter() - began
-        self.train_steps += schedule.steps * len(draws)
+        self.train_steps += steps * len(pack.members)
         self.train_seconds += seconds
-        return {**out, "seconds": seconds / len(draws)}
+        # What a failure is called before the number of its step.
+        failure = (
+            "did not converge by iteration" if maker[0] is fitted_heads else "diverged at step"
+        )
+        return {**out, "seconds": seconds / len(pack.members), "failure": failure}
 
-    def _program(self, key: tuple, stacked: Any, shared: Any) -> Callable:
-        """Compiles once per signature: network, schedule and the shapes of the arguments."""
+    def _program(self, maker: tuple, stacked: Any, shared: Any) -> Callable:
+        """Compiles once per signature: what makes the program, and the shapes of its arguments."""
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves((stacked, shared)))
-        if (key, shapes) not in self._programs:
-            network, schedule, keep = key
+        if (maker, shapes) not in self._programs:
+            make, *static = maker
             began = time.perf_counter()
-            one = _train_and_score(network, schedule, keep)
-            lifted = shard_variants(map_variants(one, self.plan.mode), self.mesh)
-            self._programs[key, shapes] = jax.jit(lifted).lower(stacked, shared).compile()
+            lifted = shard_variants(make(*static, self.plan.mode), self.mesh)
+            self._programs[maker, shapes] = jax.jit(lifted).lower(stacked, shared).compile()
             self.compile_seconds += time.perf_counter() - began
-        return self._programs[key, shapes]
+        return self._programs[maker, shapes]
 
 
-def _train_and_score(network: Network, schedule: Schedule, keep: bool) -> Callable:
-    """One member from start to scores; its parameters are returned only where they are kept."""
-    train, score = make_train(network, schedule), make_score(network)
+def _schedule(recipe: Recipe, objective: str, draw: Draw) -> Schedule:
+    mode, epochs, batch, momentum = recipe.shape
+    return Schedule(len(draw.ids), epochs, batch, momentum, mode, objective, len(draw.counts))
 
-    def one(member: tuple, shared: tuple) -> dict[str, Any]:
-        params, examples, hyper, key = member
-        scored, images = shared
-        trained = train(params, examples, hyper, jax.random.wrap_key_data(key), images)
-        out = {
-            "scores": score(trained.params, scored, images),
-            "loss": trained.loss,
-            "diverged_at": trained.diverged_at,
-        }
-        return {**out, "params": trained.params} if keep else out
 
-    return one
+def _examples(draw: Draw, labels: np.ndarray) -> Examples:
+    """The curated set of a draw, given the labels of its whole dataset."""
+    chosen = labels[draw.ids].astype(np.int32)
+    return Examples(draw.ids, chosen, draw.weights, draw.cells, draw.balanced())
+
+
+def _hyper(recipe: Recipe) -> Hyper:
+    return Hyper(*(np.float32(getattr(recipe, name)) for name in Hyper._fields))
+
+
+def head_bytes(recipe: Recipe, features: int, n: int, scored: int, mode: str) -> int:
+    """Returns the memory of one head in a pack, without the features all of them share.
+
+    Args:
+      recipe: how it is trained.
+      features: F.
+      n: curated examples.
+      scored: examples that are scored.
+      mode: how members are mapped; "vmap" holds every head's examples at once, the others one's.
+
+    Returns:
+      Bytes: coefficients, momentum or the solver's memory; ids, labels, weights and cells; scores
+      on the device and on the host; the examples' features.
+    """
+    lbfgs = recipe.solver == "lbfgs"
+    vectors = 32 if lbfgs else 6
+    gathered = (n if lbfgs else recipe.batch) if mode == "vmap" else 0
+    return 4 * ((vectors + gathered) * features + 5 * n + 2 * scored)
 
 
 def _outcome(cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
-    diverged_at = int(out["diverged_at"][i])
+    failed_at = int(out["diverged_at"][i])
     return {
         "realised_n": len(draw.ids),
         "quotas": json.dumps(dict(zip(cells, draw.counts.tolist(), strict=True))),
-        "status": "ok" if diverged_at < 0 else f"diverged at step {diverged_at}",
+        "status": "ok" if failed_at < 0 else f"{out['failure']} {failed_at}",
         "loss": float(out["loss"][i]),
         "train_seconds": out["seconds"],
     }

@@ -19,8 +19,8 @@ def content_id(content: Any) -> str:
 class Recipe:
     """How a training run is done.
 
-    Learning rate, weight decay, drop_at and dro_step may differ between the variants of one
-    program; the rest fixes its shapes.
+    Learning rate, weight decay, drop_at, dro_step, C and tolerance may differ between the variants
+    of one program; the rest fixes its shapes.
 
     Attributes: see `FinetuneSpec`; a base is pretrained in mode "full".
     """
@@ -33,13 +33,26 @@ class Recipe:
     weight_decay: float
     drop_at: float
     dro_step: float
+    solver: str = "sgd"
+    C: float = 1.0
+    tolerance: float = 1e-4
 
     @classmethod
     def of(cls, spec: PretrainSpec | FinetuneSpec) -> "Recipe":
         """Returns the recipe of a study's settings."""
-        names = [field.name for field in dataclasses.fields(cls)]
         plain = {"mode": "full", "dro_step": 0.0}
-        return cls(**{name: getattr(spec, name, plain.get(name)) for name in names})
+        return cls(
+            **{
+                field.name: getattr(spec, field.name, plain.get(field.name, field.default))
+                for field in dataclasses.fields(cls)
+            }
+        )
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What a variant's id is made of; how heads are solved is no part of any other mode."""
+        solving = () if self.mode == "head" else ("solver", "C", "tolerance")
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in solving}
 
     @property
     def shape(self) -> tuple:
@@ -154,7 +167,7 @@ def _variant(
         "curation": dataclasses.asdict(curation),
         "on_shortage": study.curations.on_shortage,
         "n": n,
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.content,
         "seed": seed,
     }
     return Variant(base, task, curation, n, recipe, seed, content_id(content))

@@ -66,6 +66,16 @@ class Network:
         """Puts the two parts of `partition` together."""
         return traverse_util.unflatten_dict({**frozen, **trained})
 
+    def augment(self, images: jax.Array, key: jax.Array) -> jax.Array:
+        """Mirrors each image of a training batch [B, S, S, 3] with probability one half."""
+        flipped = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+        return jnp.where(flipped, images[:, :, ::-1], images)
+
+    def features(self, params: Params, images: jax.Array) -> jax.Array:
+        """Maps uint8[B, S, S, 3] to float[B, F], what the head sees; the head is not used."""
+        dtype = jax.tree.leaves(params)[0].dtype
+        return _merge(self, params).features(_preprocess(images, dtype))
+
     def logits(self, params: Params, images: jax.Array) -> jax.Array:
         """Maps uint8[B, S, S, 3] to float[B, outputs], computed in the parameters' own dtype."""
         dtype = jax.tree.leaves(params)[0].dtype

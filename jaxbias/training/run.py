@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxbias.models import Network
+from jaxbias.models import Head, Network
 from jaxbias.models.registry import Params
 from jaxbias.training.objectives import cell_means, example_losses, weighted_mean
 
@@ -85,16 +85,17 @@ class _State(NamedTuple):
     diverged_at: jax.Array
 
 
-def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
+def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Trained]:
     """Makes the run of a schedule.
 
     Args:
-      network: the architecture.
+      network: the architecture, or a head whose `images` are stored features float[N, F].
       schedule: its static shapes.
 
     Returns:
-      `train(params, examples, hyper, key, images) -> Trained`, where `images` is the shared store
-      uint8[N, S, S, 3] and `key` orders the batches and flips. A run whose loss turns non-finite
+      `train(params, examples, hyper, key, images, batches=None) -> Trained`, where `images` is the
+      shared store uint8[N, S, S, 3] and `key` orders the batches and flips; runs that share a key
+      may share `batches_of` it. A run whose loss turns non-finite
       keeps the last finite parameters and does nothing more.
     """
 
@@ -131,7 +132,8 @@ def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
 
         def step(state: _State, inputs: tuple) -> tuple[_State, None]:
             index, batch = inputs
-            x = _flip(images[examples.ids[batch]], jax.random.fold_in(flip_key, index))
+            x = images[examples.ids[batch]]
+            x = network.augment(x, jax.random.fold_in(flip_key, index))
             (loss, cell_weights), gradients = jax.value_and_grad(loss_of, has_aux=True)(
                 state.params, x, batch, state.cell_weights
             )
@@ -164,13 +166,18 @@ def make_train(network: Network, schedule: Schedule) -> Callable[..., Trained]:
         return Trained(network.join(end.params, frozen), end.loss, end.diverged_at)
 
     def train(
-        params: Params, examples: Examples, hyper: Hyper, key: jax.Array, images: jax.Array
+        params: Params,
+        examples: Examples,
+        hyper: Hyper,
+        key: jax.Array,
+        images: jax.Array,
+        batches: jax.Array | None = None,
     ) -> Trained:
         dtype = jax.tree.leaves(params)[0].dtype  # float32; float64 where layouts are compared
         examples = examples._replace(weights=examples.weights.astype(dtype))
         hyper = Hyper(*(value.astype(dtype) for value in hyper))
-        order_key, flip_key = jax.random.split(key)
-        batches = _batches(order_key, schedule)
+        _, flip_key = jax.random.split(key)
+        batches = batches_of(key, schedule) if batches is None else batches
         first = fit(params, schedule.mode, batches, examples, hyper, flip_key, images)
         if schedule.objective != "dfr":
             return first
@@ -198,6 +205,12 @@ def make_score(network: Network) -> Callable[[Params, jax.Array, jax.Array], jax
     return score
 
 
+def batches_of(key: jax.Array, schedule: Schedule) -> jax.Array:
+    """Returns int32[steps, batch]: the places of the examples of each step of a run of this key."""
+    order_key, _ = jax.random.split(key)
+    return _batches(order_key, schedule)
+
+
 def _batches(key: jax.Array, schedule: Schedule) -> jax.Array:
     """int32[steps, batch]: a fresh permutation of the n examples each epoch, cut into batches."""
     total = schedule.steps * schedule.batch
@@ -205,8 +218,3 @@ def _batches(key: jax.Array, schedule: Schedule) -> jax.Array:
     keys = jax.random.split(key, epochs)
     order = jax.vmap(lambda k: jax.random.permutation(k, schedule.n))(keys)
     return order.reshape(-1)[:total].reshape(schedule.steps, schedule.batch).astype(jnp.int32)
-
-
-def _flip(images: jax.Array, key: jax.Array) -> jax.Array:
-    flipped = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
-    return jnp.where(flipped, images[:, :, ::-1], images)

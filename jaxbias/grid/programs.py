@@ -1,0 +1,94 @@
+"""Programs: what a pack computes on its devices, from its members' arrays to their scores.
+
+Each maker returns `packed(members, shared)` over arrays with a leading member axis; the result is a
+dict of arrays with the same axis: scores float32[V, M, outputs], loss, diverged_at (and params).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jaxbias.models import Head, Network
+from jaxbias.parallel import map_variants
+from jaxbias.training import Schedule, Trained, batches_of, make_fit, make_score, make_train
+
+Packed = Callable[[Any, Any], dict[str, Any]]
+
+
+def networks(network: Network, schedule: Schedule, keep: bool, mode: str) -> Packed:
+    """Whole networks on images; their parameters are returned only where they are kept.
+
+    Members: (params, examples, hyper, key); shared: (ids to score, images).
+    """
+    train, score = make_train(network, schedule), make_score(network)
+
+    def one(member: tuple, shared: tuple) -> dict[str, Any]:
+        params, examples, hyper, key = member
+        scored, images = shared
+        trained = train(params, examples, hyper, jax.random.wrap_key_data(key), images)
+        out = {
+            "scores": score(trained.params, scored, images),
+            "loss": trained.loss,
+            "diverged_at": trained.diverged_at,
+        }
+        return {**out, "params": trained.params} if keep else out
+
+    return map_variants(one, mode)
+
+
+def heads(head: Head, schedule: Schedule, mode: str) -> Packed:
+    """Heads by SGD on the features of one base, all of one seed.
+
+    Members: (params, examples, hyper); shared: (rows to score, features, key). The order of the
+    batches is the key's and so the same for all: sorting for it anew would take as long as a head.
+    """
+    train = make_train(head, schedule)
+
+    def packed(members: tuple, shared: tuple) -> dict[str, Any]:
+        scored, features, data = shared
+        key = jax.random.wrap_key_data(data)
+
+        def one(member: tuple, shared: tuple) -> Trained:
+            batches, features = shared
+            return train(*member, key, features, batches)
+
+        trained = map_variants(one, mode)(members, (batches_of(key, schedule), features))
+        return _scored(head, trained, features[scored])
+
+    return packed
+
+
+def fitted_heads(head: Head, objective: str, mode: str) -> Packed:
+    """Heads fitted to convergence on the principal features of one base.
+
+    Members: (examples, penalty); shared: (rows to score, features, their variances).
+    """
+    fit = make_fit(head, objective)
+
+    def packed(members: tuple, shared: tuple) -> dict[str, Any]:
+        scored, features, variances = shared
+
+        def one(member: tuple, shared: tuple) -> Trained:
+            return fit(*member, *shared)
+
+        trained = map_variants(one, mode)(members, (variances, features))
+        return _scored(head, trained, features[scored])
+
+    return packed
+
+
+def _scored(head: Head, trained: Trained, features: jax.Array) -> dict[str, Any]:
+    """Scores all heads in one matrix product over float[M, F]."""
+    logits = jax.vmap(head.logits, in_axes=(0, None))(trained.params, features)
+    return {"scores": logits, "loss": trained.loss, "diverged_at": trained.diverged_at}
+
+
+def extraction(network: Network, mode: str) -> Callable[[Any, Any], jax.Array]:
+    """Features of images without flips. Members: ids int32[V, B]; shared: (params, images)."""
+
+    def block(ids: jax.Array, shared: tuple) -> jax.Array:
+        params, images = shared
+        return network.features(params, images[ids])
+
+    return map_variants(block, mode)

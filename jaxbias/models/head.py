@@ -1,0 +1,45 @@
+"""A linear head over stored features: a network whose images are features of a frozen base."""
+
+import dataclasses
+
+import jax
+from flax import traverse_util
+
+from jaxbias.models.registry import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """The last layer alone, with the contract of a `Network`.
+
+    Its parameters are the head's part of a network's, {"head": {"kernel", "bias"}}.
+
+    Attributes:
+      inputs: F, features per example.
+      outputs: logits per example.
+    """
+
+    inputs: int
+    outputs: int = 1
+
+    def partition(self, params: Params, mode: str) -> tuple[Params, Params]:
+        """Splits parameters as `Network.partition` does; there is only the head to train."""
+        del mode
+        return traverse_util.flatten_dict(params), {}
+
+    def join(self, trained: Params, frozen: Params) -> Params:
+        """Puts the two parts of `partition` together."""
+        return traverse_util.unflatten_dict({**frozen, **trained})
+
+    def augment(self, features: jax.Array, key: jax.Array) -> jax.Array:
+        """Returns them as they are: features were extracted once, without flips."""
+        del key
+        return features
+
+    def logits(self, params: Params, features: jax.Array) -> jax.Array:
+        """Maps float[B, F] to float[B, outputs], computed in the parameters' own dtype."""
+        head = params["head"]
+        features = features.astype(head["kernel"].dtype)
+        if self.outputs == 1:  # On CPU a product with a vector takes half as long as with [F, 1].
+            return (features @ head["kernel"][:, 0] + head["bias"])[:, None]
+        return features @ head["kernel"] + head["bias"][None, :]
