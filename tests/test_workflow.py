@@ -42,6 +42,21 @@ def finished(tmp_path_factory):
     return workdir, frame
 
 
+def head_config(solver="sgd", **changes):
+    finetune = {"n": (20,), "epochs": 1, "batch": 16, "seeds": 2, "mode": "head", "solver": solver}
+    return tiny_config(finetune=finetune, **changes)
+
+
+@pytest.fixture(scope="module", params=["sgd", "lbfgs"])
+def headed(request, tmp_path_factory):
+    """The same study in mode "head", run once."""
+    workdir = tmp_path_factory.mktemp("headed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+        workflow.train(make_study(head_config(request.param)), workdir)
+    return workdir, request.param
+
+
 @pytest.fixture
 def copy(finished, tmp_path):
     return Path(shutil.copytree(finished[0], tmp_path / "copy"))
@@ -207,6 +222,60 @@ def test_the_manifest_lists_every_variants_examples(finished):
     ids = tiny_dataset().table["id"].to_numpy()
     for row, chosen in zip(manifest.itertuples(), scores.variants["ids"], strict=True):
         assert list(row.examples) == ids[chosen].tolist()
+
+
+def test_features_are_extracted_once_per_base(headed, monkeypatch):
+    workdir, solver = headed
+    files = sorted((workdir / "features").iterdir())
+    assert len(files) == 2 * 6  # Three bases × two seeds: an array and its record each.
+    assert all(np.load(f).shape == (300, 64) for f in files if f.suffix == ".npy")
+    stamps = [f.stat().st_mtime_ns for f in files]
+    monkeypatch.setattr(workflow.Runner, "features", None)
+    workflow.train(make_study(head_config(solver)), workdir)
+    assert stamps == [f.stat().st_mtime_ns for f in files]
+
+
+def test_heads_are_resumed_with_the_same_bits(headed, tmp_path):
+    """A pack, one base's features and half of another's are gone; the rest is kept."""
+    copy = Path(shutil.copytree(headed[0], tmp_path / "copy"))
+    for pack in ResultDirectory(copy).plan().finetunes:
+        (copy / "packs" / f"{pack.id}.parquet").unlink()
+    first, second, third = sorted((copy / "features").glob("*.npy"))[:3]
+    whole, kept = first.read_bytes(), third.stat().st_mtime_ns
+    first.unlink()
+    first.with_suffix(".json").unlink()
+    second.write_bytes(second.read_bytes()[:-9])
+    workflow.train(make_study(head_config(headed[1])), copy)
+    assert first.read_bytes() == whole
+    assert third.stat().st_mtime_ns == kept
+    expected, got = scores_of(headed[0]), scores_of(copy)
+    assert expected.keys() == got.keys()
+    for variant, scores in expected.items():
+        np.testing.assert_array_equal(scores, got[variant])
+
+
+def test_heads_extend_and_are_answered(headed, tmp_path):
+    copy = Path(shutil.copytree(headed[0], tmp_path / "copy"))
+    config = head_config(headed[1], curations={"correlation": {"levels": (2, 5, 8)}})
+    frame = jaxbias.run(config, copy)
+    assert frame["variant"].nunique() == 24
+    got = scores_of(copy)
+    for variant, scores in scores_of(headed[0]).items():
+        np.testing.assert_array_equal(scores, got[variant])
+    page = (copy / "report" / "report.html").read_text()
+    assert "extracted once without flips" in page
+    assert "the last layer alone, on a frozen base, instead of all layers" in page
+    with pytest.raises(InputError, match=r"finetune\.mode=head, but the config says full"):
+        workflow.train(make_study(tiny_config()), copy)
+
+
+def test_packs_of_an_earlier_version_lack_settings_that_came_later(copy):
+    for path in (copy / "packs").glob("*.parquet"):
+        table = pq.read_table(path)
+        later = [name for name in ("solver", "C", "tolerance") if name in table.column_names]
+        pq.write_table(table.drop_columns(later), path)
+        break
+    assert len(ResultDirectory(copy).scores().variants) == 18
 
 
 _CHILD = """

@@ -43,11 +43,6 @@ def _elsewhere(scores: Scores) -> list[str]:
     ]
 
 
-_TRAINED = {
-    "full": "All layers of",
-    "head": "The last layer of",
-    "last_block": "The last layer and the last block of",
-}
 _MITIGATIONS = {
     "reweight": "with weights that make target and group independent (Kamiran & Calders, 2012)",
     "group_reweight": "with every cell of target and group weighing the same",
@@ -75,11 +70,8 @@ def _training(study: Study, scores: Scores) -> list[str]:
         )
     if scratch:
         parts.append(f"{' and '.join(scratch)} started from random parameters.")
-    widths = ", ".join(map(str, study.model.widths))
     parts.append(
-        f"{_TRAINED[fine.mode]} a {study.model.name} (widths {widths}) "
-        f"were finetuned for {fine.epochs} epochs on n = {', '.join(map(str, sizes))} images "
-        f"({_sgd(fine)}, horizontal flips, binary cross-entropy) in "
+        f"{_trained(study)} on n = {', '.join(map(str, sizes))} images ({_how(fine)}) in "
         f"{variants['curation'].nunique()} curations with {variants['seed'].nunique()} repeats: "
         f"{len(variants):,} finetunings. A repeat renews the pretraining seed, the draw, the head "
         "and the batch order together; curations and bases of a repeat share prefixes of one "
@@ -90,6 +82,32 @@ def _training(study: Study, scores: Scores) -> list[str]:
     if told:
         parts.append(f"Natural draws were also trained {'; '.join(told)}.")
     return parts
+
+
+_TRAINED = {
+    "full": "All layers of {} were finetuned",
+    "head": "The last layer of {} was trained on the features of the frozen rest",
+    "last_block": "The last layer and the last block of {} were finetuned",
+}
+
+
+def _trained(study: Study) -> str:
+    network = f"a {study.model.name} (widths {', '.join(map(str, study.model.widths))})"
+    fine = study.finetune
+    epochs = f" for {fine.epochs} epochs" if fine.solver == "sgd" else ""
+    return _TRAINED[fine.mode].format(network) + epochs
+
+
+def _how(fine: FinetuneSpec) -> str:
+    """Names the optimiser, and what the images or features went through."""
+    if fine.solver == "lbfgs":
+        return (
+            f"logistic regression to convergence by L-BFGS, L2 penalty at C = {fine.C:g}, largest "
+            f"gradient entry {fine.tolerance:g}; features extracted once without flips, centred "
+            "and divided by their root mean square deviation over the finetuning pool"
+        )
+    seen = "features extracted once without flips" if fine.mode == "head" else "horizontal flips"
+    return f"{_sgd(fine)}, {seen}, binary cross-entropy"
 
 
 def _sgd(spec: PretrainSpec | FinetuneSpec) -> str:
@@ -126,14 +144,16 @@ def _protocol(study: Study) -> list[str]:
     listed = [
         f"Network and resolution: {study.model.name} at {size}×{size} instead of ResNet-50 at "
         "224×224.",
-        f"Hyperparameters: fixed (learning rate {fine.learning_rate:g}, weight decay "
-        f"{fine.weight_decay:g}, {fine.epochs} epochs) not searched per base, task and size.",
+        f"Hyperparameters: fixed ({_fixed(fine)}) not searched per base, task and size.",
         "Validation: one fixed split shared by all variants, weighted to the evaluation "
         "population, instead of a fifth of each curated pool.",
         f"Repeats: {study.finetune.seeds} pretraining seeds per base instead of one checkpoint; "
         "error bars are t intervals over repeats and examples instead of 1.96·sd/5.",
         "Quotas are set from n itself instead of drawing n from a pool of the wanted correlation.",
     ]
+    if fine.mode != "full":
+        part = "the last layer" if fine.mode == "head" else "the last layer and the last block"
+        listed.append(f"Finetuning: {part} alone, on a frozen base, instead of all layers.")
     population = study.evaluations[study.answer.population]
     if study.targets and population.level < 0:
         listed.append(
@@ -148,6 +168,15 @@ def _protocol(study: Study) -> list[str]:
     elif study.data.name != "celeba":
         listed.append(f"Data: {study.data.name} instead of CelebA.")
     return listed
+
+
+def _fixed(fine: FinetuneSpec) -> str:
+    if fine.solver == "lbfgs":
+        return f"C = {fine.C:g}, tolerance {fine.tolerance:g}"
+    return (
+        f"learning rate {fine.learning_rate:g}, weight decay {fine.weight_decay:g}, "
+        f"{fine.epochs} epochs"
+    )
 
 
 def _changed_rules(study: Study, first_rule: dict[str, Any] | None) -> list[str]:

@@ -15,6 +15,7 @@ from jaxbias.curation import Draw
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid.curator import Curator
 from jaxbias.grid.features import Features, features_id, principal_axes
+from jaxbias.grid.heads import EXTRACTED, extract, head_bytes, widest
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.programs import extraction, fitted_heads, heads, networks
 from jaxbias.grid.variants import Base, Recipe, Variant
@@ -25,13 +26,6 @@ from jaxbias.study import Study
 from jaxbias.training import Examples, Hyper, Penalty, Schedule
 
 Row = dict[str, Any]
-
-# Splits whose features are kept, images per block and blocks per device of one extracting call.
-_EXTRACTED = ("finetune", "validation", "test")
-_BLOCK = 64
-_EXTRACTED_BLOCKS = 16
-# More heads per pack gain nothing: their product with the features is at full speed.
-MOST_HEADS = 1024
 
 
 class Runner:
@@ -62,7 +56,7 @@ class Runner:
         self.test = np.flatnonzero(self.curator.pools["test"]).astype(np.int32)
         # What features are extracted of, in ascending order.
         self.rows = np.flatnonzero(
-            np.any([self.curator.pools[name] for name in _EXTRACTED], axis=0)
+            np.any([self.curator.pools[name] for name in EXTRACTED], axis=0)
         ).astype(np.int32)
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
@@ -223,25 +217,14 @@ class Runner:
         name = features_id(base, network, self.curator.dataset.fingerprint, principal)
 
         def make() -> Features:
-            values = self._extract(network, params)
+            shared = (replicate(params, self.mesh), self.images)
+            values = extract(
+                self.rows, self.mesh, lambda ids: self._call((extraction, network), ids, shared)
+            )
             pool = self.curator.pools["finetune"][self.rows]
             return principal_axes(values, pool) if principal else Features(values)
 
         return self.load_features(name, make)
-
-    def _extract(self, network: Network, params: Params) -> np.ndarray:
-        """float32[M, F] of the rows that are trained on or scored, in calls of one shape."""
-        shared = (replicate(params, self.mesh), self.images)
-        blocks = self.mesh.size * _EXTRACTED_BLOCKS
-        parts = []
-        for start in range(0, len(self.rows), blocks * _BLOCK):
-            part = self.rows[start : start + blocks * _BLOCK]
-            ids = np.resize(part, (blocks, _BLOCK)).astype(np.int32)
-            members = split_variants(ids, self.mesh)
-            program = self._program((extraction, network), members, shared)
-            values = np.asarray(program(members, shared), np.float32)
-            parts.append(values.reshape(blocks * _BLOCK, -1)[: len(part)])
-        return np.concatenate(parts)
 
     def _features_on_device(self, base: Base, recipe: Recipe) -> tuple[Any, Any]:
         features = self.features(base, recipe)
@@ -258,7 +241,7 @@ class Runner:
             scored=len(self.validation) + len(self.test),
             mode=self.plan.mode,
         )
-        return min(MOST_HEADS, max(1, self.study.grid.heads_mib * 2**20 // each))
+        return widest(self.study.grid.heads_mib * 2**20, each)
 
     def _train_heads(
         self, pack: Pack, schedule: Schedule, examples: list[Examples], scored: np.ndarray
@@ -309,11 +292,9 @@ class Runner:
         stacked = split_variants(
             jax.tree.map(lambda *leaves: np.stack(leaves), *members), self.mesh
         )
-        shared = replicate(shared, self.mesh)
-        program = self._program(maker, stacked, shared)
-        began = time.perf_counter()
-        out = jax.tree.map(np.asarray, program(stacked, shared))
-        seconds = time.perf_counter() - began
+        began, compiled = time.perf_counter(), self.compile_seconds
+        out = self._call(maker, stacked, replicate(shared, self.mesh))
+        seconds = time.perf_counter() - began - (self.compile_seconds - compiled)
         self.train_steps += steps * len(pack.members)
         self.train_seconds += seconds
         # What a failure is called before the number of its step.
@@ -321,6 +302,11 @@ class Runner:
             "did not converge by iteration" if maker[0] is fitted_heads else "diverged at step"
         )
         return {**out, "seconds": seconds / len(pack.members), "failure": failure}
+
+    def _call(self, maker: tuple, stacked: Any, shared: Any) -> Any:
+        """Runs a program on arguments that lie on the devices; returns host arrays."""
+        program = self._program(maker, stacked, shared)
+        return jax.tree.map(np.asarray, program(stacked, shared))
 
     def _program(self, maker: tuple, stacked: Any, shared: Any) -> Callable:
         """Compiles once per signature: what makes the program, and the shapes of its arguments."""
@@ -347,26 +333,6 @@ def _examples(draw: Draw, labels: np.ndarray) -> Examples:
 
 def _hyper(recipe: Recipe) -> Hyper:
     return Hyper(*(np.float32(getattr(recipe, name)) for name in Hyper._fields))
-
-
-def head_bytes(recipe: Recipe, features: int, n: int, scored: int, mode: str) -> int:
-    """Returns the memory of one head in a pack, without the features all of them share.
-
-    Args:
-      recipe: how it is trained.
-      features: F.
-      n: curated examples.
-      scored: examples that are scored.
-      mode: how members are mapped; "vmap" holds every head's examples at once, the others one's.
-
-    Returns:
-      Bytes: coefficients, momentum or the solver's memory; ids, labels, weights and cells; scores
-      on the device and on the host; the examples' features.
-    """
-    lbfgs = recipe.solver == "lbfgs"
-    vectors = 32 if lbfgs else 6
-    gathered = (n if lbfgs else recipe.batch) if mode == "vmap" else 0
-    return 4 * ((vectors + gathered) * features + 5 * n + 2 * scored)
 
 
 def _outcome(cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:

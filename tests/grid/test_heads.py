@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from jaxbias.errors import InputError
-from jaxbias.grid import Plan, Runner, expand, extend_plan
+from jaxbias.grid import Plan, Recipe, Runner, expand, extend_plan
 from jaxbias.grid.features import principal_axes
 from tests.grid.test_runner import run_all
 from tests.tiny import tiny_dataset, tiny_study
@@ -69,14 +69,15 @@ def test_fitted_scores_equal_scikit_learn():
     """Through the runner: standardised by the pool, C and weights as given."""
     study = head_study("lbfgs", curations={"reweight": True}, C=0.3, tolerance=1e-6)
     rows, runner = run_all(width=100, study=study)
+    plain = Recipe.of(head_study().finetune)
     inside = runner.curator.pools["finetune"][runner.rows]
     for variant in expand(study, tiny_dataset().fingerprint):
         network, params = runner._frozen(variant.base)
-        values = runner._extract(network, params)
+        values = runner.features(variant.base, plain).values
         np.testing.assert_allclose(
             values, network.features(params, tiny_dataset().images[runner.rows]), atol=1e-5
         )
-        scaled = values / principal_axes(values, inside).scale
+        scaled = values.astype(np.float64) / principal_axes(values, inside).scale
         draw = runner.curator.finetune(variant)
         model = LogisticRegression(C=0.3, tol=1e-8, max_iter=10_000).fit(
             scaled[np.searchsorted(runner.rows, draw.ids)],
