@@ -5,7 +5,7 @@
     python -m benchmarks.heads --heads=256 --sample=16   # in seconds
 
 Each head has its own 1,024 examples of a pool and scores 5,000 others. jaxbias trains packs of up
-to 1,024, by SGD (8 epochs, batches of 64) and by L-BFGS at scikit-learn's C; its seconds go from
+to 1,024, by SGD (8 epochs, batches of 64, weight decay 1 / (C n)) and by L-BFGS; seconds go from
 features on the host to scores on the host and hold compiling, standardising and rotating. The peers
 fit scikit-learn's LogisticRegression to the same examples: one after another with one BLAS thread,
 and with joblib over two processes of one BLAS thread each. Both are timed on a sample of the heads
@@ -102,7 +102,8 @@ def with_jaxbias(data: Data, solver: str, C: float, mode: str, devices: int) -> 
         program = programs.fitted_heads(head, "erm", mode)
     else:
         shared = (scored, data.features, jax.random.key_data(jax.random.key(0)))
-        settings = (Hyper(*full(0.02, 1e-4, 0.75, 0.01)),)
+        # The weight decay of the same objective: scikit-learn's, divided by C and by n.
+        settings = (Hyper(*full(0.02, 1 / (C * N), 0.75, 0.01)),)
         program = programs.heads(head, schedule, mode)
     shared = replicate(shared, mesh)
     packed = jax.jit(shard_variants(program, mesh))
