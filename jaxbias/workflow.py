@@ -83,8 +83,15 @@ def train(study: Study, workdir: str | Path) -> dict[str, float]:
                 directory.write_pack(pack, rows)
                 advance(len(pack.members))
 
-    with clock.section("features"):
-        _extract_features(directory, runner, plan)
+    unextracted = _unextracted(directory, plan)
+    if unextracted:
+        with (
+            clock.section("features"),
+            progress(len(unextracted), "extracting features", "bases") as advance,
+        ):
+            for base, solver in unextracted:
+                runner.features(base, solver)
+                advance()
 
     with clock.section("finetune"):
         todo = [pack for pack in plan.finetunes if not directory.pack_path(pack).exists()]
@@ -172,21 +179,16 @@ def _features_loader(
     return load
 
 
-def _extract_features(directory: ResultDirectory, runner: Runner, plan: Plan) -> None:
-    """Extracts what heads that are not trained yet need; finished files are kept."""
-    todo = {
-        (variant.base.id, variant.recipe.solver): variant
+def _unextracted(directory: ResultDirectory, plan: Plan) -> list[tuple[Base, str]]:
+    """The bases, each with a solver, whose features untrained heads need; whole files are kept."""
+    wanted = {
+        (variant.base.id, variant.recipe.solver): (variant.base, variant.recipe.solver)
         for pack in plan.finetunes
         if not directory.pack_path(pack).exists()
         for variant in pack.members
         if variant.recipe.mode == "head"
     }
-    if not todo:
-        return
-    with progress(len(todo), "extracting features", "bases") as advance:
-        for variant in todo.values():
-            runner.features(variant.base, variant.recipe)
-            advance()
+    return list(wanted.values())
 
 
 def _accounting(clock: Clock, runner: Runner, images: int, variants: int) -> dict[str, float]:

@@ -122,11 +122,6 @@ def read(directory: Path, name: str) -> Features | None:
         return None
 
 
-def exists(directory: Path, name: str) -> bool:
-    """Whether features were written; they are verified when they are read."""
-    return (directory / f"{name}.json").exists()
-
-
 def _listed(values: np.ndarray | None) -> list[float] | None:
     return None if values is None else values.tolist()
 

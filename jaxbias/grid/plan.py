@@ -102,6 +102,9 @@ def extend_plan(
     new_bases = [base for base in bases.values() if base.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
     heads = [variant for variant in new_variants if variant.recipe.mode == "head"]
+    # Base by base, so that a base's features are read once.
+    order = {id: place for place, id in enumerate(dict.fromkeys(v.base.id for v in heads))}
+    heads.sort(key=lambda variant: order[variant.base.id])
     others = [variant for variant in new_variants if variant.recipe.mode != "head"]
     return dataclasses.replace(
         plan,

@@ -210,10 +210,10 @@ class Runner:
             np.asarray, jax.jit(network.init)(jax.random.wrap_key_data(_key("init", seed)))
         )
 
-    def features(self, base: Base, recipe: Recipe) -> Features:
-        """Returns the features that heads of a recipe see of a base, extracting them once."""
+    def features(self, base: Base, solver: str) -> Features:
+        """Returns the features that heads of a solver see of a base, extracting them once."""
         network, params = self._frozen(base)
-        principal = recipe.solver == "lbfgs"
+        principal = solver == "lbfgs"
         name = features_id(base, network, self.curator.dataset.fingerprint, principal)
 
         def make() -> Features:
@@ -226,8 +226,8 @@ class Runner:
 
         return self.load_features(name, make)
 
-    def _features_on_device(self, base: Base, recipe: Recipe) -> tuple[Any, Any]:
-        features = self.features(base, recipe)
+    def _features_on_device(self, base: Base, solver: str) -> tuple[Any, Any]:
+        features = self.features(base, solver)
         variances = np.zeros(0, np.float32) if features.variances is None else features.variances
         return replicate((np.asarray(features.values), variances), self.mesh)
 
@@ -248,7 +248,7 @@ class Runner:
     ) -> Row:
         """Trains a pack of heads of one base and seed on the base's features."""
         first = pack.members[0]
-        features, variances = self.device_features(first.base, first.recipe)
+        features, variances = self.device_features(first.base, first.recipe.solver)
         head = Head(features.shape[1])
         examples = [
             part._replace(ids=np.searchsorted(self.rows, part.ids).astype(np.int32))
@@ -295,8 +295,9 @@ class Runner:
         began, compiled = time.perf_counter(), self.compile_seconds
         out = self._call(maker, stacked, replicate(shared, self.mesh))
         seconds = time.perf_counter() - began - (self.compile_seconds - compiled)
-        self.train_steps += steps * len(pack.members)
-        self.train_seconds += seconds
+        if steps:  # A fit to convergence has no steps to count.
+            self.train_steps += steps * len(pack.members)
+            self.train_seconds += seconds
         # What a failure is called before the number of its step.
         failure = (
             "did not converge by iteration" if maker[0] is fitted_heads else "diverged at step"

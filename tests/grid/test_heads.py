@@ -1,11 +1,13 @@
 """Packs of heads: one base and seed each, wide, and nothing about a head depends on its pack."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from jaxbias.errors import InputError
-from jaxbias.grid import Plan, Recipe, Runner, expand, extend_plan
+from jaxbias.grid import Plan, Runner, expand, extend_plan
 from jaxbias.grid.features import principal_axes
 from tests.grid.test_runner import run_all
 from tests.tiny import tiny_dataset, tiny_study
@@ -69,11 +71,10 @@ def test_fitted_scores_equal_scikit_learn():
     """Through the runner: standardised by the pool, C and weights as given."""
     study = head_study("lbfgs", curations={"reweight": True}, C=0.3, tolerance=1e-6)
     rows, runner = run_all(width=100, study=study)
-    plain = Recipe.of(head_study().finetune)
     inside = runner.curator.pools["finetune"][runner.rows]
     for variant in expand(study, tiny_dataset().fingerprint):
         network, params = runner._frozen(variant.base)
-        values = runner.features(variant.base, plain).values
+        values = runner.features(variant.base, "sgd").values
         np.testing.assert_allclose(
             values, network.features(params, tiny_dataset().images[runner.rows]), atol=1e-5
         )
@@ -138,3 +139,16 @@ def test_wrong_settings_are_refused(changes, message):
 def test_group_dro_cannot_be_fitted():
     with pytest.raises(InputError, match=r"group_dro .* cannot be fitted"):
         head_study("lbfgs", curations={"group_dro": True})
+
+
+def test_packs_come_base_by_base():
+    """Whatever the order of the grid, so that a base's features are put on the devices once."""
+    finetune = {"n": (20, 30), "seeds": 2, "mode": "head"}
+    study, dataset = tiny_study(finetune=finetune), tiny_dataset()
+    runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda *_: None)
+    variants = expand(study, dataset.fingerprint)
+    plan = extend_plan(runner.plan, variants, runner.signatures(variants), 8, 2)
+    bases = [pack.members[0].base.id for pack in plan.finetunes]
+    changes = sum(a != b for a, b in itertools.pairwise(bases))
+    assert len(bases) == 24  # Two packs per base, seed and n.
+    assert changes == 5
