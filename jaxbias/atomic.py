@@ -1,7 +1,9 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pyarrow.parquet as pq
 
 from jaxbias.errors import InputError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -19,17 +23,50 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
       InputError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Processes of several hosts may write one file: their ids may be the same.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path} ({error.strerror or error}); choose a place you can write to"
-        ) from error
+        with writing(path):
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what goes wrong inside, while `path` is written, into one line with the way out.
+
+    Raises:
+      InputError: the disk is full, read-only, or not ours.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(unwritable(path, error)) from error
+
+
+def unwritable(path: Path, error: Exception) -> str:
+    """Returns why a file cannot be written, and what to do."""
+    reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+    full = getattr(error, "errno", None) in _FULL or "o space left" in str(error)
+    way_out = (
+        "free some and run again, what is finished is kept"
+        if full
+        else "choose a place you can write to"
+    )
+    return f"cannot write {path} ({'no space left on the disk' if full else reason}); {way_out}"
+
+
+def _sync(path: Path) -> None:
+    # Some disks say only now that they are full; without this a crash may leave a hollow file.
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -65,7 +102,5 @@ def make_directory(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"cannot make the directory {path} ({error.strerror}); choose another"
-        ) from error
+        raise InputError(unwritable(path, error)) from error
     return path

@@ -1,0 +1,219 @@
+"""Leases: one process works on a pack at a time, and a dead one's pack is taken over.
+
+A lease is a file `NAME.GENERATION`, created exclusively. It holds until its file's time plus
+`seconds`; the holder renews that time while it works, which needs no space on the disk. A takeover
+creates the next generation, never removes the present one first, so that of two processes that
+see the same expired lease only one gets it. At worst (a stopped machine, clocks a minute apart) a
+pack is trained twice and written twice with the same content.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jaxbias.atomic import make_directory, writing
+
+# A process that is not seen for this long has lost its lease.
+_SECONDS = 60.0
+# Waiting for a lock this long is worth a line.
+_PATIENCE = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """A process: its host, its id there, and when it started, for ids are used again."""
+
+    host: str
+    pid: int
+    born: str
+
+    @classmethod
+    def myself(cls) -> "Holder":
+        """Returns this process."""
+        pid = os.getpid()
+        return cls(_host(), pid, _born(pid))
+
+    def is_dead(self) -> bool:
+        """Whether it surely runs no more; of another host nothing is known."""
+        if self.host != _host():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # It runs, as another user.
+        return _born(self.pid) != self.born
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host.split('/')[0]}"
+
+
+class Leases:
+    """The leases of a result directory.
+
+    Args:
+      directory: where their files are; made with the first lease.
+      seconds: a lease not renewed for so long has expired.
+      clock: seconds since the epoch, near enough the same on all hosts.
+    """
+
+    def __init__(
+        self, directory: Path, seconds: float = _SECONDS, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.directory = directory
+        self.seconds = seconds
+        self.clock = clock
+
+    def take(self, name: str) -> "Lease | None":
+        """Takes a lease that nobody holds.
+
+        Returns:
+          The lease, renewed while its `with` block runs; None where another process holds it.
+
+        Raises:
+          InputError: the directory cannot be written.
+        """
+        last = max(self._generations(name), default=-1)
+        if last >= 0 and self._holds(name, last):
+            return None
+        path = self._path(name, last + 1)
+        with writing(path):
+            make_directory(self.directory)
+            try:
+                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileExistsError:
+                return None
+            try:
+                os.write(handle, json.dumps(dataclasses.asdict(Holder.myself())).encode())
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+            finally:
+                os.close(handle)
+        lease = Lease(path, self.seconds, self.clock)
+        lease.renew()
+        generations = self._generations(name)
+        if max(generations, default=-1) > last + 1:
+            # What we looked at was swept away by a later holder.
+            path.unlink(missing_ok=True)
+            return None
+        self._remove(name, [g for g in generations if g <= last])
+        return lease
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Waits for a lease and holds it inside the block."""
+        began, told = time.monotonic(), False
+        while (lease := self.take(name)) is None:
+            if not told and time.monotonic() - began > _PATIENCE:
+                print(f"waiting for the {name}, held by {self.holder(name)}", file=sys.stderr)
+                told = True
+            time.sleep(0.1)
+        with lease:
+            yield
+
+    def holder(self, name: str) -> Holder | None:
+        """Returns who holds a lease; None: nobody, or it cannot be told."""
+        last = max(self._generations(name), default=-1)
+        return self._read(name, last) if last >= 0 and self._holds(name, last) else None
+
+    def is_held(self, name: str) -> bool:
+        """Whether somebody holds a lease, this process included."""
+        last = max(self._generations(name), default=-1)
+        return last >= 0 and self._holds(name, last)
+
+    def forget(self, name: str) -> None:
+        """Removes the files of a lease; only where its work is done for good."""
+        self._remove(name, self._generations(name))
+
+    def _path(self, name: str, generation: int) -> Path:
+        return self.directory / f"{name}.{generation}"
+
+    def _generations(self, name: str) -> list[int]:
+        try:
+            files = [path.name for path in self.directory.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        parts = (file.rpartition(".") for file in files)
+        return [int(end) for start, _, end in parts if start == name and end.isdigit()]
+
+    def _holds(self, name: str, generation: int) -> bool:
+        try:
+            renewed = self._path(name, generation).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        if self.clock() >= renewed + self.seconds:
+            return False
+        holder = self._read(name, generation)
+        return holder is None or not holder.is_dead()
+
+    def _read(self, name: str, generation: int) -> Holder | None:
+        try:
+            return Holder(**json.loads(self._path(name, generation).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None  # Between being created and being written.
+
+    def _remove(self, name: str, generations: list[int]) -> None:
+        for generation in generations:
+            with contextlib.suppress(OSError):
+                self._path(name, generation).unlink(missing_ok=True)
+
+
+class Lease:
+    """A lease this process has taken; inside its `with` block a thread renews it."""
+
+    def __init__(self, path: Path, seconds: float, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._seconds = seconds
+        self._clock = clock
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    def renew(self) -> None:
+        """Moves the expiry."""
+        self._stamp(self._clock())
+
+    def __enter__(self) -> "Lease":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.set()
+        self._thread.join()
+        # Expired, not removed: a removed generation could be created again behind a holder's back.
+        self._stamp(0.0)
+
+    def _keep(self) -> None:
+        while not self._end.wait(self._seconds / 4):
+            self.renew()
+
+    def _stamp(self, when: float) -> None:
+        # Gone, or on a disk gone read-only: it expires, and at worst the work is done twice.
+        with contextlib.suppress(OSError):
+            os.utime(self._path, (when, when))
+
+
+def _host() -> str:
+    """The host's name and, for containers that share one, where its process ids are counted."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()}/{namespace}"
+
+
+def _born(pid: int) -> str:
+    """When a process started, in ticks since boot; empty where that cannot be told or it ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
