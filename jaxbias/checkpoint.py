@@ -1,11 +1,16 @@
 """Checkpoints: parameters of a base on disk, through Orbax."""
 
+import errno
+import os
+import secrets
+import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from jaxbias.atomic import make_directory, unwritable
 from jaxbias.errors import InputError
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
@@ -13,8 +18,38 @@ from jaxbias.models.registry import Params
 
 def save(path: Path, params: Params) -> None:
     """Writes parameters to a directory that appears only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ocp.save(path.absolute(), params, overwrite=True)
+    path = path.absolute()
+    make_directory(path.parent)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        ocp.save(draft, params)
+        _put(draft, path, params)
+    except (OSError, ValueError, RuntimeError) as error:  # TensorStore's are not OSErrors.
+        raise InputError(unwritable(path, error)) from error
+    finally:
+        for leftover in path.parent.glob(f"{draft.name}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _put(draft: Path, path: Path, params: Params) -> None:
+    """Moves a checkpoint to its place; an equal one there is left, for it may be being read."""
+    try:
+        draft.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _equal(path, params):
+            path.rename(draft.with_name(f"{draft.name}.old"))
+            draft.rename(path)
+
+
+def _equal(path: Path, params: Params) -> bool:
+    try:
+        stored = ocp.load(path)
+        same = jax.tree.map(lambda a, b: np.array_equal(np.asarray(a), b), stored, params)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all(jax.tree.leaves(same))
 
 
 def load(path: Path, network: Network) -> Params:

@@ -1,6 +1,7 @@
 """The command `jaxbias`: flags in, one of the flow's functions, and errors as one line.
 
 jaxbias run --config=configs/quickstart.py --workdir=DIR [--config.finetune.n=512 ...]
+jaxbias run --config=... --workdir=DIR --stage=plan|pretrain|finetune|report [--packs=0,3-5]
 jaxbias report --workdir=DIR
 jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --group=G --out=DIR
 jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
@@ -33,6 +34,8 @@ from jaxbias.study import Study, default_config, make_study, nearest
 
 _FLAGS = {
     "workdir": "The result directory.",
+    "stage": "Of a run, this stage alone: plan, pretrain, finetune or report.",
+    "packs": "Of a stage, these packs of the plan: places from 0, ranges, ids.",
     "out": "File or directory to write.",
     "scores": "Scores of models trained elsewhere.",
     "variants": "Settings of these models.",
@@ -72,8 +75,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(given: flags.FlagValues) -> None:
     study = _study(given)
     workdir = Path(_required(given, "workdir", "a directory for the results"))
+    stage, packs = given.stage or "", given.packs or ""
+    if stage and stage not in workflow.STAGES:
+        raise InputError(f"--stage={stage} is no stage; {nearest(stage, workflow.STAGES)}")
+    if packs and stage not in ("pretrain", "finetune"):
+        raise InputError("--packs needs --stage=pretrain or --stage=finetune: whose packs?")
+    if stage == "report":
+        _write_report(workdir)
+        return
     _set_up_devices(study, workdir)
-    timings = workflow.train(study, workdir)
+    timings = workflow.train(study, workdir, stage, packs)
+    if stage:
+        print(workflow.accounting_text(timings) if timings else "Done already")
+        return
     began = time.perf_counter()
     _write_report(workdir)
     print(workflow.accounting_text({**timings, "report_seconds": time.perf_counter() - began}))

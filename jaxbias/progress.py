@@ -74,16 +74,15 @@ def _lines(console: Console, total: int, description: str, unit: str) -> Iterato
         nonlocal done, last, first
         done += count
         now = time.monotonic()
-        if first is None:  # The first piece holds the compilation: no rate can rest on it.
+        if first is None and count:  # It holds the compilation: no rate can rest on it.
             first, last = (now, done), now
         elif now - last >= _SECONDS_BETWEEN_LINES and done < total:
             last = now
-            left = (now - first[0]) / (done - first[1]) * (total - done)
-            print(
-                f"{description}: {done}/{total} {unit}, {left:.0f} s left {note}".rstrip(),
-                file=sys.stderr,
-                flush=True,
-            )
+            line = f"{description}: {done}/{total} {unit}"
+            if first and done > first[1] and now > first[0]:
+                rate = (done - first[1]) / (now - first[0])
+                line += f", {(total - done) / rate:.0f} s left"
+            print(f"{line}, {note}" if note else line, file=sys.stderr, flush=True)
 
     yield advance
     seconds = time.monotonic() - start

@@ -2,10 +2,12 @@
 
 study.json       the settings this directory belongs to
 plan.json        every pack, written before training, only ever appended to
+leases/          which process is writing the plan or working on a pack
 examples.parquet ids, splits, all labels: with the scores, all the report needs
 bases/ID/        parameters of a base (Orbax)
 features/ID.npy  what a frozen base makes of every image, for heads trained on it, and ID.json
 packs/ID.parquet settings, realised counts, status and scores of a pack; existing means done
+events/          what each process did and when: JSON lines, and scalars for TensorBoard
 report/          drawn from the above, any number of times
 """
 
@@ -21,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jaxbias import pack_files
 from jaxbias.atomic import make_directory, write_parquet, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
@@ -76,27 +79,34 @@ class ResultDirectory:
         except OSError as error:
             raise InputError(f"workdir {self.path} cannot be written: {error.strerror}") from error
 
-    def claim(self, study: Study, dataset: Dataset) -> None:
-        """Makes the directory this study's, or checks that it is.
+    def check(self, study: Study, dataset: Dataset | None = None) -> None:
+        """Refuses a study that the directory does not belong to; one without a study takes any.
 
         Raises:
           InputError: it belongs to a study of other data, another task or other fixed settings.
         """
+        if not (self.path / "study.json").exists():
+            return
+        stored = self.stored_study()
+        if dataset is not None and stored["data"] != dataset.fingerprint:
+            raise InputError(
+                f"workdir {self.path} belongs to a study of other data ({stored['dataset']}, "
+                f"fingerprint {stored['data'][:12]}, not {dataset.name}, "
+                f"{dataset.fingerprint[:12]}); use a new workdir"
+            )
+        _refuse_changes(self.path, stored["settings"], _settings(study))
+
+    def claim(self, study: Study, dataset: Dataset) -> None:
+        """Makes the directory this study's, or checks that it is.
+
+        Raises:
+          InputError: as of `check`.
+        """
+        self.check(study, dataset)
         make_directory(self.path / "packs")
-        settings = json.loads(json.dumps(to_dict(study)))
+        settings = _settings(study)
         record = self.path / "study.json"
-        if record.exists():
-            stored = self.stored_study()
-            if stored["data"] != dataset.fingerprint:
-                raise InputError(
-                    f"workdir {self.path} belongs to a study of other data ({stored['dataset']}, "
-                    f"fingerprint {stored['data'][:12]}, not {dataset.name}, "
-                    f"{dataset.fingerprint[:12]}); use a new workdir"
-                )
-            _refuse_changes(self.path, stored["settings"], settings)
-            first_answer = stored["first_answer"]
-        else:
-            first_answer = settings["answer"]
+        first = self.stored_study()["first_answer"] if record.exists() else settings["answer"]
         write_text(
             record,
             json.dumps(
@@ -104,7 +114,7 @@ class ResultDirectory:
                     "data": dataset.fingerprint,
                     "dataset": dataset.name,
                     "settings": settings,
-                    "first_answer": first_answer,
+                    "first_answer": first,
                     "notes": list(dataset.notes),
                     "group_share": dataset.group_share,
                     "frequencies": None
@@ -148,7 +158,7 @@ class ResultDirectory:
         return Dataset(
             name=stored["dataset"],
             images=np.zeros((0, 1, 1, 3), np.uint8),
-            table=_read(self.path / "examples.parquet").to_pandas(),
+            table=self._examples(),
             fingerprint=stored["data"],
             frequencies=None
             if frequencies is None
@@ -190,15 +200,22 @@ class ResultDirectory:
 
     def write_pack(self, pack: Pack, rows: Sequence[dict[str, Any]]) -> None:
         """Writes a pack's rows in one piece."""
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        write_parquet(self.pack_path(pack), pa.table(columns))
+        pack_files.write(self.pack_path(pack), rows)
+
+    def has(self, pack: Pack) -> bool:
+        """Whether a pack is done."""
+        return self.pack_path(pack).exists()
+
+    def check_pack(self, pack: Pack) -> None:
+        """Refuses the file of a finished pack that is damaged."""
+        pack_files.read(self.pack_path(pack))
 
     def base_rows(self, plan: Plan) -> pd.DataFrame:
         """Returns one row per finished base, without its scores."""
         tables = [
-            _read(self.pack_path(pack)).drop_columns(["validation_scores"])
+            pack_files.read(self.pack_path(pack)).drop_columns(["validation_scores"])
             for pack in plan.bases
-            if self.pack_path(pack).exists()
+            if self.has(pack)
         ]
         return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame()
 
@@ -227,30 +244,35 @@ class ResultDirectory:
           InputError: there is none, or a file is damaged.
         """
         plan = self.plan()
-        done = [p for p in (plan.finetunes if plan else ()) if self.pack_path(p).exists()]
+        done = [p for p in (plan.finetunes if plan else ()) if self.has(p)]
         if not done:
             raise InputError(f"{self.path} holds no finished variant; run `jaxbias run` first")
         # Packs of earlier versions lack the settings that came later.
         table = pa.concat_tables(
-            [_read(self.pack_path(pack)) for pack in done], promote_options="default"
+            [pack_files.read(self.pack_path(pack)) for pack in done], promote_options="default"
         )
         matrices = {
             name: np.stack(table[name].to_numpy()).astype(np.float32)
             for name in ("validation_scores", "test_scores")
         }
         variants = table.drop_columns(["validation_scores", "test_scores"]).to_pandas()
-        examples = _read(self.path / "examples.parquet").to_pandas()
-        return Scores(variants, matrices["validation_scores"], matrices["test_scores"], examples)
+        return Scores(
+            variants, matrices["validation_scores"], matrices["test_scores"], self._examples()
+        )
+
+    def _examples(self) -> pd.DataFrame:
+        path = self.path / "examples.parquet"
+        try:
+            return pq.read_table(path).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{path} is damaged ({str(error).splitlines()[0]}); delete it and run again: it "
+                "is written anew"
+            ) from error
 
 
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} is damaged ({reason}); delete it and run again: its pack is trained anew"
-        ) from error
+def _settings(study: Study) -> dict[str, Any]:
+    return json.loads(json.dumps(to_dict(study)))
 
 
 def _refuse_changes(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -1,8 +1,7 @@
 """Walking the flow: from a config to trained, scored variants and their answer."""
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,99 +11,140 @@ from ml_collections import ConfigDict
 
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
-from jaxbias.grid import Base, Plan, Recipe, Runner, expand, extend_plan, features
+from jaxbias.data.dataset import Dataset
+from jaxbias.grid import Base, Pack, Plan, Recipe, Runner, expand, extend_plan, features
 from jaxbias.grid.features import Features
+from jaxbias.leases import Leases
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
+from jaxbias.packs import Bases, Crew, Work, select
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
 from jaxbias.study import Study, make_study
+from jaxbias.telemetry import Clock, Telemetry
+
+STAGES = ("plan", "pretrain", "finetune", "report")
+# Sections inside those of pretraining and finetuning. Training and scoring are one program.
+_PARTS = ("compile", "train_and_score", "write", "wait")
 
 
-class Clock:
-    """Seconds spent per section of a run."""
+def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -> dict[str, float]:
+    """Does whatever training of the study is not done yet, together with other processes.
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def section(self, name: str) -> Iterator[None]:
-        """Adds the time inside the block to a section."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
-
-
-def train(study: Study, workdir: str | Path) -> dict[str, float]:
-    """Does whatever training of the study is not done yet.
+    Processes that share a directory take different packs; each returns when all are done.
 
     Args:
       study: the study.
       workdir: the result directory; finished packs in it are kept.
+      stage: "plan", "pretrain" or "finetune": that alone; empty: all.
+      packs: of this stage, as `packs.select` reads it; empty: all.
 
     Returns:
       Where the time went: seconds by section (compiling is part of the two training sections),
-      and rates.
+      and rates. Empty where the packs asked for were done already.
 
     Raises:
       InputError: the settings, the data and the directory do not fit together; nothing is
-        written then.
+        written then. Or a result cannot be written: what is finished is kept.
     """
     clock = Clock()
     directory = ResultDirectory(workdir)
+    if packs and _is_done(directory, study, stage, packs):
+        return {}
     directory.check_writable()
+    leases = Leases(directory.path / "leases")
     with clock.section("data"):
         dataset = data.load(study.data)
     use_compilation_cache()
     with clock.section("plan"):
+        plan, runner = _agree_on_plan(study, dataset, directory, leases)
+    crew = Crew(directory, leases, Telemetry(directory.path / "events", runner), clock)
+
+    def pretrain(pack: Pack) -> None:
+        rows, params = runner.pretrain(pack)
+        with clock.section("write"):
+            for base, leaves in zip(pack.members, params, strict=True):
+                checkpoint.save(directory.base_path(base.id), leaves)
+            directory.write_pack(pack, rows)
+
+    def finetune(pack: Pack) -> None:
+        rows = runner.finetune(pack)
+        with clock.section("write"):
+            directory.write_pack(pack, rows)
+
+    count = 0
+    bases = Work("pretrain", "pretraining", "bases", plan.bases, pretrain)
+    if stage in ("", "pretrain"):
+        with clock.section("pretrain"):
+            chosen = dataclasses.replace(bases, packs=select(plan.bases, packs, "pretrain"))
+            # Bases others are pretraining are waited for where there is nothing else to do.
+            crew.share(chosen, wait=stage == "pretrain")
+    if stage in ("", "finetune"):
+        wanted = select(plan.finetunes, packs, "finetune")
+        needed = Bases(plan, directory, leases)
+        # Of bases that others are still pretraining, features are extracted with the first pack.
+        unextracted = _unextracted(directory, list(filter(needed.are_there, wanted)))
+        if unextracted:
+            with (
+                clock.section("features"),
+                progress(len(unextracted), "extracting features", "bases") as advance,
+            ):
+                for base, solver in unextracted:
+                    runner.features(base, solver)
+                    advance()
+        with clock.section("finetune"):
+            work = Work("finetune", "finetuning", "variants", wanted, finetune, needed.are_there)
+
+            def meanwhile() -> None:
+                if stage:
+                    needed.check_under_way(wanted)
+                else:  # Whoever was pretraining a base may have died.
+                    crew.share(bases, wait=False)
+
+            count = crew.share(work, meanwhile=meanwhile)
+
+    timings = _accounting(clock, runner, len(dataset.table) if dataset.built else 0, count)
+    if count:  # A run that only found everything done has no times worth keeping.
+        directory.write_timings(timings)
+    return timings
+
+
+def _agree_on_plan(
+    study: Study, dataset: Dataset, directory: ResultDirectory, leases: Leases
+) -> tuple[Plan, Runner]:
+    """Writes or extends the plan, or uses the one that another process has written meanwhile."""
+    while True:
         old = directory.plan()
         layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
         runner = Runner(
-            study, dataset, layout, _base_loader(directory), _features_loader(directory)
+            study, dataset, layout, _base_loader(directory), _features_loader(directory, leases)
         )
         for task in (*study.targets, *study.pairs):
             runner.curator.check_evaluation(task)
         variants = expand(study, dataset.fingerprint)
         widths = study.grid.pack_width, runner.heads_width(Recipe.of(study.finetune))
         plan = extend_plan(layout, variants, runner.signatures(variants), *widths)
-        directory.claim(study, dataset)
-        directory.write_plan(plan)
+        directory.check(study, dataset)
+        with leases.lock("plan"):
+            if directory.plan() == old:
+                directory.claim(study, dataset)
+                if plan != old:
+                    directory.write_plan(plan)
+                return plan, runner
 
-    with clock.section("pretrain"):
-        todo = [pack for pack in plan.bases if not directory.pack_path(pack).exists()]
-        count = sum(len(pack.members) for pack in todo)
-        with progress(count, "pretraining", "bases") as advance:
-            for pack in todo:
-                rows, params = runner.pretrain(pack)
-                for base, leaves in zip(pack.members, params, strict=True):
-                    checkpoint.save(directory.base_path(base.id), leaves)
-                directory.write_pack(pack, rows)
-                advance(len(pack.members))
 
-    unextracted = _unextracted(directory, plan)
-    if unextracted:
-        with (
-            clock.section("features"),
-            progress(len(unextracted), "extracting features", "bases") as advance,
-        ):
-            for base, solver in unextracted:
-                runner.features(base, solver)
-                advance()
-
-    with clock.section("finetune"):
-        todo = [pack for pack in plan.finetunes if not directory.pack_path(pack).exists()]
-        count = sum(len(pack.members) for pack in todo)
-        with progress(count, "finetuning", "variants") as advance:
-            for pack in todo:
-                directory.write_pack(pack, runner.finetune(pack))
-                advance(len(pack.members))
-
-    timings = _accounting(clock, runner, len(dataset.table) if dataset.built else 0, count)
-    if count:  # A run that only found everything done has no times worth keeping.
-        directory.write_timings(timings)
-    return timings
+def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:
+    """Whether the packs asked for have results, told from the directory without the data."""
+    plan = directory.plan()
+    if plan is None:
+        return False
+    directory.check_settings(study)
+    wanted = select(plan.packs(stage), packs, stage)
+    if not all(map(directory.has, wanted)):
+        return False
+    for pack in wanted:
+        directory.check_pack(pack)
+    return True
 
 
 def write_report(workdir: str | Path) -> tuple[Answer, Path]:
@@ -169,22 +209,27 @@ def _base_loader(directory: ResultDirectory) -> Callable[[Base, Network], Params
 
 
 def _features_loader(
-    directory: ResultDirectory,
+    directory: ResultDirectory, leases: Leases
 ) -> Callable[[str, Callable[[], Features]], Features]:
     place = directory.features_path
 
     def load(name: str, make: Callable[[], Features]) -> Features:
-        return features.read(place, name) or features.write(place, name, make())
+        if (stored := features.read(place, name)) is not None:
+            return stored
+        with leases.lock(f"features-{name}"):  # Another process may be extracting them.
+            stored = features.read(place, name) or features.write(place, name, make())
+        leases.forget(f"features-{name}")
+        return stored
 
     return load
 
 
-def _unextracted(directory: ResultDirectory, plan: Plan) -> list[tuple[Base, str]]:
+def _unextracted(directory: ResultDirectory, packs: Sequence[Pack]) -> list[tuple[Base, str]]:
     """The bases, each with a solver, whose features untrained heads need; whole files are kept."""
     wanted = {
         (variant.base.id, variant.recipe.solver): (variant.base, variant.recipe.solver)
-        for pack in plan.finetunes
-        if not directory.pack_path(pack).exists()
+        for pack in packs
+        if not directory.has(pack)
         for variant in pack.members
         if variant.recipe.mode == "head"
     }
@@ -202,6 +247,7 @@ def _accounting(clock: Clock, runner: Runner, images: int, variants: int) -> dic
     return {
         **named,
         "compile_seconds": runner.compile_seconds,
+        "train_and_score_seconds": runner.run_seconds,
         "images": images,
         "variants": variants,
         **rates,
@@ -211,9 +257,12 @@ def _accounting(clock: Clock, runner: Runner, images: int, variants: int) -> dic
 def accounting_text(timings: Mapping[str, float]) -> str:
     """Returns where the time of a run went, in lines for a terminal."""
     seconds = {k.removesuffix("_seconds"): v for k, v in timings.items() if k.endswith("_seconds")}
-    compiling = seconds.pop("compile")
-    spent = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    spent += f"; {compiling:.1f} s of it compiling"
+    parts = {name: seconds.pop(name) for name in _PARTS if name in seconds}
+
+    def listed(seconds: Mapping[str, float]) -> str:
+        return ", ".join(f"{k.replace('_', ' ')} {v:.1f} s" for k, v in seconds.items())
+
+    spent = listed(seconds) + (f"; of it {listed(parts)}" if parts else "")
     rates = ["images were ready"]
     if "images_per_second" in timings:
         rates = [f"{timings['images_per_second']:,.0f} images/s rendered or read, and decoded"]

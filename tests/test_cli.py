@@ -78,6 +78,9 @@ SMALL = (
         (("run", QUICK, "--workdir=x", "--config.finetune.epochs=0"), "epochs=0 must be positive"),
         (("run", FOLDER, "--workdir=x"), "config.data.path"),
         (("run", FOLDER, "--workdir=x", "--config.data.path=nowhere"), "nowhere"),
+        (("run", QUICK, "--workdir=x", "--stage=finetun"), "did you mean 'finetune'?"),
+        (("run", QUICK, "--workdir=x", "--packs=0"), "--packs needs --stage=pretrain or"),
+        (("run", QUICK, "--workdir=x", "--stage=plan", "--packs=0"), "--packs needs --stage"),
         (("report", "--workdir=nowhere"), "there is no directory nowhere"),
         (("report", "--scores=nowhere.csv"), "--scores: there is no file nowhere.csv"),
         (("report",), "--scores is missing"),
@@ -116,7 +119,7 @@ def test_what_a_config_file_raises_is_one_line_with_its_place(jaxbias, tmp_path,
 def test_names_of_ones_own_can_be_given_on_the_command_line(monkeypatch, jaxbias, tmp_path):
     seen = []
 
-    def train(study, workdir):
+    def train(study, *_):
         seen.append(study)
         raise SystemExit(0)
 

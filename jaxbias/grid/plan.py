@@ -51,6 +51,10 @@ class Plan:
         """Every planned finetuning."""
         return [member for pack in self.finetunes for member in pack.members]
 
+    def packs(self, stage: str) -> tuple[Pack, ...]:
+        """The packs of stage "pretrain" or "finetune"."""
+        return {"pretrain": self.bases, "finetune": self.finetunes}[stage]
+
     def to_json(self) -> str:
         """Returns the plan as JSON text."""
         content = {"format": _FORMAT, **dataclasses.asdict(self)}

@@ -61,6 +61,9 @@ class Runner:
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
         self.train_steps = 0
+        self.run_seconds = 0.0  # Of all programs, fits to convergence too.
+        self.trained_images = 0
+        self.scored_images = 0
         self._programs: dict[tuple, Callable] = {}
         self.base_params = functools.cache(load_base)
         self.fresh = functools.cache(self._fresh)
@@ -266,7 +269,7 @@ class Runner:
             (start, part, _hyper(recipe)) for part, recipe in zip(examples, recipes, strict=True)
         ]
         shared = (places, features, _key("finetune", first.seed))
-        return self._run(pack, (heads, head, schedule), members, shared, steps=schedule.steps)
+        return self._run(pack, (heads, head, schedule), members, shared, schedule.steps)
 
     def _train_networks(
         self,
@@ -297,7 +300,10 @@ class Runner:
         seconds = time.perf_counter() - began - (self.compile_seconds - compiled)
         if steps:  # A fit to convergence has no steps to count.
             self.train_steps += steps * len(pack.members)
+            self.trained_images += steps * maker[2].batch * len(pack.members)
             self.train_seconds += seconds
+        self.run_seconds += seconds
+        self.scored_images += len(shared[0]) * len(pack.members)
         # What a failure is called before the number of its step.
         failure = (
             "did not converge by iteration" if maker[0] is fitted_heads else "diverged at step"

@@ -1,0 +1,102 @@
+"""Telemetry: where the time goes, what every pack cost, in JSON lines and TensorBoard scalars."""
+
+import contextlib
+import json
+import os
+import resource
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxbias.atomic import make_directory, writing
+from jaxbias.grid import Pack, Runner
+
+
+class Clock:
+    """Seconds spent per section of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        """Adds the time inside the block to a section."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+class Telemetry:
+    """One process's events of a run, as lines of a file of its own.
+
+    Args:
+      directory: where all processes put theirs; made with the first event.
+      runner: whose counters are read before and after each pack.
+
+    Attributes:
+      speed: of the last pack done here, in words.
+    """
+
+    def __init__(self, directory: Path, runner: Runner) -> None:
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.path = directory / f"{name}.jsonl"
+        self.speed = ""
+        self._runner = runner
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Adds a line."""
+        make_directory(self.path.parent)
+        line = json.dumps({"time": round(time.time(), 3), "event": kind, **facts})
+        with writing(self.path), self.path.open("a") as file:
+            file.write(line + "\n")
+
+    @contextlib.contextmanager
+    def pack(self, stage: str, unit: str, pack: Pack) -> Iterator[None]:
+        """Tells of a pack's start and of its end, whichever it is, and what it took."""
+        what = {"stage": stage, "pack": pack.id, "members": len(pack.members)}
+        self.event("pack started", **what, width=pack.width)
+        before, began = counters(self._runner), time.perf_counter()
+        try:
+            yield
+        except BaseException as error:
+            # On a full disk this line fails too; the first failure is the one to be told.
+            with contextlib.suppress(Exception):
+                self.event("pack failed", **what, error=f"{type(error).__name__}: {error}")
+            raise
+        seconds = time.perf_counter() - began
+        used = {name: value - before[name] for name, value in counters(self._runner).items()}
+        images = used["trained_images"] / max(used["train_and_score_seconds"], 1e-9)
+        members = len(pack.members) / seconds
+        self.speed = f"{members:.2f} {unit}/s, {images:,.0f} images/s"
+        rates = {"trained_images_per_second": images, f"{unit}_per_second": members}
+        self.event("pack finished", **what, seconds=seconds, **used, **rates, **peak_memory())
+
+
+def counters(runner: Runner) -> dict[str, float]:
+    """Returns what a runner has done so far. Training and scoring are one program, one time."""
+    return {
+        "compile_seconds": runner.compile_seconds,
+        "train_and_score_seconds": runner.train_seconds,
+        "trained_images": runner.trained_images,
+        "scored_images": runner.scored_images,
+    }
+
+
+def peak_memory() -> dict[str, int]:
+    """Returns the most bytes this process has used, and each device where it can tell."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"process_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    used = [
+        (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
+    ]
+    if any(used):
+        peak["device_peak_bytes"] = max(value or 0 for value in used)
+    return peak
