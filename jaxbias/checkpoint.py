@@ -1,5 +1,6 @@
 """Checkpoints: parameters of a base on disk, through Orbax."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -15,6 +16,9 @@ from jaxbias.errors import InputError
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
 
+# Beside the parameters, which it may hold twice for a while, a checkpoint is some twenty files.
+_SLACK = 256 * 1024
+
 
 def save(path: Path, params: Params) -> None:
     """Writes parameters to a directory that appears only when it is whole."""
@@ -22,6 +26,7 @@ def save(path: Path, params: Params) -> None:
     make_directory(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
+        _check_room(draft, params)
         ocp.save(draft, params)
         _put(draft, path, params)
     except (OSError, ValueError, RuntimeError) as error:  # TensorStore's are not OSErrors.
@@ -29,6 +34,18 @@ def save(path: Path, params: Params) -> None:
     finally:
         for leftover in path.parent.glob(f"{draft.name}*"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _check_room(draft: Path, params: Params) -> None:
+    """Refuses a full disk beforehand: Orbax's threads would print pages about it."""
+    size = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(params)) + _SLACK
+    try:
+        with draft.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def _put(draft: Path, path: Path, params: Params) -> None:

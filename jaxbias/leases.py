@@ -24,6 +24,8 @@ from jaxbias.atomic import make_directory, writing
 _SECONDS = 60.0
 # Waiting for a lock this long is worth a line.
 _PATIENCE = 2.0
+# Files of the leases this process holds.
+_ours: set[Path] = set()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +94,10 @@ class Leases:
             except FileExistsError:
                 return None
             try:
+                _ours.add(path.absolute())
                 os.write(handle, json.dumps(dataclasses.asdict(Holder.myself())).encode())
             except OSError:
+                _ours.discard(path.absolute())
                 path.unlink(missing_ok=True)
                 raise
             finally:
@@ -103,6 +107,7 @@ class Leases:
         generations = self._generations(name)
         if max(generations, default=-1) > last + 1:
             # What we looked at was swept away by a later holder.
+            _ours.discard(path.absolute())
             path.unlink(missing_ok=True)
             return None
         self._remove(name, [g for g in generations if g <= last])
@@ -153,6 +158,9 @@ class Leases:
         if self.clock() >= renewed + self.seconds:
             return False
         holder = self._read(name, generation)
+        if holder == Holder.myself():
+            # On a disk that was read-only when it ended, a lease of ours looks as if still held.
+            return self._path(name, generation).absolute() in _ours
         return holder is None or not holder.is_dead()
 
     def _read(self, name: str, generation: int) -> Holder | None:
@@ -188,6 +196,7 @@ class Lease:
     def __exit__(self, *error: object) -> None:
         self._end.set()
         self._thread.join()
+        _ours.discard(self._path.absolute())
         # Expired, not removed: a removed generation could be created again behind a holder's back.
         self._stamp(0.0)
 

@@ -153,7 +153,7 @@ class Bases:
                     names = ", ".join(f"{base.name} seed {base.seed}" for base in base_pack.members)
                     raise InputError(
                         f"pack {pack.id} starts from bases that are not pretrained ({names}); "
-                        f"run --stage=pretrain --packs={base_pack.id} first"
+                        "run --stage=pretrain first"
                     )
 
     def _missing(self, pack: Pack) -> list[Pack]:

@@ -138,7 +138,7 @@ def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -
     plan = directory.plan()
     if plan is None:
         return False
-    directory.check_settings(study)
+    directory.check(study)
     wanted = select(plan.packs(stage), packs, stage)
     if not all(map(directory.has, wanted)):
         return False

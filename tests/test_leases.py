@@ -56,6 +56,16 @@ def test_a_lease_is_free_after_work_that_failed(leases):
     assert leases.take("pack") is not None
 
 
+def test_a_lease_that_could_not_be_given_back_is_free_for_its_own_process(leases, monkeypatch):
+    lease = leases.take("pack")
+    with monkeypatch.context() as patch, lease:
+        patch.setattr(module.Lease, "_stamp", lambda self, when: None)
+        assert leases.take("pack") is None
+        lease.__exit__()
+        patch.setattr(module.Lease, "__exit__", lambda self, *error: None)
+    assert leases.take("pack") is not None
+
+
 def test_another_hosts_lease_is_taken_over_only_once_expired(leases, clock, monkeypatch):
     assert leases.take("pack")
     elsewhere(monkeypatch)

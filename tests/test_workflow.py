@@ -1,12 +1,8 @@
-"""End to end in memory-size studies: resume, extend, refuse, kill."""
+"""End to end in memory-size studies: resume, extend, refuse; one stage, some packs."""
 
 import dataclasses
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -282,42 +278,52 @@ def test_packs_of_an_earlier_version_lack_settings_that_came_later(copy):
     assert len(ResultDirectory(copy).scores().variants) == 18
 
 
-_CHILD = """
-import sys; sys.path.insert(0, sys.argv[2])
-import jax; jax.config.update("jax_num_cpu_devices", 2)
-from jaxbias import data, workflow
-from jaxbias.study import make_study
-from tests.tiny import tiny_config, tiny_dataset
-data.load = lambda spec: tiny_dataset()
-workflow.train(make_study(tiny_config()), sys.argv[1])
-"""
+def test_stages_and_packs_one_at_a_time_make_the_whole(finished, tmp_path, monkeypatch):
+    study, workdir = make_study(tiny_config()), tmp_path / "staged"
+    directory = ResultDirectory(workdir)
+    workflow.train(study, workdir, "plan")
+    plan = directory.plan()
+    assert plan == ResultDirectory(finished[0]).plan()
+    assert not any(map(directory.has, (*plan.bases, *plan.finetunes)))
+
+    with pytest.raises(InputError, match=r"not pretrained \(.*Grouped.* --stage=pretrain"):
+        workflow.train(study, workdir, "finetune", "0-1")
+    workflow.train(study, workdir, "pretrain", "0")
+    assert [directory.has(pack) for pack in plan.bases] == [True, *[False] * len(plan.bases[1:])]
+    workflow.train(study, workdir, "pretrain")
+    assert all(map(directory.has, plan.bases))
+    ids = f"2,{plan.finetunes[0].id}"
+    workflow.train(study, workdir, "finetune", ids)
+    assert [i for i, pack in enumerate(plan.finetunes) if directory.has(pack)] == [0, 2]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "load", None)  # What is done is not even looked into.
+        assert workflow.train(study, workdir, "finetune", ids) == {}
+        with pytest.raises(InputError, match=r"finetune\.epochs=1, but"):
+            changed = {"n": (20,), "epochs": 2, "batch": 16}
+            workflow.train(make_study(tiny_config(finetune=changed)), workdir, "finetune", ids)
+        with pytest.raises(InputError, match="there is no pack 99; stage finetune of the plan has"):
+            workflow.train(study, workdir, "finetune", "0,99")
+    workflow.train(study, workdir, "finetune")
+    expected = scores_of(finished[0])
+    for variant, scores in scores_of(workdir).items():
+        np.testing.assert_array_equal(scores, expected.pop(variant))
+    assert not expected
 
 
-def test_killed_anywhere_and_run_again_gives_the_same_bits(tmp_path):
-    """SIGKILL after the first finished pack; the second run ends as if nothing had happened."""
-    root = Path(__file__).parent.parent
-
-    def start(workdir):
-        return subprocess.Popen([sys.executable, "-c", _CHILD, str(workdir), str(root)])
-
-    def packs(workdir):
-        return list((workdir / "packs").glob("*.parquet"))
-
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(whole).wait(timeout=300) == 0
-    child = start(killed)
-    while not packs(killed):
-        assert child.poll() is None
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert len(packs(killed)) < len(packs(whole))
-    left = {p.name: p.stat().st_mtime_ns for p in packs(killed)}
-    assert start(killed).wait(timeout=300) == 0
-    for name, stamp in left.items():
-        assert (killed / "packs" / name).stat().st_mtime_ns == stamp
-    expected, got = scores_of(whole), scores_of(killed)
-    assert expected.keys() == got.keys()
-    for variant, scores in expected.items():
-        np.testing.assert_array_equal(scores, got[variant])
-    assert json.loads((killed / "plan.json").read_text())["devices"] == 2
+def test_what_each_pack_took_is_told(finished):
+    (path,) = (finished[0] / "events").glob("*.jsonl")
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    plan = ResultDirectory(finished[0]).plan()
+    packs = (*plan.bases, *plan.finetunes)
+    done = [event for event in events if event["event"] == "pack finished"]
+    assert [event["pack"] for event in done] == [pack.id for pack in packs]
+    for event, pack in zip(done, packs, strict=True):
+        assert event["members"] == len(pack.members)
+        assert event["seconds"] >= event["train_and_score_seconds"] + event["compile_seconds"] > 0
+        assert event["process_peak_bytes"] > 1e8
+    # One epoch of 20 images in batches of 16 is one whole batch.
+    finetunes = [event for event in done if event["stage"] == "finetune"]
+    assert sum(event["trained_images"] for event in finetunes) == 18 * 16
+    assert sum(event["scored_images"] for event in finetunes) == 18 * 200
+    assert not list((finished[0] / "leases").glob("*.parquet*"))
