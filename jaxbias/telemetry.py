@@ -6,6 +6,7 @@ import os
 import resource
 import secrets
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import masked_crc32c
+from tensorboardX.summary import scalar
 
 from jaxbias.atomic import make_directory, writing
 from jaxbias.grid import Pack, Runner
@@ -50,6 +54,8 @@ class Telemetry:
         self.path = directory / f"{name}.jsonl"
         self.speed = ""
         self._runner = runner
+        self._began = int(time.time())
+        self._step = 0
 
     def event(self, kind: str, **facts: Any) -> None:
         """Adds a line."""
@@ -77,7 +83,27 @@ class Telemetry:
         members = len(pack.members) / seconds
         self.speed = f"{members:.2f} {unit}/s, {images:,.0f} images/s"
         rates = {"trained_images_per_second": images, f"{unit}_per_second": members}
-        self.event("pack finished", **what, seconds=seconds, **used, **rates, **peak_memory())
+        facts = {"seconds": seconds, **used, **rates, **peak_memory()}
+        self.event("pack finished", **what, **facts)
+        self._step += 1
+        self._add_scalars({f"{stage}/{name}": value for name, value in facts.items()})
+
+    def _add_scalars(self, values: dict[str, float]) -> None:
+        """Adds a point per value, at the number of packs done here.
+
+        The records are written here and now, not by a `SummaryWriter`, whose thread would print
+        pages when the disk is full.
+        """
+        run = make_directory(self.path.with_suffix(""))  # TensorBoard takes a directory for a run.
+        path = run / f"events.out.tfevents.{self._began}.{socket.gethostname()}"
+        events = [
+            Event(wall_time=time.time(), step=self._step, summary=scalar(name, value))
+            for name, value in values.items()
+        ]
+        if not path.exists():
+            events.insert(0, Event(wall_time=time.time(), file_version="brain.Event:2"))
+        with writing(path), path.open("ab") as file:
+            file.write(b"".join(_record(event.SerializeToString()) for event in events))
 
 
 def counters(runner: Runner) -> dict[str, float]:
@@ -100,3 +126,9 @@ def peak_memory() -> dict[str, int]:
     if any(used):
         peak["device_peak_bytes"] = max(value or 0 for value in used)
     return peak
+
+
+def _record(data: bytes) -> bytes:
+    """TFRecord: length and data, each with its checksum."""
+    length = struct.pack("<Q", len(data))
+    return b"".join(part + struct.pack("<I", masked_crc32c(part)) for part in (length, data))

@@ -102,13 +102,14 @@ def test_a_disk_that_fills_up_anywhere(disk, expected, capsys):
     disk.remount("size=4m")
     run("pretrain")
     assert len(stops) == 4
-    finished = 0
-    while finished < len(directory.plan().finetunes):
-        disk.remount(f"size={shutil.disk_usage(disk.path).used // 1024 + 12}k")
-        now = run("finetune") - len(directory.plan().bases)
-        assert finished <= now
-        finished = now
-    assert len(stops) >= 6
+    used = shutil.disk_usage(disk.path).used // 1024
+    finished = []
+    for room in (4, 16, 32, 64, 2048):
+        disk.remount(f"size={used + room}k")
+        finished.append(run("finetune") - len(directory.plan().bases))
+    assert finished == sorted(finished)
+    assert (finished[0], finished[-1]) == (0, len(directory.plan().finetunes))
+    assert len(stops) >= 7
     for stop in stops:
         assert "no space left on the disk" in stop, stop
         assert len(stop.splitlines()) == 1

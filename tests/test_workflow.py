@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -327,3 +328,23 @@ def test_what_each_pack_took_is_told(finished):
     assert sum(event["trained_images"] for event in finetunes) == 18 * 16
     assert sum(event["scored_images"] for event in finetunes) == 18 * 200
     assert not list((finished[0] / "leases").glob("*.parquet*"))
+
+
+def test_scalars_are_what_tensorboard_reads(finished):
+    """Read back record by record, as TFRecord has them; the numbers are those of the events."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    (path,) = (finished[0] / "events").glob("*/events.out.tfevents.*")
+    content, records = path.read_bytes(), []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        records.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    assert records[0].file_version == "brain.Event:2"
+    got = {(r.step, r.summary.value[0].tag): r.summary.value[0].simple_value for r in records[1:]}
+    (log,) = (finished[0] / "events").glob("*.jsonl")
+    events = map(json.loads, log.read_text().splitlines())
+    done = [event for event in events if event["event"] == "pack finished"]
+    for step, event in enumerate(done, 1):
+        for name in ("seconds", "trained_images_per_second", "process_peak_bytes"):
+            assert got[step, f"{event['stage']}/{name}"] == pytest.approx(event[name], rel=1e-6)
