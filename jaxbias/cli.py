@@ -62,8 +62,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command and exits: 0 done, 2 wrong input, 130 interrupted."""
     argv = list(sys.argv if argv is None else argv)
     try:
-        command, rest = _command(argv)
-        command(_parse([argv[0], *rest]))
+        name, rest = _command(argv)
+        given = _parse([argv[0], *rest])
+        command, uses = _COMMANDS[name]
+        _refuse_unused(given, uses, f"jaxbias {name}")
+        command(given)
     except InputError as error:
         print(f"jaxbias: {error}", file=sys.stderr)
         sys.exit(2)
@@ -98,6 +101,7 @@ def _report(given: flags.FlagValues) -> None:
         workdir = Path(given.workdir)
         if not workdir.is_dir():
             raise InputError(f"there is no directory {workdir}")
+        _refuse_unused(given, "workdir", "jaxbias report --workdir")
         _write_report(workdir)
         return
     paths = [
@@ -176,16 +180,32 @@ def _describe(given: flags.FlagValues) -> None:
     print(f"Contact sheet: {out}")
 
 
-_COMMANDS: dict[str, Callable[[flags.FlagValues], None]] = {
-    "run": _run,
-    "report": _report,
-    "evaluate": _evaluate,
-    "curate": _curate,
-    "data describe": _describe,
+# What each command does, and the flags it looks at.
+_COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
+    "run": (_run, "config workdir stage packs"),
+    "report": (
+        _report,
+        "workdir config scores variants labels target group group_values out",
+    ),
+    "evaluate": (
+        _evaluate,
+        "scores labels target groups intersections metrics threshold population weights link "
+        "against bootstrap interval confidence out",
+    ),
+    "curate": (_curate, "config out"),
+    "data describe": (_describe, "config out"),
 }
 
 
-def _command(argv: list[str]) -> tuple[Callable[[flags.FlagValues], None], list[str]]:
+def _refuse_unused(given: flags.FlagValues, uses: str, what: str) -> None:
+    """A flag that would change nothing is a mistake."""
+    for name in (*_FLAGS, *_LISTS, "config", "bootstrap", "confidence"):
+        if given[name].present and name not in uses.split():
+            used = ", ".join(f"--{use}" for use in uses.split())
+            raise InputError(f"--{name} changes nothing in '{what}', which uses {used}")
+
+
+def _command(argv: list[str]) -> tuple[str, list[str]]:
     words = []
     for word in argv[1:]:
         if word.startswith("-"):
@@ -201,7 +221,7 @@ def _command(argv: list[str]) -> tuple[Callable[[flags.FlagValues], None], list[
         if name in _COMMANDS:
             if words[count:]:
                 raise InputError(f"'{words[count]}' is not understood after 'jaxbias {name}'")
-            return _COMMANDS[name], argv[1 + len(name.split()) :]
+            return name, argv[1 + len(name.split()) :]
     raise InputError(f"'{' '.join(words)}' is no command; {nearest(words[0], _COMMANDS)}")
 
 
