@@ -48,7 +48,7 @@ def writing(path: Path) -> Iterator[None]:
         raise InputError(unwritable(path, error)) from error
 
 
-def unwritable(path: Path, error: Exception) -> str:
+def unwritable(path: Path, error: Exception, attempt: str = "write") -> str:
     """Returns why a file cannot be written, and what to do."""
     reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
     full = getattr(error, "errno", None) in _FULL or "o space left" in str(error)
@@ -57,7 +57,7 @@ def unwritable(path: Path, error: Exception) -> str:
         if full
         else "choose a place you can write to"
     )
-    return f"cannot write {path} ({'no space left on the disk' if full else reason}); {way_out}"
+    return f"cannot {attempt} {path} ({'no space left on the disk' if full else reason}); {way_out}"
 
 
 def _sync(path: Path) -> None:
@@ -102,5 +102,5 @@ def make_directory(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(unwritable(path, error)) from error
+        raise InputError(unwritable(path, error, "make the directory")) from error
     return path

@@ -216,9 +216,8 @@ def test_other_rows_under_the_same_checksum_are_noticed(tmp_path):
         table.take([1, 0, 2, 3]),
         table.set_column(1, "n", pa.array([0, 1, 2, 4])),
         table.rename_columns(["variant", "k", "loss", "ids", "test_scores"]),
-        table.replace_schema_metadata(None),
     ):
-        pq.write_table(changed, path)
+        pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
         with pytest.raises(InputError, match="is damaged"):
             pack_files.read(path)
     pack_files.write(path, ROWS)

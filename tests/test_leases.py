@@ -190,5 +190,5 @@ def test_a_lock_waits_for_its_holder_and_says_so(leases, capsys, monkeypatch):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot write .*leases"):
+    with pytest.raises(InputError, match=r"cannot make the directory .*leases"):
         Leases(tmp_path / "file" / "leases").take("pack")
