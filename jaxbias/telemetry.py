@@ -110,7 +110,7 @@ def counters(runner: Runner) -> dict[str, float]:
     """Returns what a runner has done so far. Training and scoring are one program, one time."""
     return {
         "compile_seconds": runner.compile_seconds,
-        "train_and_score_seconds": runner.train_seconds,
+        "train_and_score_seconds": runner.run_seconds,
         "trained_images": runner.trained_images,
         "scored_images": runner.scored_images,
     }

@@ -59,7 +59,9 @@ def make_channels(labels: np.ndarray, membership: np.ndarray, weights: np.ndarra
     inside[1:, :count] = (membership > 0) & present
     lengths = -(-inside.sum(axis=1) // BLOCK) * BLOCK
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    members = np.full(_bucket(max(int(starts[-1]), 1)), size - 1, np.int32)
+    # Room for any groups of as many examples that overlap no more: their sizes are no new shape.
+    overlap = int(inside[1:].sum(axis=0).max(initial=0))
+    members = np.full((1 + overlap) * size + len(inside) * BLOCK, size - 1, np.int32)
     for start, row in zip(starts, inside, strict=False):
         listed = np.flatnonzero(row)
         members[start : start + len(listed)] = listed

@@ -15,7 +15,7 @@ from jaxbias.metrics.populations import reweighted
 from jaxbias.metrics.program import Asked
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import check_kind
-from jaxbias.metrics.thresholds import parse_rule
+from jaxbias.metrics.thresholds import check_rule, parse_rule
 
 LINKS = ("identity", "sigmoid")
 # Parts left out in turn, for BCa's acceleration.
@@ -72,8 +72,7 @@ def evaluate_target(
     test = check(examples, names, intersections=settings.intersections)
     rule, given = parse_rule(settings.threshold, len(names))
     asked = sums_for(settings.metrics)
-    if rule.per_group:
-        _check_partition(test.groups)
+    check_rule(rule, test.groups)
     if asked & {"brier", "log_loss", "calibration", "mass_calibration"}:
         _check_probabilities(test, names, settings)
     source, threshold_from = test, "test"
@@ -139,13 +138,6 @@ def _effective_sizes(test: Checked) -> np.ndarray:
     ]
     sums, squares = np.stack(by_class[::2]), np.stack(by_class[1::2])
     return np.where(squares > 0, sums**2 / np.where(squares > 0, squares, 1), 0.0)
-
-
-def _check_partition(groups: Groups) -> None:
-    if len(groups.families) != 1 or not (groups.membership.sum(axis=0) == 1).all():
-        raise InputError(
-            "threshold='group_base_rate' needs every example in exactly one group of one column"
-        )
 
 
 def _check_probabilities(test: Checked, names: Sequence[str], settings: Settings) -> None:

@@ -124,6 +124,11 @@ def evaluate_targets(
     test = _Several.of(examples, targets, "")
     other = None if validation is None else _Several.of(validation, test.targets, "validation.")
     if settings.common_positives is None and _asks_normalized(settings):
+        if settings.population is not None:
+            raise InputError(
+                "normalized_ap of several targets weighted to a population has no common number of "
+                "positives; give common_positives"
+            )
         settings = dataclasses.replace(settings, common_positives=_mean_positives(test, settings))
     reports = {
         target: evaluate_target(
@@ -164,9 +169,10 @@ class _Several:
         if targets is None:
             targets = labels.columns if isinstance(labels, pd.DataFrame) else range(count)
         targets = tuple(str(name) for name in targets)
-        if len(targets) != count or len(set(targets)) != count or MEAN in targets:
+        if len(targets) != count or len(set(targets)) != count or {MEAN, ALL} & set(targets):
             raise InputError(
-                f"targets={targets} must be {count} different names, as in scores, and not '{MEAN}'"
+                f"targets={targets} must be {count} different names, as in scores, and not "
+                f"'{MEAN}' or '{ALL}'"
             )
         labels = _as_floats(labels, f"{where}labels")
         if labels.shape == (n,):

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxbias.errors import InputError
+from jaxbias.metrics.groups import Groups
 from jaxbias.metrics.ranking import MINUS_INFINITY, ZERO
 from jaxbias.metrics.sweeps import STEP, Sweep
 from jaxbias.study import nearest
@@ -81,6 +82,20 @@ def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray]:
             f"number or one of {variants} numbers"
         )
     return Rule("fixed"), np.broadcast_to(values, (variants,)).astype(np.float64)
+
+
+def check_rule(rule: Rule, groups: Groups) -> None:
+    """Refuses a threshold for each group where an example has none or several groups.
+
+    Raises:
+      InputError: the groups are no partition.
+    """
+    if rule.per_group and (
+        len(groups.families) != 1 or not (groups.membership.sum(axis=0) == 1).all()
+    ):
+        raise InputError(
+            "threshold='group_base_rate' needs every example in exactly one group of one column"
+        )
 
 
 def find_thresholds(sweep: Sweep, rule: Rule, given: jax.Array, totals: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ from jaxbias.metrics.definitions import DEFAULT_METRICS, Sums, compute, places, 
 from jaxbias.metrics.examples import check_labels, check_weights
 from jaxbias.metrics.groups import ALL, as_groups
 from jaxbias.metrics.program import Asked, complete, make_split, measure
-from jaxbias.metrics.thresholds import parse_rule
+from jaxbias.metrics.thresholds import check_rule, parse_rule
 
 
 def group_metrics(
@@ -63,6 +63,7 @@ def group_metrics(
     count = scores.shape[1]
     rule, given = parse_rule(threshold, scores.shape[0])
     named = as_groups(groups, count, intersections=intersections)
+    check_rule(rule, named)
     known, present = check_labels(labels, count)
     channels = make_channels(known, named.membership, check_weights(weights, count) * present)
     split = make_split(channels, np.ones((count, 1), np.uint8))

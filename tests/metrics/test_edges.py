@@ -211,3 +211,25 @@ def test_hits_refuse_a_population():
             top_k=[1],
             population={"prevalence": 0.5},
         )
+
+
+def test_a_threshold_per_group_needs_a_partition_inside_a_program_too():
+    scores = jnp.asarray([[0.1, 0.2, 0.3]])
+    for groups in (["a", "b", None], None):
+        with pytest.raises(InputError, match="exactly one group"):
+            group_metrics(scores, [0, 1, 1], groups, metrics=["fpr"], threshold="group_base_rate")
+
+
+def test_targets_refuse_what_would_be_mistaken():
+    scores, labels = np.zeros((1, 4, 2)), np.eye(2)[[0, 1, 0, 1]]
+    for name in ("mean", "all"):
+        with pytest.raises(InputError, match="not 'mean' or 'all'"):
+            evaluate(scores, labels, targets=["smiling", name])
+    with pytest.raises(InputError, match="give common_positives"):
+        evaluate(
+            scores,
+            labels,
+            list("abab"),
+            metrics=["normalized_ap"],
+            population={"prevalence": 0.5},
+        )
