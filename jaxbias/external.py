@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import KINDS, Curation
+from jaxbias.curation import parse_curation
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.table import labels, read_table, require_column
 from jaxbias.errors import InputError
@@ -112,26 +112,6 @@ def external_study(
             "bases": bases,
         }
     )
-
-
-def parse_curation(text: str, where: str) -> Curation:
-    """Reads a curation's name.
-
-    >>> parse_curation("correlation 3", "").level
-    3
-    """
-    kind, *rest = text.replace(":", " ").split() or [""]
-    if kind not in KINDS:
-        raise InputError(f"{where}: curation '{text}' is unknown; {nearest(kind, KINDS)}")
-    number = kind in ("correlation", "pair_mix", "add_minority", "replace_minority")
-    if len(rest) != number or not all(part.isdigit() for part in rest):
-        example = f"{kind} 3" if number else kind
-        raise InputError(f"{where}: curation '{text}' must be written like '{example}'")
-    if kind in ("correlation", "pair_mix"):
-        if int(rest[0]) > 10:
-            raise InputError(f"{where}: curation '{text}' has a level that is not in 0..10")
-        return Curation(kind, level=int(rest[0]), prevalence=0.5)
-    return Curation(kind, k=int(rest[0]) if rest else None)
 
 
 def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:

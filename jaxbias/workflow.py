@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.data.dataset import Dataset
-from jaxbias.grid import Base, Pack, Plan, Recipe, Runner, expand, extend_plan, features
+from jaxbias.grid import Base, Pack, Plan, Runner, expand, extend_plan, features
 from jaxbias.grid.features import Features
 from jaxbias.leases import Leases
 from jaxbias.models import Network
@@ -122,7 +122,7 @@ def _agree_on_plan(
         for task in (*study.targets, *study.pairs):
             runner.curator.check_evaluation(task)
         variants = expand(study, dataset.fingerprint)
-        widths = study.grid.pack_width, runner.heads_width(Recipe.of(study.finetune))
+        widths = study.grid.pack_width, runner.heads_width(variants)
         plan = extend_plan(layout, variants, runner.signatures(variants), *widths)
         directory.check(study, dataset)
         with leases.lock("plan"):

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from jaxbias import InputError
-from jaxbias.external import external_study, parse_curation, read_external
+from jaxbias.curation import parse_curation
+from jaxbias.external import external_study, read_external
 
 COUNT = 40
 
@@ -102,5 +103,11 @@ def test_the_columns_that_an_error_lists_are_few(files):
 
 
 def test_a_curation_reads_back_as_it_is_named():
-    for name in ("natural", "correlation 10", "pair_mix 0", "add_minority 40"):
+    for name in (
+        "natural",
+        "correlation 10",
+        "pair_mix 0",
+        "add_minority 40",
+        "correlation 3 at natural",
+    ):
         assert parse_curation(name, "").name == name

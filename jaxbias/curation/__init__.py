@@ -8,7 +8,9 @@ from jaxbias.curation.quotas import (
     MITIGATIONS,
     Curation,
     largest_n,
+    parse_curation,
     quotas,
+    realised,
     sample_weights,
 )
 
@@ -21,9 +23,11 @@ __all__ = [
     "draw",
     "largest_n",
     "pair_cells",
+    "parse_curation",
     "population_shares",
     "population_weights",
     "quotas",
+    "realised",
     "sample_weights",
     "target_cells",
 ]

@@ -12,8 +12,7 @@ import hashlib
 import numpy as np
 
 from jaxbias.curation.cells import Cells
-from jaxbias.curation.quotas import Curation, largest_n, quotas, sample_weights, shortage
-from jaxbias.errors import InputError
+from jaxbias.curation.quotas import Curation, realised, sample_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +70,7 @@ def draw(
     Raises:
       InputError: a cell has too few examples and `on_shortage` is "error".
     """
-    available = cells.available(pool)
-    missing = shortage(curation, cells, available, n, split)
-    if missing and on_shortage == "error":
-        raise InputError(missing)
-    if missing:
-        n = largest_n(curation, cells, available, n)
-        if n == 0:
-            raise InputError(missing)
-    counts = quotas(curation, cells, n)
+    counts = realised(curation, cells, cells.available(pool), n, split, on_shortage)
     weights = sample_weights(curation, cells, counts)
     ids = [
         _permutation(cells.codes, pool, cell, f"{data}/{split}/{cells.task}/{name}/{seed}")[:count]

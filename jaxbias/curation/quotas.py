@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxbias.curation.cells import Cells
 from jaxbias.errors import InputError
+from jaxbias.study import nearest, parse_prevalence
 
 KINDS = (
     "natural",
@@ -51,6 +52,44 @@ class Curation:
             suffix = "" if self.prevalence == 0.5 else f" at {self.prevalence or 'natural'}"
             return f"{self.kind} {self.level}{suffix}"
         return self.kind if self.k is None else f"{self.kind} {self.k}"
+
+
+def parse_curation(text: str, where: str) -> Curation:
+    """Reads a curation's name.
+
+    Args:
+      text: as `Curation.name` writes it.
+      where: what an error begins with.
+
+    Raises:
+      InputError: an unknown kind (with the nearest), or a number or prevalence that is wrong.
+
+    >>> parse_curation("correlation 3", "").level
+    3
+    >>> parse_curation("pair_mix 3 at natural", "").name
+    'pair_mix 3 at natural'
+    """
+    words, at, prevalence = text.partition(" at ")
+    kind, *rest = words.replace(":", " ").split() or [""]
+    if kind not in KINDS:
+        raise InputError(f"{where}: curation '{text}' is unknown; {nearest(kind, KINDS)}")
+    leveled = kind in ("correlation", "pair_mix")
+    number = leveled or kind in ("add_minority", "replace_minority")
+    if len(rest) != number or not all(part.isdigit() for part in rest) or (at and not leveled):
+        example = f"{kind} 3" if number else kind
+        raise InputError(f"{where}: curation '{text}' must be written like '{example}'")
+    if leveled:
+        if int(rest[0]) > 10:
+            raise InputError(f"{where}: curation '{text}' has a level that is not in 0..10")
+        try:
+            share = parse_prevalence("", prevalence or "0.5")
+        except InputError:
+            raise InputError(
+                f"{where}: curation '{text}' has a prevalence that is neither 'natural' nor a "
+                "share between 0 and 1"
+            ) from None
+        return Curation(kind, level=int(rest[0]), prevalence=share)
+    return Curation(kind, k=int(rest[0]) if rest else None)
 
 
 def largest_remainder(total: int, shares: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -157,6 +196,37 @@ def shortage(
         f"config.{split}.n to {most}, or give the split more such images"
         + (", or set config.curations.on_shortage='shrink'" if split == "finetune" else "")
     )
+
+
+def realised(
+    curation: Curation,
+    cells: Cells,
+    available: np.ndarray,
+    n: int,
+    split: str = "finetune",
+    on_shortage: str = "error",
+) -> np.ndarray:
+    """Returns int64[C], how many examples of each cell a draw of n images takes.
+
+    Args:
+      curation: the rule.
+      cells: the task's cells.
+      available: int64[C], examples of each cell that may be drawn.
+      n: wanted images.
+      split: the pool's name, for the error.
+      on_shortage: "error", or "shrink" to the largest feasible n.
+
+    Raises:
+      InputError: a cell has too few examples and `on_shortage` is "error".
+    """
+    missing = shortage(curation, cells, available, n, split)
+    if missing and on_shortage == "error":
+        raise InputError(missing)
+    if missing:
+        n = largest_n(curation, cells, available, n)
+        if n == 0:
+            raise InputError(missing)
+    return quotas(curation, cells, n)
 
 
 def _fits(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> bool:

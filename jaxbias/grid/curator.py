@@ -1,11 +1,13 @@
 """The curator: from a variant or a base to the examples it is trained on."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import Cells, Curation, Draw, draw, pair_cells, target_cells
+from jaxbias.curation import Cells, Curation, Draw, draw, pair_cells, realised, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid.variants import Base, Variant, content_id, expand
@@ -28,6 +30,10 @@ class Curator:
             name: split == name for name in ("pretrain", "finetune", "validation", "test")
         }
         self.cells = functools.cache(self._cells)
+        self.available = functools.cache(
+            lambda task, split: self.cells(task).available(self.pools[split])
+        )
+        self.size = functools.cache(self._size)
         self.finetune = functools.cache(self._finetune)
 
     def _cells(self, task: str) -> Cells:
@@ -37,6 +43,26 @@ class Curator:
         if task in self.study.targets:
             self.dataset.binary(task)  # Finetuning targets are binary; bases may be categorical.
         return cells
+
+    def _size(self, task: str, curation: Curation, n: int) -> int:
+        """Returns the realised n of a finetuning set, told from counts without drawing it."""
+        counts = realised(
+            curation,
+            self.cells(task),
+            self.available(task, "finetune"),
+            n,
+            on_shortage=self.study.curations.on_shortage,
+        )
+        return int(counts.sum())
+
+    def pretrain_size(self, base: Base) -> int:
+        """Returns the realised n of a pretraining set, told from counts without drawing it."""
+        cells, available = self.cells(base.target), self.available(base.target, "pretrain")
+        with _of_base(base):
+            counts = realised(
+                Curation(base.curation), cells, available, self.study.pretrain.n, "pretrain"
+            )
+        return int(counts.sum())
 
     def _finetune(self, variant: Variant) -> Draw:
         """Returns what a variant is finetuned on."""
@@ -52,7 +78,7 @@ class Curator:
 
     def pretrain(self, base: Base) -> Draw:
         """Returns what a base is pretrained on."""
-        try:
+        with _of_base(base):
             return draw(
                 self.cells(base.target),
                 self.pools["pretrain"],
@@ -62,8 +88,6 @@ class Curator:
                 self.dataset.fingerprint,
                 split="pretrain",
             )
-        except InputError as error:
-            raise InputError(f"base '{base.name}': {error}") from error
 
     def check_evaluation(self, task: str) -> None:
         """Refuses a task that cannot be evaluated.
@@ -80,6 +104,15 @@ class Curator:
                     f"task '{task}': the {split} split has no example of ({cell}); give it some, "
                     "or choose another target, group or config.data.splits"
                 )
+
+
+@contextlib.contextmanager
+def _of_base(base: Base) -> Iterator[None]:
+    """Names the base in what is wrong with its pretraining set."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"base '{base.name}': {error}") from error
 
 
 def curate(study: Study, dataset: Dataset) -> pd.DataFrame:

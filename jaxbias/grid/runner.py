@@ -87,7 +87,7 @@ class Runner:
         """
         bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
         signatures: dict[str, Any] = {
-            id: (self.network_of(base).outputs, len(self.curator.pretrain(base).ids))
+            id: (self.network_of(base).outputs, self.curator.pretrain_size(base))
             for id, base in bases.items()
         }
         for variant in variants:
@@ -96,7 +96,8 @@ class Runner:
                 variant.objective,
                 len(self.curator.cells(variant.task).names),
             )
-            signatures[variant.id] = (1, len(self.curator.finetune(variant).ids), *shape)
+            size = self.curator.size(variant.task, variant.curation, variant.n)
+            signatures[variant.id] = (1, size, *shape)
             if variant.recipe.mode == "head":  # Heads of a pack share features and batch orders.
                 shared = (variant.recipe.solver, variant.base.id, variant.seed)
                 signatures[variant.id] += shared
@@ -234,17 +235,21 @@ class Runner:
         variances = np.zeros(0, np.float32) if features.variances is None else features.variances
         return replicate((np.asarray(features.values), variances), self.mesh)
 
-    def heads_width(self, recipe: Recipe) -> int:
-        """Returns how many heads of a recipe fit the study's memory for a pack of them."""
+    def heads_width(self, variants: list[Variant]) -> int:
+        """Returns how many of the largest heads among variants fit the memory for a pack."""
         shapes = jax.eval_shape(self._network(1).init, jax.random.key(0))
-        each = head_bytes(
-            recipe,
-            features=shapes["head"]["kernel"].shape[0],
-            n=max(self.study.finetune.n),
-            scored=len(self.validation) + len(self.test),
-            mode=self.plan.mode,
+        kinds = {(v.recipe, v.n) for v in variants if v.recipe.mode == "head"}
+        sizes = (
+            head_bytes(
+                recipe,
+                features=shapes["head"]["kernel"].shape[0],
+                n=n,
+                scored=len(self.validation) + len(self.test),
+                mode=self.plan.mode,
+            )
+            for recipe, n in kinds
         )
-        return widest(self.study.grid.heads_mib * 2**20, each)
+        return widest(self.study.grid.heads_mib * 2**20, max(sizes, default=1))
 
     def _train_heads(
         self, pack: Pack, schedule: Schedule, examples: list[Examples], scored: np.ndarray

@@ -117,7 +117,7 @@ def test_the_width_follows_the_memory():
     for mib in (1, 512):
         study = tiny_study(finetune=finetune, grid={"heads_mib": mib})
         runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda *_: None)
-        widths.append(runner.heads_width(variants[0].recipe))
+        widths.append(runner.heads_width(variants))
     # 64 features: 6 vectors of them, 5 numbers per example and 2 per score, four bytes each.
     assert widths == [2**20 // (4 * (6 * 64 + 5 * 20 + 2 * 200)), 1024]
 
