@@ -31,7 +31,7 @@ from jaxbias.grid.plan import Pack, Plan
 from jaxbias.study import Study, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
-_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid")
+_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments")
 _GROWS_WITHIN = {"finetune": ("n", "seeds"), "data": ("path",)}
 # What study.json holds.
 _RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}

@@ -45,6 +45,29 @@ _RANGES = (
 )
 
 
+_POSITIVE = (
+    "pretrain.n",
+    "pretrain.epochs",
+    "pretrain.batch",
+    "finetune.n",
+    "finetune.seeds",
+    "finetune.epochs",
+    "finetune.batch",
+    "model.widths",
+    "curations.add_minority",
+    "curations.replace_minority",
+    "grid.pack_width",
+    "grid.heads_mib",
+)
+_CHOICES = {
+    "data.on_bad_image": ("error", "skip"),
+    "curations.on_shortage": ("error", "shrink"),
+    "finetune.mode": ("full", "head", "last_block"),
+    "finetune.solver": ("sgd", "lbfgs"),
+    "grid.mode": ("map", "vmap", "unroll"),
+}
+
+
 def _mapping(**items: Any) -> Any:
     return dataclasses.field(default_factory=lambda: dict(items))
 
@@ -238,6 +261,9 @@ class Study:
     )
     answer: AnswerSpec = AnswerSpec()
     grid: GridSpec = GridSpec()
+    # name -> points, made with `jaxbias.sweep`; what a point leaves out takes all the values above.
+    # Empty: the whole grid of the settings above.
+    experiments: Mapping[str, tuple[Mapping[str, Any], ...]] = _mapping()
 
 
 def default_config() -> ConfigDict:
@@ -247,8 +273,10 @@ def default_config() -> ConfigDict:
     (512,)
     """
     config = _to_config(Study()).lock()
-    for mapping in (config.bases, config.evaluations, config.data.splits, config.data.derived):
+    for mapping in (config.bases, config.evaluations, config.experiments):
         mapping.unlock()  # Their keys are the config file's own names.
+    for mapping in (config.data.splits, config.data.derived):
+        mapping.unlock()
     for mapping in ("strata", "salience", "frequencies"):
         config.data.faces[mapping].unlock()
     return config
@@ -272,9 +300,15 @@ def make_study(config: Mapping[str, Any] | ConfigDict) -> Study:
     """
     if isinstance(config, ConfigDict):
         config = config.to_dict()
-    study = _build(Study, config, path="")
+    experiments = config.get("experiments", {})
+    study = _build(Study, {k: v for k, v in config.items() if k != "experiments"}, path="")
     _validate(study)
-    return study
+    if experiments == {}:
+        return study
+    from jaxbias import sweep  # Whose points are made of the settings of this module.
+
+    checked = sweep.check(experiments, study)
+    return dataclasses.replace(study, experiments=types.MappingProxyType(checked))
 
 
 def to_dict(spec: Any) -> Any:
@@ -372,22 +406,9 @@ def parse_prevalence(path: str, text: str) -> float | None:
 
 
 def _validate(study: Study) -> None:
-    _choice("data.on_bad_image", study.data.on_bad_image, ("error", "skip"))
-    _choice("curations.on_shortage", study.curations.on_shortage, ("error", "shrink"))
-    _choice("finetune.mode", study.finetune.mode, ("full", "head", "last_block"))
-    _choice("finetune.solver", study.finetune.solver, ("sgd", "lbfgs"))
-    if study.finetune.solver == "lbfgs":
-        _require(
-            study.finetune.mode == "head",
-            f"config.finetune.solver='lbfgs' fits heads alone, but config.finetune.mode="
-            f"'{study.finetune.mode}'; set it to 'head'",
-        )
-        _require(
-            not study.curations.group_dro,
-            "config.curations.group_dro shifts weights between steps of SGD and cannot be fitted "
-            "with config.finetune.solver='lbfgs'; use 'sgd' or leave it out",
-        )
-    _choice("grid.mode", study.grid.mode, ("map", "vmap", "unroll"))
+    _validate_values(study)
+    fine = study.finetune
+    refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "")
     for source, shares in study.data.splits.items():
         for split, share in shares.items():
             _choice(f"data.splits.{source}", split, SPLITS)
@@ -427,7 +448,6 @@ def _validate(study: Study) -> None:
 
     _require(bool(study.finetune.n), "config.finetune.n is empty")
     _require(bool(study.model.widths), "config.model.widths is empty")
-    _validate_ranges(study)
     _refuse_twice(study)
     for name in ("correlation", "pair_mix"):
         spec = getattr(study.curations, name)
@@ -448,29 +468,55 @@ def _validate(study: Study) -> None:
     )
 
 
-def _validate_ranges(study: Study) -> None:
-    for path in (
-        "pretrain.n",
-        "pretrain.epochs",
-        "pretrain.batch",
-        "finetune.n",
-        "finetune.seeds",
-        "finetune.epochs",
-        "finetune.batch",
-        "model.widths",
-        "curations.add_minority",
-        "curations.replace_minority",
-        "grid.pack_width",
-        "grid.heads_mib",
-    ):
+def _validate_values(study: Study) -> None:
+    """Checks every setting whose value is right or wrong by itself."""
+    for path in dict.fromkeys((*_CHOICES, *_POSITIVE, *(name for name, _, _ in _RANGES))):
         value = _setting(study, path)
         for i, item in enumerate(value) if isinstance(value, tuple) else ((None, value),):
-            place = path if i is None else f"{path}[{i}]"
-            _require(item > 0, f"config.{place}={item} must be positive")
-    for path, low, high in _RANGES:
-        value = _setting(study, path)
+            refuse_value(path, item, f"config.{path}" if i is None else f"config.{path}[{i}]")
+
+
+def refuse_value(path: str, value: Any, place: str) -> None:
+    """Refuses a value that a setting may not have.
+
+    Args:
+      path: the setting, such as "finetune.epochs".
+      value: of the right type.
+      place: what the error calls it.
+
+    Raises:
+      InputError: an unknown choice, or a number out of range.
+
+    >>> refuse_value("finetune.epochs", 3, "epochs")
+    """
+    if path in _CHOICES:
+        valid = _CHOICES[path]
+        _require(value in valid, f"{place}='{value}' is unknown; {nearest(value, valid)}")
+    _require(path not in _POSITIVE or value > 0, f"{place}={value} must be positive")
+    for name, low, high in _RANGES:
         # A NaN is in no range.
-        _require(low <= value <= high, f"config.{path}={value} must be in {low:g}..{high:g}")
+        inside = name != path or low <= value <= high
+        _require(inside, f"{place}={value} must be in {low:g}..{high:g}")
+
+
+def refuse_solver(mode: str, solver: str, group_dro: bool, place: str) -> None:
+    """Refuses to fit to convergence what is no head, or what has no fixed loss.
+
+    Raises:
+      InputError: beginning with `place`.
+    """
+    if solver != "lbfgs":
+        return
+    _require(
+        mode == "head",
+        f"{place}config.finetune.solver='lbfgs' fits heads alone, but config.finetune.mode="
+        f"'{mode}'; set it to 'head'",
+    )
+    _require(
+        not group_dro,
+        f"{place}config.curations.group_dro shifts weights between steps of SGD and cannot be "
+        "fitted with config.finetune.solver='lbfgs'; use 'sgd' or leave it out",
+    )
 
 
 def _refuse_twice(study: Study) -> None:

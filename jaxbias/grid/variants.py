@@ -1,12 +1,17 @@
 """Variants: every training of a study, each with an id made of its content alone."""
 
 import dataclasses
+import functools
 import hashlib
+import itertools
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jaxbias.curation import MITIGATIONS, Curation
+from jaxbias.curation import MITIGATIONS, Curation, parse_curation
 from jaxbias.study import FinetuneSpec, PretrainSpec, Study, parse_prevalence, to_dict
+
+Point = Mapping[str, Any]  # Of a sweep: axis -> value.
 
 
 def content_id(content: Any) -> str:
@@ -58,6 +63,9 @@ class Recipe:
     def shape(self) -> tuple:
         """What must agree within a program."""
         return self.mode, self.epochs, self.batch, self.momentum
+
+
+_RECIPE = frozenset(field.name for field in dataclasses.fields(Recipe))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,14 +135,91 @@ def expand(study: Study, data: str) -> list[Variant]:
       study: the study.
       data: the dataset's fingerprint.
     """
-    return [
-        _variant(study, data, _base(study, data, name, seed), task, curation, n, seed)
-        for task in (*study.targets, *study.pairs)
-        for n in study.finetune.n
-        for seed in range(study.finetune.seeds)
-        for name in study.bases
-        for curation in curations_of(study, task)
-    ]
+    maker = _Maker(study, data)
+    if study.experiments:
+        points = itertools.chain.from_iterable(study.experiments.values())
+        return list({variant.id: variant for variant in maker.variants(points)}.values())
+    return list(maker.variants([{}]))
+
+
+def expand_by_experiment(study: Study, data: str) -> dict[str, list[Variant]]:
+    """Returns the variants of each experiment; experiments may share some.
+
+    A study without experiments has one, of its own name.
+    """
+    if not study.experiments:
+        return {study.name: expand(study, data)}
+    maker = _Maker(study, data)
+    return {
+        name: list({variant.id: variant for variant in maker.variants(points)}.values())
+        for name, points in study.experiments.items()
+    }
+
+
+class _Maker:
+    """Makes the variants of points; what many of them share is made once."""
+
+    def __init__(self, study: Study, data: str) -> None:
+        self.study = study
+        self.tasks = (*study.targets, *study.pairs)
+        self.fixed = {
+            "data": data,
+            "model": to_dict(study.model),
+            "group": to_dict(study.group),
+            "on_shortage": study.curations.on_shortage,
+        }
+        self.base = functools.cache(lambda name, seed: _base(study, data, name, seed))
+        self.curations = functools.cache(lambda task: curations_of(study, task))
+        self.curation = functools.cache(lambda name: parse_curation(name, "config.experiments"))
+        self.rule = functools.cache(dataclasses.asdict)
+        self.recipe = functools.cache(self._recipe)
+
+    def variants(self, points: Iterable[Point]) -> Iterator[Variant]:
+        """Yields every variant of every point, in order; an axis left out takes all values."""
+        study = self.study
+        for point in points:
+            recipe, done = self.recipe(tuple(item for item in point.items() if item[0] in _RECIPE))
+            for task in _of(point, "task", self.tasks):
+                curations = (
+                    (self.curation(point["curation"]),)
+                    if "curation" in point
+                    else self.curations(task)
+                )
+                for n in _of(point, "n", study.finetune.n):
+                    for seed in _of(point, "seed", range(study.finetune.seeds)):
+                        for name in _of(point, "base", study.bases):
+                            base = self.base(name, seed)
+                            for curation in curations:
+                                yield self._variant(base, task, curation, n, recipe, done, seed)
+
+    def _recipe(self, changed: tuple[tuple[str, Any], ...]) -> tuple[Recipe, dict[str, Any]]:
+        recipe = dataclasses.replace(Recipe.of(self.study.finetune), **dict(changed))
+        return recipe, recipe.content
+
+    def _variant(
+        self,
+        base: Base,
+        task: str,
+        curation: Curation,
+        n: int,
+        recipe: Recipe,
+        done: dict[str, Any],
+        seed: int,
+    ) -> Variant:
+        content = {
+            **self.fixed,
+            "base": base.id,
+            "task": task,
+            "curation": self.rule(curation),
+            "n": n,
+            "recipe": done,
+            "seed": seed,
+        }
+        return Variant(base, task, curation, n, recipe, seed, content_id(content))
+
+
+def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
+    return (point[axis],) if axis in point else values
 
 
 def _base(study: Study, data: str, name: str, seed: int) -> Base:
@@ -152,22 +237,3 @@ def _base(study: Study, data: str, name: str, seed: int) -> Base:
             "seed": seed,
         }
     return Base(name, spec.role, spec.target, spec.curation, seed, content_id(content))
-
-
-def _variant(
-    study: Study, data: str, base: Base, task: str, curation: Curation, n: int, seed: int
-) -> Variant:
-    recipe = Recipe.of(study.finetune)
-    content = {
-        "data": data,
-        "model": to_dict(study.model),
-        "group": to_dict(study.group),
-        "base": base.id,
-        "task": task,
-        "curation": dataclasses.asdict(curation),
-        "on_shortage": study.curations.on_shortage,
-        "n": n,
-        "recipe": recipe.content,
-        "seed": seed,
-    }
-    return Variant(base, task, curation, n, recipe, seed, content_id(content))

@@ -1,0 +1,226 @@
+"""Sweeps: sets of points in the axes of a variant, combined by product, zipped, chain and where.
+
+A point is a plain mapping from axes (task, base, curation, n, seed and the fields of a recipe) to
+values, so it is JSON and lives in a config and in study.json. A sweep is a tuple of points.
+"""
+
+import itertools
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jaxbias.curation import parse_curation
+from jaxbias.errors import InputError
+from jaxbias.study import FinetuneSpec, Study, nearest, refuse_solver, refuse_value
+
+Point = Mapping[str, Any]
+Sweep = tuple[Point, ...]
+
+_RECIPE = {
+    name: kind
+    for name, kind in typing.get_type_hints(FinetuneSpec).items()
+    if name not in ("n", "seeds")
+}
+AXES: dict[str, type] = {
+    "task": str,
+    "base": str,
+    "curation": str,
+    "n": int,
+    "seed": int,
+    **_RECIPE,
+}
+# Curations that need a pair, and those that need a target crossed with the group.
+_OF_PAIRS, _OF_TARGETS = ("pair_mix",), ("correlation",)
+
+
+def product(*sweeps: Sweep, **axes: Any) -> Sweep:
+    """Returns every combination, the last factor varying fastest.
+
+    Args:
+      *sweeps: factors that are sweeps already.
+      **axes: factors that are one axis each: a value, or values in order.
+
+    Raises:
+      InputError: an unknown axis, a wrong value, or one axis in two factors.
+
+    >>> product(base="Scratch", n=(64, 128))
+    ({'base': 'Scratch', 'n': 64}, {'base': 'Scratch', 'n': 128})
+    """
+    return tuple(_merge(points) for points in itertools.product(*_factors("product", sweeps, axes)))
+
+
+def zipped(*sweeps: Sweep, **axes: Any) -> Sweep:
+    """Returns the first with the first, the second with the second, and so on.
+
+    Raises:
+      InputError: as of `product`; or factors of different lengths.
+
+    >>> zipped(curation=levels((1, 2)), n=(910, 1024))
+    ({'curation': 'correlation 1', 'n': 910}, {'curation': 'correlation 2', 'n': 1024})
+    """
+    factors = _factors("zipped", sweeps, axes)
+    if len({len(factor) for factor in factors}) > 1:
+        lengths = ", ".join(str(len(factor)) for factor in factors)
+        raise InputError(f"sweep.zipped needs factors of one length, got lengths {lengths}")
+    return tuple(_merge(points) for points in zip(*factors, strict=True))
+
+
+def chain(*sweeps: Sweep) -> Sweep:
+    """Returns all points of one sweep after the other; a point comes once.
+
+    >>> chain(product(n=(64, 128)), product(n=(128, 256)))
+    ({'n': 64}, {'n': 128}, {'n': 256})
+    """
+    points = itertools.chain.from_iterable(_checked("chain", sweep) for sweep in sweeps)
+    first: dict[tuple, Point] = {}
+    for point in points:
+        first.setdefault(tuple(sorted(point.items())), point)
+    return tuple(first.values())
+
+
+def where(sweep: Sweep, keep: Callable[[Point], bool]) -> Sweep:
+    """Returns the points for which `keep(point)` is true.
+
+    Raises:
+      InputError: `keep` asks for an axis that is unknown, or that a point leaves out.
+
+    >>> where(product(n=(64, 128), seed=(0, 1)), lambda p: p["n"] > 64 or p["seed"] == 0)
+    ({'n': 64, 'seed': 0}, {'n': 128, 'seed': 0}, {'n': 128, 'seed': 1})
+    """
+    return tuple(point for point in _checked("where", sweep) if keep(_Asked(point)))
+
+
+def levels(values: Iterable[int], kind: str = "correlation") -> tuple[str, ...]:
+    """Returns the names of curations along a dose.
+
+    Args:
+      values: levels 0..10, or images for `add_minority` and `replace_minority`.
+      kind: which curation.
+
+    >>> levels(range(2), kind="pair_mix")
+    ('pair_mix 0', 'pair_mix 1')
+    """
+    names = tuple(f"{kind} {value}" for value in values)
+    for name in names:
+        parse_curation(name, "sweep.levels")
+    return names
+
+
+def check(experiments: Any, study: Study) -> dict[str, Sweep]:
+    """Returns experiments, sorted by name, whose points all fit a study.
+
+    Args:
+      experiments: name -> points.
+      study: the study, without them.
+
+    Raises:
+      InputError: naming the experiment, the point's place, and the nearest of what is valid.
+    """
+    if not isinstance(experiments, Mapping):
+        raise InputError(f"config.experiments must map names to sweeps, got {experiments!r}")
+    tasks = (*study.targets, *study.pairs)
+    valid = {"task": frozenset(tasks), "base": frozenset(study.bases)}
+    # There are few different values and tens of thousands of points.
+    good: set[tuple[str, Any]] = set()
+    fit: set[tuple] = set()
+    checked = {}
+    for name, points in sorted(experiments.items()):
+        place = f"config.experiments.{name}"
+        if not isinstance(points, tuple | list) or not points:
+            raise InputError(f"{place} must be a sweep of at least one point, got {points!r}")
+        typed = []
+        for i, point in enumerate(points):
+            if not isinstance(point, Mapping):
+                raise InputError(f"{place}[{i}] must map axes to values, got {point!r}")
+            values = {}
+            for axis, value in point.items():
+                if (axis, type(value), value) not in good:
+                    _refuse(axis, value, f"{place}[{i}]", valid, study)
+                    good.add((axis, type(value), value))
+                values[axis] = float(value) if AXES[axis] is float else value
+            together = tuple(map(values.get, ("task", "curation", "mode", "solver")))
+            if together not in fit:
+                _refuse_together(values, f"{place}[{i}]", study)
+                fit.add(together)
+            typed.append(types.MappingProxyType(values))
+        checked[str(name)] = tuple(typed)
+    return checked
+
+
+def _refuse(axis: str, value: Any, place: str, valid: dict[str, Any], study: Study) -> None:
+    """Checks one value of a point by itself."""
+    _typed(axis, value, place)
+    if axis in valid and value not in valid[axis]:
+        raise InputError(
+            f"{place}: {axis} '{value}' is not in the study; {nearest(value, valid[axis])}"
+        )
+    if axis == "curation":
+        parse_curation(value, place)
+    elif axis == "seed" and value < 0:
+        raise InputError(f"{place}: seed={value} must not be negative")
+    elif axis == "n" or axis in _RECIPE:
+        refuse_value(f"finetune.{axis}", value, f"{place}: {axis}")
+
+
+def _refuse_together(values: Point, place: str, study: Study) -> None:
+    """Checks what a point's values say of one another; what it leaves out is the study's."""
+    tasks = (values["task"],) if "task" in values else (*study.targets, *study.pairs)
+    curation = parse_curation(values["curation"], place) if "curation" in values else None
+    for task in tasks if curation else ():
+        wrong = _OF_TARGETS if task in study.pairs else _OF_PAIRS
+        if curation.kind in wrong:
+            what = "a pair 'A|B'" if task not in study.pairs else "a target that is no pair"
+            raise InputError(f"{place}: curation '{curation.name}' needs {what}, not task '{task}'")
+    recipe = {axis: values.get(axis, getattr(study.finetune, axis)) for axis in ("mode", "solver")}
+    dro = curation.kind == "group_dro" if curation else study.curations.group_dro
+    refuse_solver(recipe["mode"], recipe["solver"], dro, f"{place}: ")
+
+
+def _factors(what: str, sweeps: tuple[Sweep, ...], axes: dict[str, Any]) -> list[Sweep]:
+    factors = [_checked(what, sweep) for sweep in sweeps]
+    for axis, values in axes.items():
+        if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+            values = (values,)
+        values = [_typed(axis, value, f"sweep.{what}") for value in values]
+        twice = [value for i, value in enumerate(values) if value in values[:i]]
+        if twice:
+            raise InputError(f"sweep.{what}: {axis} has {twice[0]} twice")
+        factors.append(tuple({axis: value} for value in values))
+    seen: dict[str, int] = {}
+    for place, factor in enumerate(factors):
+        for axis in {axis for point in factor for axis in point}:
+            if seen.setdefault(axis, place) != place:
+                raise InputError(f"sweep.{what}: {axis} is an axis of two factors")
+    return factors
+
+
+def _checked(what: str, sweep: Sweep) -> Sweep:
+    if not isinstance(sweep, tuple) or not all(isinstance(point, Mapping) for point in sweep):
+        raise InputError(f"sweep.{what} combines sweeps, such as of sweep.product; got {sweep!r}")
+    return sweep
+
+
+def _merge(points: Iterable[Point]) -> dict[str, Any]:
+    return {axis: value for point in points for axis, value in point.items()}
+
+
+def _typed(axis: str, value: Any, place: str) -> Any:
+    """Returns a value as its axis has it; a whole number does for a real one."""
+    if axis not in AXES:
+        raise InputError(f"{place}: no such axis '{axis}'; {nearest(axis, AXES)}")
+    kind = AXES[axis]
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"{place}: {axis} must be {kind.__name__}, got {value!r}")
+    return value
+
+
+class _Asked(dict):
+    """A point that says which axis it lacks."""
+
+    def __missing__(self, axis: str) -> Any:
+        if axis not in AXES:
+            raise InputError(f"sweep.where: no such axis '{axis}'; {nearest(axis, AXES)}")
+        raise InputError(f"sweep.where: the point {dict(self)} leaves out {axis}")
