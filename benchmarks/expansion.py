@@ -1,0 +1,95 @@
+"""How long the paper's whole programme takes from its config to variants with ids and to packs.
+
+    python -m benchmarks.expansion --out=benchmarks/results/expansion.json
+
+No image is rendered or decoded and no example drawn: quotas follow from the labels alone.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.metrics import hardware
+from configs import programme
+from jaxbias.data.dataset import Dataset
+from jaxbias.data.faces.attributes import frequencies
+from jaxbias.data.faces.roster import enroll
+from jaxbias.grid import Plan, Runner, expand, extend_plan
+from jaxbias.study import Study, make_study
+
+
+def labels_alone(study: Study) -> Dataset:
+    """The built-in faces of a study, with their labels and without their images."""
+    spec = study.data
+    table = pd.concat([part.table() for part in enroll(spec)], ignore_index=True)
+    return Dataset(
+        name="faces",
+        images=np.zeros((0, spec.image_size, spec.image_size, 3), np.uint8),
+        table=table,
+        fingerprint="labels",
+        frequencies=frequencies(spec.faces),
+        group_share=spec.faces.male_share,
+    )
+
+
+def measure(repeats: int) -> dict[str, Any]:
+    """Times every step from the config to the packs, the best and the worst of some repeats."""
+    seconds: dict[str, list[float]] = {}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = work()
+        seconds.setdefault(name, []).append(time.perf_counter() - began)
+        return result
+
+    dataset = labels_alone(make_study(programme.get_config()))
+    for _ in range(repeats):
+        config = timed("config", programme.get_config)
+        study = timed("study", lambda config=config: make_study(config))
+        layout = Plan(dataset.fingerprint, study.grid.mode, 1)
+        # Its cells and counts are empty again: a run starts so.
+        runner = Runner(study, dataset, layout, lambda base, network: {})
+        variants = timed("variants", lambda study=study: expand(study, dataset.fingerprint))
+        signatures = timed(
+            "signatures", lambda runner=runner, variants=variants: runner.signatures(variants)
+        )
+        plan = timed(
+            "packs",
+            lambda layout=layout, variants=variants, signatures=signatures, study=study: (
+                extend_plan(layout, variants, signatures, study.grid.pack_width)
+            ),
+        )
+    totals = np.sum(list(seconds.values()), axis=0)
+    packs = len(plan.bases) + len(plan.finetunes)
+    return {
+        "points": sum(map(len, study.experiments.values())),
+        "variants": len(variants),
+        "bases": sum(len(pack.members) for pack in plan.bases),
+        "packs": packs,
+        "signatures": len(set(signatures.values())),
+        "seconds": {name: [min(each), max(each)] for name, each in seconds.items()},
+        "seconds_in_all": [float(totals.min()), float(totals.max())],
+        "repeats": repeats,
+    }
+
+
+def main() -> None:
+    """Prints what was measured as JSON, and writes it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    text = json.dumps({"hardware": hardware(), **measure(args.repeats)}, indent=1)
+    print(text)
+    if args.out:
+        args.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
