@@ -70,8 +70,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.experiments = experiments()
     if arg == "smoke":
         config.experiments = corner()
-        faces.strata = {"finetune": STUDIED, "validation": STUDIED, "test": STUDIED}
-        config.targets, config.pairs = STUDIED, PAIRS[3:4]
+        config.targets, config.pairs = STUDIED[:1], PAIRS[3:4]
+        faces.strata = {split: config.targets for split in ("finetune", "validation", "test")}
+        faces.strata.pretrain = ("Bags_Under_Eyes",)
         for name in list(config.bases):
             if name not in ("Gendered", "Scratch", *(f"Faces_{a}" for a in PAIRS[3].split("|"))):
                 del config.bases[name]
