@@ -2,6 +2,7 @@
 
 jaxbias run --config=configs/quickstart.py --workdir=DIR [--config.finetune.n=512 ...]
 jaxbias run --config=... --workdir=DIR --stage=plan|pretrain|finetune|report [--packs=0,3-5]
+jaxbias run --config=... --workdir=DIR --dry_run
 jaxbias report --workdir=DIR
 jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --group=G --out=DIR
 jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
@@ -83,10 +84,15 @@ def _run(given: flags.FlagValues) -> None:
         raise InputError(f"--stage={stage} is no stage; {nearest(stage, workflow.STAGES)}")
     if packs and stage not in ("pretrain", "finetune"):
         raise InputError("--packs needs --stage=pretrain or --stage=finetune: whose packs?")
+    if stage and given.dry_run:
+        raise InputError("--dry_run estimates whole runs; leave out --stage")
     if stage == "report":
         _write_report(workdir)
         return
     _set_up_devices(study, workdir)
+    if given.dry_run:
+        print(workflow.dry_run(study, workdir))
+        return
     timings = workflow.train(study, workdir, stage, packs)
     if stage:
         print(workflow.accounting_text(timings) if timings else "Done already")
@@ -182,7 +188,7 @@ def _describe(given: flags.FlagValues) -> None:
 
 # What each command does, and the flags it looks at.
 _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
-    "run": (_run, "config workdir stage packs"),
+    "run": (_run, "config workdir stage packs dry_run"),
     "report": (
         _report,
         "workdir config scores variants labels target group group_values out",
@@ -199,7 +205,7 @@ _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
 
 def _refuse_unused(given: flags.FlagValues, uses: str, what: str) -> None:
     """A flag that would change nothing is a mistake."""
-    for name in (*_FLAGS, *_LISTS, "config", "bootstrap", "confidence"):
+    for name in (*_FLAGS, *_LISTS, "config", "bootstrap", "confidence", "dry_run"):
         if given[name].present and name not in uses.split():
             used = ", ".join(f"--{use}" for use in uses.split())
             raise InputError(f"--{name} changes nothing in '{what}', which uses {used}")
@@ -241,6 +247,7 @@ def _parse(argv: list[str]) -> flags.FlagValues:
         flags.DEFINE_string(name, _DEFAULTS.get(name), help, given)
     for name, help in _LISTS.items():
         flags.DEFINE_list(name, [], help, given)
+    flags.DEFINE_bool("dry_run", False, "Say what a run would cost; write nothing.", given)
     flags.DEFINE_integer("bootstrap", 1000, "Replicates; 0: no intervals.", flag_values=given)
     flags.DEFINE_float("confidence", 0.95, "Of the intervals.", flag_values=given)
 

@@ -12,10 +12,20 @@ from ml_collections import ConfigDict
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.data.dataset import Dataset
-from jaxbias.grid import Base, Pack, Plan, Runner, expand, extend_plan, features
+from jaxbias.grid import (
+    Base,
+    Pack,
+    Plan,
+    Runner,
+    expand,
+    expand_by_experiment,
+    extend_plan,
+    features,
+)
+from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
 from jaxbias.leases import Leases
-from jaxbias.models import Network
+from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
 from jaxbias.progress import progress
@@ -115,15 +125,9 @@ def _agree_on_plan(
     """Writes or extends the plan, or uses the one that another process has written meanwhile."""
     while True:
         old = directory.plan()
-        layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
-        runner = Runner(
-            study, dataset, layout, _base_loader(directory), _features_loader(directory, leases)
+        plan, runner = _lay_out(
+            study, dataset, old, _base_loader(directory), _features_loader(directory, leases)
         )
-        for task in (*study.targets, *study.pairs):
-            runner.curator.check_evaluation(task)
-        variants = expand(study, dataset.fingerprint)
-        widths = study.grid.pack_width, runner.heads_width(variants)
-        plan = extend_plan(layout, variants, runner.signatures(variants), *widths)
         directory.check(study, dataset)
         with leases.lock("plan"):
             if directory.plan() == old:
@@ -131,6 +135,47 @@ def _agree_on_plan(
                 if plan != old:
                     directory.write_plan(plan)
                 return plan, runner
+
+
+def _lay_out(
+    study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable
+) -> tuple[Plan, Runner]:
+    """Returns the old plan with packs for all that it lacks, and the runner of its layout."""
+    layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
+    runner = Runner(study, dataset, layout, *loaders)
+    for task in (*study.targets, *study.pairs):
+        runner.curator.check_evaluation(task)
+    variants = expand(study, dataset.fingerprint)
+    widths = study.grid.pack_width, runner.heads_width(variants)
+    return extend_plan(layout, variants, runner.signatures(variants), *widths), runner
+
+
+def dry_run(study: Study, workdir: str | Path) -> str:
+    """Estimates what `train` would do, and writes nothing to the directory.
+
+    Returns:
+      Per experiment: variants, packs, programs, FLOPs, bytes and time; in lines for a terminal.
+
+    Raises:
+      InputError: as of `train`.
+    """
+    directory = ResultDirectory(workdir)
+    dataset = data.load(study.data)
+    directory.check(study, dataset)
+    plan, runner = _lay_out(study, dataset, directory.plan(), _base_loader(directory))
+
+    def has_features(base: Base, solver: str) -> bool:
+        network = (
+            runner.network_of(base)
+            if base.target
+            else make_network(study.model, study.data.image_size, 1)
+        )
+        name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
+        return (directory.features_path / f"{name}.json").exists()
+
+    experiments = expand_by_experiment(study, dataset.fingerprint)
+    found = estimate(runner, plan, experiments, directory.has, has_features)
+    return estimate_text(found, plan.devices)
 
 
 def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:
