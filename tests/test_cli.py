@@ -273,6 +273,30 @@ def test_report_of_models_trained_elsewhere(jaxbias, tmp_path):
     assert (code, "has no score of 1 labelled examples" in err) == (2, True)
 
 
+def test_a_dry_run_says_what_a_run_costs_and_writes_nothing(jaxbias, tmp_path):
+    workdir = tmp_path / "smoke"
+    words = ("run", f"{QUICK}:smoke", f"--workdir={workdir}", "--dry_run")
+    code, out, err = jaxbias(*words)
+    assert code == 0, err
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
+    assert rows["experiment"] == [
+        "variants",
+        "done",
+        "packs",
+        "programs",
+        "FLOPs",
+        "scores",
+        "time",
+    ]
+    assert rows["quickstart_smoke"][:2] == ["64", "0"]
+    assert "of training, scoring and compiling" in out and "It rests on" in out
+    assert not workdir.exists()
+    code, _, err = jaxbias(*words, "--stage=plan")
+    assert (code, "leave out --stage" in err) == (2, True)
+    code, _, err = jaxbias("report", "--workdir=x", "--dry_run")
+    assert (code, "--dry_run changes nothing" in err or "no directory" in err) == (2, True)
+
+
 def test_the_smoke_study_end_to_end_on_built_in_faces(tmp_path):
     """The command itself, in a process of its own."""
     workdir = tmp_path / "smoke"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxbias
-from jaxbias import data, workflow
+from jaxbias import data, sweep, workflow
 from jaxbias.errors import InputError
 from jaxbias.results import ResultDirectory
 from jaxbias.study import make_study
@@ -348,3 +348,50 @@ def test_scalars_are_what_tensorboard_reads(finished):
     for step, event in enumerate(done, 1):
         for name in ("seconds", "trained_images_per_second", "process_peak_bytes"):
             assert got[step, f"{event['stage']}/{name}"] == pytest.approx(event[name], rel=1e-6)
+
+
+def test_a_dry_run_counts_what_is_done_and_touches_nothing(copy):
+    def state():
+        return {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+
+    before = state()
+    text = workflow.dry_run(make_study(tiny_config()), copy)
+    assert text.splitlines()[1].split()[:3] == ["tiny", "18", "18"]
+    finetune = {"n": (10, 20), "epochs": 1, "batch": 16, "seeds": 2}
+    text = workflow.dry_run(make_study(tiny_config(finetune=finetune)), copy)
+    assert text.splitlines()[1].split()[:3] == ["tiny", "36", "18"]
+    assert state() == before
+    with pytest.raises(InputError, match="use a new workdir"):
+        workflow.dry_run(make_study(tiny_config(group={"column": "target"})), copy)
+
+
+def test_experiments_grow_in_a_directory_and_share_what_is_trained(copy):
+    before = scores_of(copy)
+    experiments = {"A": sweep.product(curation="natural", seed=0)}
+    workflow.train(make_study(tiny_config(experiments=experiments)), copy)
+    assert scores_of(copy).keys() == before.keys()  # The grid held them all.
+    experiments["B"] = sweep.product(base="Scratch", curation="correlation 8", n=(10, 20))
+    study = make_study(tiny_config(experiments=experiments))
+    workflow.train(study, copy)
+    after = scores_of(copy)
+    assert len(after) == len(before) + 4
+    for id, scores in before.items():
+        np.testing.assert_array_equal(scores, after[id])
+    assert make_study(ResultDirectory(copy).stored_study()["settings"]) == study
+
+
+def test_models_of_another_recipe_are_no_repeats(tmp_path):
+    def config(*rates):
+        points = sweep.product(learning_rate=rates, curation=("natural", *sweep.levels((2, 5))))
+        return tiny_config(experiments={"E": points})
+
+    frame = jaxbias.run(config(0.02, 0.1), tmp_path / "two")
+    alone = jaxbias.run(config(0.02), tmp_path / "one")
+    assert set(frame["variant"]) == set(alone["variant"])
+    assert len(scores_of(tmp_path / "two")) == 36
+    summary = (tmp_path / "two" / "report" / "summary.txt").read_text()
+    assert "18 variants of other recipes" in " ".join(summary.split())
+    # One recipe, whichever, needs no choice; several without config.finetune's are refused.
+    jaxbias.run(config(0.1), tmp_path / "other")
+    with pytest.raises(InputError, match=r"recipe \(learning_rate=0\.02\), and no finished"):
+        jaxbias.run(config(0.1, 0.3), tmp_path / "neither")

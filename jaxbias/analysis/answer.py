@@ -9,6 +9,7 @@ import pandas as pd
 from jaxbias.analysis import inheritance, minimal_fix, overwriting, underrepresentation
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.methods import deviations, methods
+from jaxbias.analysis.recipe import of_one_recipe
 from jaxbias.curation import Cells, pair_cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
@@ -85,6 +86,7 @@ def make_answer(
       The answer.
     """
     rule = study.answer
+    scores, aside = of_one_recipe(study, scores)
     cells = {task: _cells(study, dataset, task) for task in (*study.targets, *study.pairs)}
     cells = {task: c for task, c in cells.items() if (scores.variants["task"] == task).any()}
     wanted = [(task, name) for task in cells for name in study.evaluations]
@@ -153,7 +155,7 @@ def make_answer(
         for v in scores.variants[~ok].itertuples()
     ]
 
-    spoken: list[str] = []
+    spoken: list[str] = [*aside]
     if len(verdicts):
         spoken += verdicts["sentence"].tolist()
     if len(overwritten):

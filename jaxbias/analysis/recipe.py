@@ -1,0 +1,49 @@
+"""One recipe at a time: models trained otherwise are no repeats of one another."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxbias.errors import InputError
+from jaxbias.results import Scores
+from jaxbias.study import Study
+
+
+def of_one_recipe(study: Study, scores: Scores) -> tuple[Scores, list[str]]:
+    """Keeps the variants that one recipe trained.
+
+    Args:
+      study: where its experiments vary the recipe, config.finetune's is kept.
+      scores: every finished variant.
+
+    Returns:
+      The scores to answer from, and what was set aside, in sentences.
+
+    Raises:
+      InputError: several recipes, none of them config.finetune's.
+    """
+    points = [point for sweep in study.experiments.values() for point in sweep]
+    varied = sorted({axis for point in points for axis in point} & set(scores.variants.columns))
+    varied = [axis for axis in varied if hasattr(study.finetune, axis) and axis != "n"]
+    table = scores.variants
+    if not varied or len(table[varied].drop_duplicates()) < 2:
+        return scores, []
+    own = {axis: getattr(study.finetune, axis) for axis in varied}
+    kept = np.all([(table[axis] == value).to_numpy() for axis, value in own.items()], axis=0)
+    named = ", ".join(f"{axis}={value}" for axis, value in own.items())
+    if not kept.any():
+        raise InputError(
+            f"the report answers for config.finetune's recipe ({named}), and no finished variant "
+            "is of it: give each recipe its own workdir, or add points of this one"
+        )
+    aside = table[~kept]
+    diverged = int((aside["status"] != "ok").sum())
+    return dataclasses.replace(
+        scores,
+        variants=table[kept].reset_index(drop=True),
+        validation=scores.validation[kept],
+        test=scores.test[kept],
+    ), [
+        f"Answered for config.finetune's recipe ({named}): {len(aside)} variants of other recipes, "
+        f"{diverged} of them failed, are stored and no part of it."
+    ]
