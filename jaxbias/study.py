@@ -300,8 +300,11 @@ def make_study(config: Mapping[str, Any] | ConfigDict) -> Study:
     """
     if isinstance(config, ConfigDict):
         config = config.to_dict()
-    experiments = config.get("experiments", {})
-    study = _build(Study, {k: v for k, v in config.items() if k != "experiments"}, path="")
+    experiments: Any = {}
+    if isinstance(config, Mapping):
+        experiments = config.get("experiments", {})
+        config = {name: value for name, value in config.items() if name != "experiments"}
+    study = _build(Study, config, path="")
     _validate(study)
     if experiments == {}:
         return study
