@@ -28,10 +28,10 @@ from jaxbias import data, external, report, score_files, workflow
 from jaxbias.analysis import make_answer
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.describe import contact_sheet, describe
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.grid import Plan, curate
 from jaxbias.metrics import DEFAULT_METRICS
-from jaxbias.study import Study, default_config, make_study, nearest
+from jaxbias.study import Study, default_config, make_study
 
 _FLAGS = {
     "workdir": "The result directory.",

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import parse_curation
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.table import labels, read_table, require_column
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.results import Scores
 from jaxbias.score_files import in_order_of, read_scores, refuse_twice
-from jaxbias.study import ROLES, SPLITS, Study, make_study, nearest
+from jaxbias.study import ROLES, SPLITS, Study, make_study, parse_curation
 
 _REQUIRED = ("model", "base", "curation", "n", "seed")
 

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.table import labels, read_table, require_column
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.metrics import Examples, GroupReport, evaluate
-from jaxbias.study import nearest
 
 ID = "id"
 # What a terminal shows where no metrics were named.

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from jaxbias import InputError
-from jaxbias.curation import parse_curation
 from jaxbias.external import external_study, read_external
+from jaxbias.study import parse_curation
 
 COUNT = 40
 

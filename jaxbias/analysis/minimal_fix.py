@@ -8,8 +8,8 @@ from scipy import stats
 
 from jaxbias.analysis.evaluation import Evaluation, Interval, Panel
 from jaxbias.analysis.overwriting import equivalence_confidence, gap_verdict
-from jaxbias.curation import Cells, Curation, quotas
-from jaxbias.study import AnswerSpec
+from jaxbias.curation import Cells, quotas
+from jaxbias.study import AnswerSpec, Curation
 
 
 def cost(curation: Curation, cells: Cells, n: int) -> dict[str, float]:

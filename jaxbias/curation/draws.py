@@ -12,7 +12,8 @@ import hashlib
 import numpy as np
 
 from jaxbias.curation.cells import Cells
-from jaxbias.curation.quotas import Curation, realised, sample_weights
+from jaxbias.curation.quotas import realised, sample_weights
+from jaxbias.study import Curation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from jaxbias.errors import InputError
-from jaxbias.study import nearest
+from jaxbias.errors import InputError, nearest
 
 # Columns of the table that are not labels.
 FIXED_COLUMNS = ("id", "split", "stratum")

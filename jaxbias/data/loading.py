@@ -12,8 +12,8 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.data.source import Source
 from jaxbias.data.store import Store, open_store
 from jaxbias.data.table import add_derived
-from jaxbias.errors import InputError
-from jaxbias.study import DataSpec, nearest
+from jaxbias.errors import InputError, nearest
+from jaxbias.study import DataSpec
 
 # Bad images a note names; the rest are in the store's own record.
 _NAMED = 20

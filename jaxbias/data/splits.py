@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data.dataset import listed
-from jaxbias.errors import InputError
-from jaxbias.study import SPLITS, nearest
+from jaxbias.errors import InputError, nearest
+from jaxbias.study import SPLITS
 
 # What other people call our splits. A source's plain training set is for finetuning.
 _ALIASES = {

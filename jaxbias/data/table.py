@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from jaxbias.data.dataset import FIXED_COLUMNS, as_text, listed
-from jaxbias.errors import InputError
-from jaxbias.study import DerivedSpec, nearest
+from jaxbias.errors import InputError, nearest
+from jaxbias.study import DerivedSpec
 
 # The vocabularies of a binary column, (negative, positive), compared without case.
 BINARY = (("0", "1"), ("-1", "1"), ("false", "true"), ("no", "yes"))

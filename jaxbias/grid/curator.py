@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import Cells, Curation, Draw, draw, pair_cells, realised, target_cells
+from jaxbias.curation import Cells, Draw, draw, pair_cells, realised, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid.variants import Base, Variant, content_id, expand
-from jaxbias.study import Study
+from jaxbias.study import Curation, Study
 
 
 class Curator:

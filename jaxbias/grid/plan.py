@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxbias.curation import Curation
 from jaxbias.errors import InputError
 from jaxbias.grid.variants import Base, Recipe, Variant, content_id
+from jaxbias.study import Curation
 
 _FORMAT = 2
 

@@ -5,13 +5,20 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jaxbias.curation import MITIGATIONS, Curation, parse_curation
-from jaxbias.study import FinetuneSpec, PretrainSpec, Study, parse_prevalence, to_dict
-
-Point = Mapping[str, Any]  # Of a sweep: axis -> value.
+from jaxbias.study import (
+    MITIGATIONS,
+    Curation,
+    FinetuneSpec,
+    Point,
+    PretrainSpec,
+    Study,
+    parse_curation,
+    parse_prevalence,
+    to_dict,
+)
 
 
 def content_id(content: Any) -> str:

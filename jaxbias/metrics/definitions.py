@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.groups import ALL
-from jaxbias.study import nearest
 
 Array = Any  # A NumPy or a JAX array.
 _ROUNDING = 1e-12  # Weighted rates that are equal differ by no more.

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.arrays import as_array
-from jaxbias.study import nearest
 
 ALL = "all"  # The name of the row over all examples, and of the one family that has no name.
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxbias.curation import Cells, population_shares, population_weights
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.examples import Checked
-from jaxbias.study import nearest
 
 _FIELDS = ("level", "prevalence")
 

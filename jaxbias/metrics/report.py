@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.definitions import METRICS, Sums, compute, places, undefined_reason
 from jaxbias.metrics.groups import ALL
 from jaxbias.metrics.intervals import holm
 from jaxbias.metrics.power import detectable
 from jaxbias.metrics.resampling import Resampled, interval, simultaneous
-from jaxbias.study import nearest
 
 Pairs = tuple[list[str], list[str]]
 Difference = tuple[pd.DataFrame, Resampled]  # Rows that say what, and their differences.

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from jaxbias.errors import InputError
-from jaxbias.study import nearest
+from jaxbias.errors import InputError, nearest
 
 KINDS = ("standard", "percentile", "bca")
 

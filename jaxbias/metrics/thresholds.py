@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.groups import Groups
 from jaxbias.metrics.ranking import MINUS_INFINITY, ZERO
 from jaxbias.metrics.sweeps import STEP, Sweep
-from jaxbias.study import nearest
 
 # Sums of the same weights in another order differ in their last bits. A selection that ties with
 # the base rate must not be lost to that.

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx, traverse_util
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 from jaxbias.models.convnet import ConvNet
-from jaxbias.study import ModelSpec, nearest
+from jaxbias.study import ModelSpec
 
 Params = dict[str, Any]  # Nested dicts of arrays: what crosses vmap, scan and checkpoints.
 

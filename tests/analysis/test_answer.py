@@ -10,11 +10,10 @@ from scipy import stats
 from jaxbias.analysis import make_answer
 from jaxbias.analysis.evaluation import Panel
 from jaxbias.analysis.minimal_fix import cost
-from jaxbias.curation import Curation
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.results import Scores
-from jaxbias.study import make_study
+from jaxbias.study import Curation, make_study
 from tests.curation.test_quotas import CELLS
 from tests.tiny import tiny_config
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxbias.curation import Curation, draw
+from jaxbias.curation import draw
 from jaxbias.errors import InputError
+from jaxbias.study import Curation
 from tests.curation.test_quotas import four_cells
 
 CELLS = four_cells(300, 280, 200, 40)

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbias.curation import Cells, Curation, largest_n, quotas, sample_weights
+from jaxbias.curation import Cells, largest_n, quotas, sample_weights
 from jaxbias.curation.quotas import largest_remainder, shortage
 from jaxbias.errors import InputError
+from jaxbias.study import Curation
 
 
 def four_cells(negative_first, negative_second, positive_first, positive_second):

@@ -1,0 +1,107 @@
+"""Rules of curation as a config names them."""
+
+import dataclasses
+
+from jaxbias.errors import InputError, nearest
+
+KINDS = (
+    "natural",
+    "correlation",
+    "group_balanced",
+    "class_balanced",
+    "add_minority",
+    "replace_minority",
+    "pair_mix",
+    "reweight",
+    "group_reweight",
+    "class_reweight",
+    "group_dro",
+    "dfr",
+)
+# Natural draws whose examples count differently in training: what practitioners set against
+# collecting other data.
+MITIGATIONS = ("reweight", "group_reweight", "class_reweight", "group_dro", "dfr")
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Curation:
+    """A rule that turns n into quotas.
+
+    Attributes:
+      kind: one of `KINDS`.
+      level: 0..10 for `correlation` (0 ties positives to the first group, 5 balances, 10
+        reverses) and `pair_mix` (tenths of the positives that are of the second attribute).
+      prevalence: share of positives for these two; None is the natural share.
+      k: images added or replaced for `add_minority` and `replace_minority`.
+    """
+
+    kind: str
+    level: int | None = None
+    prevalence: float | None = None
+    k: int | None = None
+
+    @property
+    def name(self) -> str:
+        """A short name, such as "correlation 5", used in tables and figures."""
+        if self.kind in ("correlation", "pair_mix"):
+            suffix = "" if self.prevalence == 0.5 else f" at {self.prevalence or 'natural'}"
+            return f"{self.kind} {self.level}{suffix}"
+        return self.kind if self.k is None else f"{self.kind} {self.k}"
+
+
+def parse_curation(text: str, where: str) -> Curation:
+    """Reads a curation's name.
+
+    Args:
+      text: as `Curation.name` writes it.
+      where: what an error begins with.
+
+    Raises:
+      InputError: an unknown kind (with the nearest), or a number or prevalence that is wrong.
+
+    >>> parse_curation("correlation 3", "").level
+    3
+    >>> parse_curation("pair_mix 3 at natural", "").name
+    'pair_mix 3 at natural'
+    """
+    words, at, prevalence = text.partition(" at ")
+    kind, *rest = words.replace(":", " ").split() or [""]
+    if kind not in KINDS:
+        raise InputError(f"{where}: curation '{text}' is unknown; {nearest(kind, KINDS)}")
+    leveled = kind in ("correlation", "pair_mix")
+    number = leveled or kind in ("add_minority", "replace_minority")
+    if len(rest) != number or not all(part.isdigit() for part in rest) or (at and not leveled):
+        example = f"{kind} 3" if number else kind
+        raise InputError(f"{where}: curation '{text}' must be written like '{example}'")
+    if leveled:
+        if int(rest[0]) > 10:
+            raise InputError(f"{where}: curation '{text}' has a level that is not in 0..10")
+        try:
+            share = parse_prevalence("", prevalence or "0.5")
+        except InputError:
+            raise InputError(
+                f"{where}: curation '{text}' has a prevalence that is neither 'natural' nor a "
+                "share between 0 and 1"
+            ) from None
+        return Curation(kind, level=int(rest[0]), prevalence=share)
+    return Curation(kind, k=int(rest[0]) if rest else None)
+
+
+def parse_prevalence(path: str, text: str) -> float | None:
+    """Returns a share strictly between 0 and 1, or None for "natural".
+
+    Raises:
+      InputError: any other text.
+
+    >>> parse_prevalence("x", "0.5")
+    0.5
+    """
+    if text == "natural":
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise InputError(f"config.{path}='{text}' must be 'natural' or a share between 0 and 1")
+    return share

@@ -1,0 +1,220 @@
+"""Specs: every setting of a study with its default, written here and nowhere else."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+SPLITS = ("pretrain", "finetune", "validation", "test")
+ROLES = ("studied", "control", "scratch")
+
+Point = Mapping[str, Any]  # Axis -> value; what it leaves out takes all the values of the study.
+Sweep = tuple[Point, ...]
+
+
+def _mapping(**items: Any) -> Any:
+    return dataclasses.field(default_factory=lambda: dict(items))
+
+
+@dataclasses.dataclass(frozen=True)
+class FacesSpec:
+    """Built-in synthetic faces: how many to render and from which joint distribution."""
+
+    population: Mapping[str, int] = _mapping(
+        pretrain=6000, finetune=4000, validation=2000, test=4000
+    )
+    # Rare (attribute, gender) cells are topped up to this many rendered images ...
+    cell_minimum: Mapping[str, int] = _mapping(pretrain=600, finetune=600, validation=100, test=200)
+    # ... for these attributes.
+    strata: Mapping[str, tuple[str, ...]] = _mapping(
+        pretrain=(), finetune=(), validation=(), test=()
+    )
+    # attribute -> size/contrast of its cue; 1 is the standard drawing.
+    salience: Mapping[str, float] = _mapping()
+    # attribute -> (P(attribute | female), P(attribute | male)); CelebA's where not given.
+    frequencies: Mapping[str, tuple[float, float]] = _mapping()
+    male_share: float = 0.419
+
+
+@dataclasses.dataclass(frozen=True)
+class DerivedSpec:
+    """A binary column made from the values of another: positive, negative, the rest unknown."""
+
+    column: str = ""
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()  # Empty: every value that is not positive.
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """Where the images and labels come from and how they are split."""
+
+    name: str = "faces"  # faces | fairface | folder
+    path: str = ""
+    image_size: int = 64  # Images are square, uint8[image_size, image_size, 3].
+    seed: int = 0  # Rendering of synthetic images; assignment of examples to splits.
+    table: str = "labels.csv"  # CSV or Parquet, relative to `path`.
+    file_column: str = "file"
+    split_column: str = ""  # Empty: every row is of the one source split "all".
+    # source split -> our split -> share of its examples.
+    splits: Mapping[str, Mapping[str, float]] = _mapping()
+    derived: Mapping[str, DerivedSpec] = _mapping()
+    on_bad_image: str = "error"  # error | skip (counted and reported)
+    faces: FacesSpec = FacesSpec()
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupSpec:
+    """The sensitive attribute; gaps are first minus second."""
+
+    column: str = "Male"
+    values: tuple[str, ...] = ("0", "1")
+    names: tuple[str, ...] = ("female", "male")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """The network every base and every finetune uses."""
+
+    name: str = "convnet"
+    widths: tuple[int, ...] = (16, 32, 64)
+
+
+@dataclasses.dataclass(frozen=True)
+class BaseSpec:
+    """An initialisation: pretrained here on `target`, or random for the role "scratch"."""
+
+    role: str = "studied"  # studied | control | scratch
+    target: str = ""
+    curation: str = "group_balanced"  # natural | class_balanced | group_balanced
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainSpec:
+    """Pretraining: one schedule for every base, so bases differ in their data alone."""
+
+    n: int = 3000
+    epochs: int = 12
+    batch: int = 64
+    learning_rate: float = 0.05
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    drop_at: float = 0.75  # Share of the steps after which the learning rate falls tenfold.
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneSpec:
+    """Finetuning: sizes, repeats and the schedule of every variant."""
+
+    n: tuple[int, ...] = (512,)
+    seeds: int = 3  # Repeats: each renews the pretraining of the bases and the draw.
+    mode: str = "full"  # full | head | last_block: which parameters are trained
+    epochs: int = 8
+    batch: int = 64
+    learning_rate: float = 0.02
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    drop_at: float = 0.75
+    dro_step: float = 0.01  # How fast group DRO shifts weight to the cell with the largest loss.
+    # In mode "head": sgd, by the schedule above; or lbfgs, logistic regression to convergence.
+    solver: str = "sgd"
+    C: float = 1.0  # Of lbfgs: inverse strength of the L2 penalty, as in scikit-learn.
+    tolerance: float = 1e-4  # Of lbfgs: largest entry of the gradient of the mean loss at the end.
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrelationSpec:
+    """Correlation levels 0..10: 0 ties positives to the first group, 5 balances, 10 reverses."""
+
+    levels: tuple[int, ...] = ()
+    prevalence: str = "0.5"  # A share of positives, or "natural".
+
+
+@dataclasses.dataclass(frozen=True)
+class PairMixSpec:
+    """Levels 0..10 of the second attribute's share among the positives of a pair."""
+
+    levels: tuple[int, ...] = ()
+    prevalence: str = "0.5"
+
+
+@dataclasses.dataclass(frozen=True)
+class CurationsSpec:
+    """Which curations of the finetuning data are tried. The natural draw always is."""
+
+    correlation: CorrelationSpec = CorrelationSpec()
+    pair_mix: PairMixSpec = PairMixSpec()
+    group_balanced: bool = False
+    class_balanced: bool = False
+    # Natural draws trained otherwise: loss weights, group DRO, last-layer refit on a balanced part.
+    reweight: bool = False
+    group_reweight: bool = False
+    class_reweight: bool = False
+    group_dro: bool = False
+    dfr: bool = False
+    add_minority: tuple[int, ...] = ()
+    replace_minority: tuple[int, ...] = ()
+    on_shortage: str = "error"  # error | shrink (reported)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSpec:
+    """An evaluation population, expressed as weights on the examples of a split."""
+
+    level: int = -1  # Correlation level 0..10; -1: the natural correlation.
+    prevalence: str = "natural"  # A share of positives, or "natural".
+
+
+@dataclasses.dataclass(frozen=True)
+class AnswerSpec:
+    """The rules of the answer, fixed before the run."""
+
+    population: str = "natural"  # Which of `evaluations` the verdicts use.
+    epsilon: float = 0.05  # A signed FPR gap inside ±epsilon counts as no gap.
+    delta: float = 0.03  # The AUC a fix may cost.
+    confidence: float = 0.95
+    replicates: int = 200  # Bootstrap replicates over test examples.
+
+
+@dataclasses.dataclass(frozen=True)
+class GridSpec:
+    """How variants are laid out on the machine; recorded in the plan."""
+
+    mode: str = "map"  # map | vmap | unroll
+    pack_width: int = 8  # Finetunes per pack: what an interruption costs at most.
+    heads_mib: int = 512  # Memory of a pack of heads (mode "head"), which holds at most 1,024.
+    devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Everything that will be done. Built by `make_study` alone."""
+
+    name: str = "study"
+    data: DataSpec = DataSpec()
+    group: GroupSpec = GroupSpec()
+    targets: tuple[str, ...] = ()  # Binary columns to finetune for.
+    pairs: tuple[str, ...] = ()  # "A|B": positive is A or B, for underrepresentation.
+    bases: Mapping[str, BaseSpec] = _mapping()
+    model: ModelSpec = ModelSpec()
+    pretrain: PretrainSpec = PretrainSpec()
+    finetune: FinetuneSpec = FinetuneSpec()
+    curations: CurationsSpec = CurationsSpec()
+    evaluations: Mapping[str, EvaluationSpec] = dataclasses.field(
+        default_factory=lambda: {"natural": EvaluationSpec()}
+    )
+    answer: AnswerSpec = AnswerSpec()
+    grid: GridSpec = GridSpec()
+    # name -> points, made with `jaxbias.sweep`; what a point leaves out takes all the values above.
+    # Empty: the whole grid of the settings above.
+    experiments: Mapping[str, Sweep] = _mapping()
+
+
+def to_dict(spec: Any) -> Any:
+    """Returns a spec as plain JSON-able values (tuples become lists)."""
+    if dataclasses.is_dataclass(spec):
+        return {f.name: to_dict(getattr(spec, f.name)) for f in dataclasses.fields(spec)}
+    if isinstance(spec, Mapping):
+        return {key: to_dict(value) for key, value in sorted(spec.items())}
+    if isinstance(spec, tuple | list):
+        return [to_dict(value) for value in spec]
+    return spec
