@@ -75,14 +75,127 @@ class Trained(NamedTuple):
     diverged_at: jax.Array  # int32[], step of the first non-finite loss; -1: none
 
 
-class _State(NamedTuple):
-    """What one step hands to the next."""
+class State(NamedTuple):
+    """What one step hands to the next; a run may be cut between any two."""
 
-    params: Params  # Those that are trained.
-    optimizer: optax.OptState
+    params: Params
+    optimizer: optax.OptState  # Of the parameters that are trained.
     cell_weights: jax.Array  # float[cells], of group DRO; they add up to 1.
     loss: jax.Array
     diverged_at: jax.Array
+
+
+class Steps(NamedTuple):
+    """Consecutive steps of a run."""
+
+    index: jax.Array  # int32[K], their places in the run
+    batches: jax.Array  # int32[K, batch], places among the examples
+    images: jax.Array | None = None  # uint8[K, batch, S, S, 3] where they come from the host
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A stretch of training of the parameters of one mode.
+
+    Attributes:
+      network: the architecture, or a head whose images are stored features float[N, F].
+      schedule: the static shapes of the run.
+      mode: which parameters are trained, one of `Network.partition`.
+    """
+
+    network: Network | Head
+    schedule: Schedule
+    mode: str
+
+    def begin(self, params: Params) -> State:
+        """Returns the state before the first step, in the dtype of the parameters."""
+        dtype = jax.tree.leaves(params)[0].dtype  # float32; float64 where layouts are compared
+        trained, _ = self.network.partition(params, self.mode)
+        optimizer = self._optimizer.init(trained)
+        optimizer = optimizer._replace(
+            hyperparams={k: v.astype(dtype) for k, v in optimizer.hyperparams.items()}
+        )
+        cells = self.schedule.cells
+        even = jnp.full((cells,), 1 / cells, dtype)
+        return State(params, optimizer, even, jnp.zeros((), dtype), jnp.int32(-1))
+
+    def advance(
+        self,
+        state: State,
+        steps: Steps,
+        examples: Examples,
+        hyper: Hyper,
+        key: jax.Array,
+        images: jax.Array | None,
+    ) -> State:
+        """Trains for some steps.
+
+        Args:
+          state: before them.
+          steps: which.
+          examples: the curated set.
+          hyper: numeric hyperparameters.
+          key: of the run; it orders the batches and flips the images.
+          images: the shared store uint8[N, S, S, 3], or None where the steps bring their own.
+
+        Returns:
+          The state after them. A run whose loss turns non-finite keeps the last finite parameters
+          and does nothing more.
+        """
+        network, schedule = self.network, self.schedule
+        dtype = jax.tree.leaves(state.params)[0].dtype
+        examples = examples._replace(weights=examples.weights.astype(dtype))
+        hyper = Hyper(*(value.astype(dtype) for value in hyper))
+        _, flip_key = jax.random.split(key)
+        trained, frozen = network.partition(state.params, self.mode)
+
+        def loss_of(params: Params, x: jax.Array, batch: jax.Array, cell_weights: jax.Array):  # noqa: ANN202
+            logits = network.logits(network.join(params, frozen), x)
+            losses = example_losses(logits, examples.labels[batch])
+            if schedule.objective != "group_dro":
+                return weighted_mean(losses, examples.weights[batch]), cell_weights
+            by_cell = cell_means(losses, examples.cells[batch], schedule.cells)
+            shifted = cell_weights * jnp.exp(hyper.dro_step * jax.lax.stop_gradient(by_cell))
+            shifted = shifted / shifted.sum()
+            return jnp.sum(shifted * by_cell), shifted
+
+        def step(state: State, inputs: Steps) -> tuple[State, None]:
+            index, batch, x = inputs
+            x = images[examples.ids[batch]] if x is None else x
+            x = network.augment(x, jax.random.fold_in(flip_key, index))
+            (loss, cell_weights), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+                state.params, x, batch, state.cell_weights
+            )
+            dropped = index.astype(dtype) >= hyper.drop_at * schedule.steps
+            rate = hyper.learning_rate * jnp.where(dropped, _DROP_FACTOR, 1.0).astype(dtype)
+            old = state.optimizer._replace(
+                hyperparams={"learning_rate": rate, "weight_decay": hyper.weight_decay}
+            )
+            updates, new = self._optimizer.update(gradients, old, state.params)
+            params = optax.apply_updates(state.params, updates)
+
+            diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
+            diverged_at = jnp.where(diverged, index, state.diverged_at)
+            keep = diverged_at < 0
+            params, new, cell_weights = jax.tree.map(
+                lambda new, old: jnp.where(keep, new, old),
+                (params, new, cell_weights),
+                (state.params, old, state.cell_weights),
+            )
+            return State(params, new, cell_weights, loss, diverged_at), None
+
+        end, _ = jax.lax.scan(step, state._replace(params=trained), steps)
+        return end._replace(params=network.join(end.params, frozen))
+
+    @property
+    def _optimizer(self) -> optax.GradientTransformation:
+        def make(learning_rate: float, weight_decay: float) -> optax.GradientTransformation:
+            return optax.chain(
+                optax.add_decayed_weights(weight_decay),
+                optax.sgd(learning_rate, momentum=self.schedule.momentum),
+            )
+
+        return optax.inject_hyperparams(make)(learning_rate=0.0, weight_decay=0.0)
 
 
 def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Trained]:
@@ -98,72 +211,8 @@ def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Tra
       may share `batches_of` it. A run whose loss turns non-finite
       keeps the last finite parameters and does nothing more.
     """
-
-    def make_optimizer(learning_rate: float, weight_decay: float) -> optax.GradientTransformation:
-        return optax.chain(
-            optax.add_decayed_weights(weight_decay),
-            optax.sgd(learning_rate, momentum=schedule.momentum),
-        )
-
-    optimizer = optax.inject_hyperparams(make_optimizer)(learning_rate=0.0, weight_decay=0.0)
-
-    def fit(
-        params: Params,
-        mode: str,
-        batches: jax.Array,
-        examples: Examples,
-        hyper: Hyper,
-        flip_key: jax.Array,
-        images: jax.Array,
-    ) -> Trained:
-        """Trains the parameters of a mode on batches of places in the examples."""
-        dtype = examples.weights.dtype
-        trained, frozen = network.partition(params, mode)
-
-        def loss_of(params: Params, x: jax.Array, batch: jax.Array, cell_weights: jax.Array):  # noqa: ANN202
-            logits = network.logits(network.join(params, frozen), x)
-            losses = example_losses(logits, examples.labels[batch])
-            if schedule.objective != "group_dro":
-                return weighted_mean(losses, examples.weights[batch]), cell_weights
-            by_cell = cell_means(losses, examples.cells[batch], schedule.cells)
-            shifted = cell_weights * jnp.exp(hyper.dro_step * jax.lax.stop_gradient(by_cell))
-            shifted = shifted / shifted.sum()
-            return jnp.sum(shifted * by_cell), shifted
-
-        def step(state: _State, inputs: tuple) -> tuple[_State, None]:
-            index, batch = inputs
-            x = images[examples.ids[batch]]
-            x = network.augment(x, jax.random.fold_in(flip_key, index))
-            (loss, cell_weights), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-                state.params, x, batch, state.cell_weights
-            )
-            dropped = index.astype(dtype) >= hyper.drop_at * schedule.steps
-            rate = hyper.learning_rate * jnp.where(dropped, _DROP_FACTOR, 1.0).astype(dtype)
-            old = state.optimizer._replace(
-                hyperparams={"learning_rate": rate, "weight_decay": hyper.weight_decay}
-            )
-            updates, new = optimizer.update(gradients, old, state.params)
-            params = optax.apply_updates(state.params, updates)
-
-            diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
-            diverged_at = jnp.where(diverged, index, state.diverged_at)
-            keep = diverged_at < 0
-            params, new, cell_weights = jax.tree.map(
-                lambda new, old: jnp.where(keep, new, old),
-                (params, new, cell_weights),
-                (state.params, old, state.cell_weights),
-            )
-            return _State(params, new, cell_weights, loss, diverged_at), None
-
-        optimizer_state = optimizer.init(trained)
-        optimizer_state = optimizer_state._replace(
-            hyperparams={k: v.astype(dtype) for k, v in optimizer_state.hyperparams.items()}
-        )
-        even = jnp.full((schedule.cells,), 1 / schedule.cells, dtype)
-        start = _State(trained, optimizer_state, even, jnp.zeros((), dtype), jnp.int32(-1))
-        steps = jnp.arange(schedule.steps, dtype=jnp.int32)
-        end, _ = jax.lax.scan(step, start, (steps, batches))
-        return Trained(network.join(end.params, frozen), end.loss, end.diverged_at)
+    phase = Phase(network, schedule, schedule.mode)
+    refit = Phase(network, schedule, "head")
 
     def train(
         params: Params,
@@ -173,23 +222,28 @@ def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Tra
         images: jax.Array,
         batches: jax.Array | None = None,
     ) -> Trained:
-        dtype = jax.tree.leaves(params)[0].dtype  # float32; float64 where layouts are compared
-        examples = examples._replace(weights=examples.weights.astype(dtype))
-        hyper = Hyper(*(value.astype(dtype) for value in hyper))
-        _, flip_key = jax.random.split(key)
         batches = batches_of(key, schedule) if batches is None else batches
-        first = fit(params, schedule.mode, batches, examples, hyper, flip_key, images)
+        index = jnp.arange(schedule.steps, dtype=jnp.int32)
+        end = phase.advance(
+            phase.begin(params), Steps(index, batches), examples, hyper, key, images
+        )
+        first = Trained(end.params, end.loss, end.diverged_at)
         if schedule.objective != "dfr":
             return first
-        # The head starts anew, or it would keep what it has learnt from the unbalanced set.
-        headless = {**first.params, "head": jax.tree.map(jnp.zeros_like, first.params["head"])}
         places = examples.balanced[batches]
-        second = fit(headless, "head", places, examples, hyper, flip_key, images)
-        late = jnp.where(second.diverged_at < 0, -1, second.diverged_at + schedule.steps)
+        end = refit.advance(
+            refit.begin(headless(first.params)), Steps(index, places), examples, hyper, key, images
+        )
+        late = jnp.where(end.diverged_at < 0, -1, end.diverged_at + schedule.steps)
         diverged_at = jnp.where(first.diverged_at < 0, late, first.diverged_at)
-        return Trained(second.params, second.loss, diverged_at)
+        return Trained(end.params, end.loss, diverged_at)
 
     return train
+
+
+def headless(params: Params) -> Params:
+    """Returns parameters whose head starts anew, or DFR would keep what the first phase learnt."""
+    return {**params, "head": jax.tree.map(jnp.zeros_like, params["head"])}
 
 
 def make_score(network: Network) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
