@@ -232,7 +232,7 @@ def main() -> None:
             f"{result['training_and_scoring_share']:.1%} with scoring; "
             f"{result['seconds_share']:.1%} of its seconds"
         )
-        print(pd.DataFrame(result["questions"]).to_string(index=False))
+        print(pd.DataFrame(result["questions"]).T.to_string(header=False))
         if args.out:
             args.out.write_text(json.dumps(found, indent=1, default=str) + "\n")
 

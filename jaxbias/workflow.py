@@ -142,11 +142,11 @@ def _agree_on_plan(
     A runner of the directory's layout is used again; none: one is made.
     """
     loaders = _base_loader(directory), _features_loader(directory, leases)
+    directory.check(study, dataset)
     while True:
         old = directory.plan()
         mine = runner or _runner(study, dataset, old, *loaders)
         plan = _lay_out(mine, old, screen.wanted(study, dataset, directory))
-        directory.check(study, dataset)
         with leases.lock("plan"):
             if directory.plan() == old:
                 directory.claim(study, dataset)
