@@ -31,7 +31,7 @@ from jaxbias.grid.plan import Pack, Plan
 from jaxbias.study import Study, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
-_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments")
+_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments", "screen")
 _GROWS_WITHIN = {"finetune": ("n", "seeds"), "data": ("path",)}
 # What study.json holds.
 _RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}
@@ -52,6 +52,15 @@ class Scores:
     validation: np.ndarray
     test: np.ndarray
     examples: pd.DataFrame
+
+    def only(self, kept: np.ndarray) -> "Scores":
+        """Returns the variants for which kept: bool[V] is true."""
+        return dataclasses.replace(
+            self,
+            variants=self.variants[kept].reset_index(drop=True),
+            validation=self.validation[kept],
+            test=self.test[kept],
+        )
 
 
 class ResultDirectory:
@@ -205,6 +214,12 @@ class ResultDirectory:
     def has(self, pack: Pack) -> bool:
         """Whether a pack is done."""
         return self.pack_path(pack).exists()
+
+    def done(self) -> set[str]:
+        """Returns the ids of the variants that finished packs hold."""
+        plan = self.plan()
+        packs = plan.finetunes if plan else ()
+        return {member.id for pack in packs if self.has(pack) for member in pack.members}
 
     def check_pack(self, pack: Pack) -> None:
         """Refuses the file of a finished pack that is damaged."""

@@ -9,7 +9,7 @@ import jax
 import pandas as pd
 from ml_collections import ConfigDict
 
-from jaxbias import checkpoint, data, report
+from jaxbias import checkpoint, data, report, screen
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid import (
@@ -17,7 +17,7 @@ from jaxbias.grid import (
     Pack,
     Plan,
     Runner,
-    expand,
+    Variant,
     expand_by_experiment,
     extend_plan,
     features,
@@ -89,7 +89,8 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
             chosen = dataclasses.replace(bases, packs=select(plan.bases, packs, "pretrain"))
             # Bases others are pretraining are waited for where there is nothing else to do.
             crew.share(chosen, wait=stage == "pretrain")
-    if stage in ("", "finetune"):
+
+    def finetune_all(plan: Plan) -> int:
         wanted = select(plan.finetunes, packs, "finetune")
         needed = Bases(plan, directory, leases)
         # Of bases that others are still pretraining, features are extracted with the first pack.
@@ -111,7 +112,17 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
                 else:  # Whoever was pretraining a base may have died.
                     crew.share(bases, wait=False)
 
-            count = crew.share(work, meanwhile=meanwhile)
+            return crew.share(work, meanwhile=meanwhile)
+
+    if stage in ("", "finetune"):
+        count = finetune_all(plan)
+        while study.screen.on and not packs:  # What is done may ask for more.
+            with clock.section("plan"):
+                longer, _ = _agree_on_plan(study, dataset, directory, leases, runner)
+            if longer == plan:
+                break
+            plan = longer
+            count += finetune_all(plan)
 
     timings = _accounting(clock, runner, len(dataset.table) if dataset.built else 0, count)
     if count:  # A run that only found everything done has no times worth keeping.
@@ -120,34 +131,43 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
 
 
 def _agree_on_plan(
-    study: Study, dataset: Dataset, directory: ResultDirectory, leases: Leases
+    study: Study,
+    dataset: Dataset,
+    directory: ResultDirectory,
+    leases: Leases,
+    runner: Runner | None = None,
 ) -> tuple[Plan, Runner]:
-    """Writes or extends the plan, or uses the one that another process has written meanwhile."""
+    """Writes or extends the plan, or uses the one that another process has written meanwhile.
+
+    A runner of the directory's layout is used again; none: one is made.
+    """
+    loaders = _base_loader(directory), _features_loader(directory, leases)
     while True:
         old = directory.plan()
-        plan, runner = _lay_out(
-            study, dataset, old, _base_loader(directory), _features_loader(directory, leases)
-        )
+        mine = runner or _runner(study, dataset, old, *loaders)
+        plan = _lay_out(mine, old, screen.wanted(study, dataset, directory))
         directory.check(study, dataset)
         with leases.lock("plan"):
             if directory.plan() == old:
                 directory.claim(study, dataset)
                 if plan != old:
                     directory.write_plan(plan)
-                return plan, runner
+                return plan, mine
 
 
-def _lay_out(
-    study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable
-) -> tuple[Plan, Runner]:
-    """Returns the old plan with packs for all that it lacks, and the runner of its layout."""
+def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable) -> Runner:
+    """Returns the runner of a plan's layout, of a new plan's where there is none."""
     layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
     runner = Runner(study, dataset, layout, *loaders)
     for task in (*study.targets, *study.pairs):
         runner.curator.check_evaluation(task)
-    variants = expand(study, dataset.fingerprint)
-    widths = study.grid.pack_width, runner.heads_width(variants)
-    return extend_plan(layout, variants, runner.signatures(variants), *widths), runner
+    return runner
+
+
+def _lay_out(runner: Runner, old: Plan | None, variants: list[Variant]) -> Plan:
+    """Returns the old plan with packs for all that it lacks."""
+    widths = runner.study.grid.pack_width, runner.heads_width(variants)
+    return extend_plan(old or runner.plan, variants, runner.signatures(variants), *widths)
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:
@@ -162,7 +182,14 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     directory = ResultDirectory(workdir)
     dataset = data.load(study.data)
     directory.check(study, dataset)
-    plan, runner = _lay_out(study, dataset, directory.plan(), _base_loader(directory))
+    old = directory.plan()
+    runner = _runner(study, dataset, old, _base_loader(directory))
+    experiments = expand_by_experiment(study, dataset.fingerprint)
+    note = ""
+    if study.screen.on:
+        experiments, note = screen.stages(study, dataset, directory)
+    every = {variant.id: variant for variants in experiments.values() for variant in variants}
+    plan = _lay_out(runner, old, list(every.values()))
 
     def has_features(base: Base, solver: str) -> bool:
         network = (
@@ -173,9 +200,8 @@ def dry_run(study: Study, workdir: str | Path) -> str:
         name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
         return (directory.features_path / f"{name}.json").exists()
 
-    experiments = expand_by_experiment(study, dataset.fingerprint)
     found = estimate(runner, plan, experiments, directory.has, has_features)
-    return estimate_text(found, plan.devices)
+    return estimate_text(found, plan.devices) + note
 
 
 def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:

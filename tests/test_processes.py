@@ -45,8 +45,8 @@ workflow.Runner.{stage} = stuck
 """
 
 
-def start(workdir, *before):
-    code = "".join((_CHILD, *before, _TRAIN))
+def start(workdir, *before, train=_TRAIN):
+    code = "".join((_CHILD, *before, train))
     root = Path(__file__).parent.parent
     return subprocess.Popen([sys.executable, "-c", code, str(workdir), str(root)])
 

@@ -13,6 +13,8 @@ FRAMES = (
     "curves",
     "overwritten",
     "smallest_fix",
+    "screen",
+    "screen_verdicts",
     "underrepresentation",
     "matching_share",
     "bases",

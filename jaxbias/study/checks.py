@@ -15,8 +15,12 @@ _RANGES = (
     ("answer.epsilon", 0, 1),
     ("answer.delta", 0, 1),
     ("answer.replicates", 2, 100_000),
-    ("finetune.C", 1e-9, 1e9),
-    ("finetune.tolerance", 1e-7, 1),  # Float32 gets no further.
+    *(
+        (f"{stage}.{field}", low, high)
+        for stage in ("finetune", "screen")
+        # With a smaller tolerance float32 gets no further.
+        for field, low, high in (("C", 1e-9, 1e9), ("tolerance", 1e-7, 1))
+    ),
     *(
         (f"{stage}.{field}", low, high)
         for stage in ("pretrain", "finetune")
@@ -49,6 +53,7 @@ _CHOICES = {
     "curations.on_shortage": ("error", "shrink"),
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
+    "screen.solver": ("sgd", "lbfgs"),
     "grid.mode": ("map", "vmap", "unroll"),
 }
 
@@ -62,6 +67,13 @@ def check_study(study: Study) -> None:
     _validate_values(study)
     fine = study.finetune
     refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "")
+    if study.screen.on:
+        _require(
+            fine.mode != "head",
+            "config.screen.on confirms in another mode what it screened as heads, but "
+            "config.finetune.mode='head'; set that to 'full' or 'last_block', or screen.on=False",
+        )
+        refuse_solver("head", study.screen.solver, study.curations.group_dro, "", "screen")
     for source, shares in study.data.splits.items():
         for split, share in shares.items():
             _choice(f"data.splits.{source}", split, SPLITS)
@@ -152,23 +164,32 @@ def refuse_value(path: str, value: Any, place: str) -> None:
         _require(inside, f"{place}={value} must be in {low:g}..{high:g}")
 
 
-def refuse_solver(mode: str, solver: str, group_dro: bool, place: str) -> None:
+def refuse_solver(
+    mode: str, solver: str, group_dro: bool, place: str, group: str = "finetune"
+) -> None:
     """Refuses to fit to convergence what is no head, or what has no fixed loss.
 
+    Args:
+      mode: which parameters are trained.
+      solver: how.
+      group_dro: whether weights shift between steps.
+      place: what the error begins with.
+      group: the settings that the solver is of.
+
     Raises:
-      InputError: beginning with `place`.
+      InputError: the solver fits no such thing.
     """
     if solver != "lbfgs":
         return
     _require(
         mode == "head",
-        f"{place}config.finetune.solver='lbfgs' fits heads alone, but config.finetune.mode="
+        f"{place}config.{group}.solver='lbfgs' fits heads alone, but config.finetune.mode="
         f"'{mode}'; set it to 'head'",
     )
     _require(
         not group_dro,
         f"{place}config.curations.group_dro shifts weights between steps of SGD and cannot be "
-        "fitted with config.finetune.solver='lbfgs'; use 'sgd' or leave it out",
+        f"fitted with config.{group}.solver='lbfgs'; use 'sgd' or leave it out",
     )
 
 

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jaxbias.errors import InputError, nearest
 from jaxbias.study.checks import check_study
 from jaxbias.study.experiments import check_experiments
-from jaxbias.study.specs import Study
+from jaxbias.study.specs import ScreenSpec, Study
 
 
 def default_config() -> ConfigDict:
@@ -58,6 +58,19 @@ def make_study(config: Mapping[str, Any] | ConfigDict) -> Study:
         return study
     checked = check_experiments(experiments, study)
     return dataclasses.replace(study, experiments=types.MappingProxyType(checked))
+
+
+def in_head_mode(study: Study) -> Study:
+    """Returns what a screened study does first: all of it as heads, by the screen's solver."""
+    screen = study.screen
+    heads = dataclasses.replace(
+        study.finetune,
+        mode="head",
+        solver=screen.solver,
+        C=screen.C,
+        tolerance=screen.tolerance,
+    )
+    return dataclasses.replace(study, finetune=heads, screen=ScreenSpec())
 
 
 def _to_config(spec: Any) -> Any:

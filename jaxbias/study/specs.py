@@ -122,6 +122,17 @@ class FinetuneSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class ScreenSpec:
+    """Screening: the whole grid as heads on frozen bases first, then a part as `finetune` says."""
+
+    on: bool = False
+    # How the screen's heads are trained, as in FinetuneSpec; by sgd, on its schedule.
+    solver: str = "sgd"
+    C: float = 1.0
+    tolerance: float = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
 class CorrelationSpec:
     """Correlation levels 0..10: 0 ties positives to the first group, 5 balances, 10 reverses."""
 
@@ -198,6 +209,7 @@ class Study:
     model: ModelSpec = ModelSpec()
     pretrain: PretrainSpec = PretrainSpec()
     finetune: FinetuneSpec = FinetuneSpec()
+    screen: ScreenSpec = ScreenSpec()
     curations: CurationsSpec = CurationsSpec()
     evaluations: Mapping[str, EvaluationSpec] = dataclasses.field(
         default_factory=lambda: {"natural": EvaluationSpec()}
