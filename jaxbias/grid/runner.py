@@ -11,13 +11,14 @@ import numpy as np
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid.curator import Curator
 from jaxbias.grid.executor import Executor
+from jaxbias.grid.features import Features
 from jaxbias.grid.members import examples_of, hyper_of, key_of, penalty_of, schedule_of
 from jaxbias.grid.memory import device_room
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.programs import fitted_heads, heads, networks
 from jaxbias.grid.rows import Row, base_row, variant_row
 from jaxbias.grid.starts import LoadBase, LoadFeatures, Starts
-from jaxbias.grid.variants import Recipe, Variant
+from jaxbias.grid.variants import Base, Recipe, Variant
 from jaxbias.models import Head, Network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import make_mesh, replicate
@@ -63,8 +64,6 @@ class Runner:
         self.mesh = self.executor.mesh
         self.rows = self.starts.rows
         self.fresh = self.starts.fresh
-        self.network_of = self.starts.network_of
-        self.features = self.starts.features
 
     @property
     def compile_seconds(self) -> float:
@@ -75,6 +74,14 @@ class Runner:
     def images(self) -> jax.Array:
         """The image store, on every device from its first use on."""
         return replicate(np.asarray(self.curator.dataset.images), self.mesh)
+
+    def network_of(self, base: Base) -> Network:
+        """Returns the network a base is pretrained with: one output per class, one if binary."""
+        return self.starts.network_of(base)
+
+    def features(self, base: Base, solver: str) -> Features:
+        """Returns the features that heads of a solver see of a base, extracting them once."""
+        return self.starts.features(base, solver)
 
     def signatures(self, variants: list[Variant]) -> dict[str, Any]:
         """Returns, per variant and base id, the static shapes that must agree within a pack.
