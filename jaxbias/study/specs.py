@@ -191,8 +191,11 @@ class GridSpec:
     """How variants are laid out on the machine; recorded in the plan."""
 
     mode: str = "map"  # map | vmap | unroll
-    pack_width: int = 8  # Finetunes per pack: what an interruption costs at most.
-    heads_mib: int = 512  # Memory of a pack of heads (mode "head"), which holds at most 1,024.
+    # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
+    # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
+    pack_width: int = 8
+    # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
+    memory_mib: int = 0
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
 
 
