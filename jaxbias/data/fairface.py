@@ -42,5 +42,5 @@ def read(data: DataSpec) -> Source:
         name="FairFace",
         key="fairface/" + "/".join(key for _, key in parts),
         table=text[["id", "split"]].assign(**{name: category(text[name]) for name in _LABELS}),
-        read=files.reader(root, ids),
+        read=files.Reader(root, ids),
     )

@@ -1,14 +1,19 @@
 """The image files a table names: inside one folder, present, and told apart by size and time."""
 
+import dataclasses
 import hashlib
+import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from jaxbias.data.dataset import listed
+from jaxbias.data.decode import BadImageError
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
 
+# More than any photograph: what claims to be one is not read into memory.
+_MAX_BYTES = 256 * 2**20
 _STEP = 1000  # Files between two redrawings of the progress bar.
 
 
@@ -65,9 +70,24 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
     return normal, key.hexdigest()
 
 
-def reader(root: Path, names: Sequence[str]) -> Callable[[int], bytes]:
-    """Returns a function from a row to the bytes of its file."""
-    return lambda row: (root / names[row]).read_bytes()
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """From a row to the bytes of its file; may be sent to other processes."""
+
+    root: Path
+    names: Sequence[str]
+
+    def __call__(self, row: int) -> bytes:
+        """Returns the bytes of row `row`.
+
+        Raises:
+          BadImageError: the file is too large to be a picture.
+        """
+        with (self.root / self.names[row]).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MAX_BYTES:
+                raise BadImageError(f"{size:,} bytes are more than {_MAX_BYTES:,}")
+            return file.read()
 
 
 def folder(path: str, expected: str) -> Path:

@@ -17,7 +17,8 @@ class Source:
     # Row i describes image i: 'id' (str), 'split' (the source's own), optionally 'stratum',
     # and label columns of dtype 'boolean' or 'category'.
     table: pd.DataFrame
-    # The encoded bytes (PNG, JPEG, ...) of row i; called from several threads at once.
+    # The encoded bytes (PNG, JPEG, ...) of row i; called from several threads at once, and from
+    # several processes where it can be pickled.
     read: Callable[[int], bytes]
     # Declared population: index = attribute, columns 0 and 1 = P(attribute | Male=0 or 1).
     frequencies: pd.DataFrame | None = None
