@@ -28,6 +28,7 @@ _EXAMPLES, _RECORD = "examples.parquet", "store.json"
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.
 _CHEAP_BYTES = 256 * 2**20
 _PARTIAL = ".partial"
+_ABANDONED = 7 * 24 * 3600  # Seconds: a build that was interrupted may be continued next week.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def _opened(path: Path, source: Source, verify: bool) -> Store | None:
 
 def _build(path: Path, source: Source, size: int, on_bad_image: str) -> None:
     folder = path.with_name(f"{path.name}{_PARTIAL}")
-    remove_stale(path.parent, f"*{_PARTIAL}", but=folder)
+    remove_stale(path.parent, f"*{_PARTIAL}", but=folder, seconds=_ABANDONED)
     with locked(folder):
         if _opened(path, source, verify=True) is not None:  # Another process has built it.
             shutil.rmtree(folder, ignore_errors=True)

@@ -94,8 +94,7 @@ def check_attribute(field: str, name: str) -> None:
     """Raises an InputError that names `field` unless `name` is an attribute of the faces."""
     if name not in ATTRIBUTES:
         raise InputError(
-            f"{field}: the built-in faces have no attribute '{name}'; "
-            f"{nearest(name, ATTRIBUTES)}"
+            f"{field}: the built-in faces have no attribute '{name}'; {nearest(name, ATTRIBUTES)}"
         )
 
 

@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 import jaxbias.data
-from jaxbias.data import fairface
+from jaxbias.data.readers import fairface
 from jaxbias.data.store import open_store
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec, DerivedSpec
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "fairface"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "fairface"
 SPLITS = {
     "train": {"pretrain": 0.5, "finetune": 0.4, "validation": 0.1},
     "val": {"test": 1.0},
