@@ -14,6 +14,7 @@ from jaxbias.progress import progress
 
 # More than any photograph: what claims to be one is not read into memory.
 _MAX_BYTES = 256 * 2**20
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _STEP = 1000  # Files between two redrawings of the progress bar.
 
 
@@ -88,6 +89,32 @@ class Reader:
             if size > _MAX_BYTES:
                 raise BadImageError(f"{size:,} bytes are more than {_MAX_BYTES:,}")
             return file.read()
+
+
+def images(root: Path, below: str, table: str = "") -> list[str]:
+    """Returns every image file below a folder of `root`, relative to `root` and in order.
+
+    What has no suffix of an image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff, in any case)
+    or begins with a dot is none. Links to folders are not followed.
+
+    Raises:
+      InputError: there is no such folder, or no image in it.
+    """
+    top = root / below
+    if not top.is_dir():
+        raise InputError(f"{root} has no folder {below}/{table and f'; it must {table}'}")
+    found = []
+    for at, folders, names in os.walk(top):
+        folders.sort()
+        inside = Path(at).relative_to(root).as_posix()
+        found += [
+            f"{inside}/{name}"
+            for name in sorted(names)
+            if name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+        ]
+    if not found:
+        raise InputError(f"{top} holds no image")
+    return found
 
 
 def folder(path: str, expected: str) -> Path:

@@ -16,8 +16,24 @@ from jaxbias.study import DataSpec
 # TFDS take seconds that no other dataset should pay.
 READERS = {
     "faces": "jaxbias.data.faces",
-    "fairface": "jaxbias.data.readers.fairface",
-    "folder": "jaxbias.data.readers.folder",
+    "coco2014": "jaxbias.data.readers.coco",
+    "coco2017": "jaxbias.data.readers.coco",
+    **{
+        name: f"jaxbias.data.readers.{name}"
+        for name in (
+            "celeba",
+            "dollar_street",
+            "fairface",
+            "folder",
+            "geode",
+            "imagenet",
+            "imagenet_det",
+            "mix",
+            "parquet",
+            "places365",
+            "waterbirds",
+        )
+    },
 }
 TFDS = "tfds:"  # Before the name of a dataset that TensorFlow Datasets has prepared.
 
