@@ -50,6 +50,7 @@ _POSITIVE = (
 )
 _CHOICES = {
     "data.on_bad_image": ("error", "skip"),
+    "data.damaged_labels": ("error", "repair"),
     "curations.on_shortage": ("error", "shrink"),
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
