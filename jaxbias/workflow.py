@@ -1,6 +1,7 @@
 """Walking the flow: from a config to trained, scored variants and their answer."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from jaxbias.grid import (
 )
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
+from jaxbias.grid.widths import pack_widths
 from jaxbias.leases import Leases
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
@@ -166,8 +168,8 @@ def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable
 
 def _lay_out(runner: Runner, old: Plan | None, variants: list[Variant]) -> Plan:
     """Returns the old plan with packs for all that it lacks."""
-    widths = runner.study.grid.pack_width, runner.heads_width(variants)
-    return extend_plan(old or runner.plan, variants, runner.signatures(variants), *widths)
+    widths = functools.partial(pack_widths, runner)
+    return extend_plan(old or runner.plan, variants, runner.signatures(variants), widths)
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:

@@ -34,8 +34,9 @@ def test_every_config_is_tested():
 @pytest.mark.parametrize("name", ["fairface_age", "fairface_pair"])
 def test_fairface_curations_fit_the_real_counts(name, monkeypatch):
     """Every quota of the real studies, without decoding an image."""
-    from jaxbias.data import fairface, splits
+    from jaxbias.data import splits
     from jaxbias.data.dataset import Dataset
+    from jaxbias.data.readers import fairface
     from jaxbias.data.table import add_derived
 
     config = importlib.import_module(f"configs.{name}").get_config()

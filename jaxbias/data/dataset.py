@@ -29,6 +29,8 @@ class Dataset:
     group_share: float | None = None  # Declared P(Male = 1).
     notes: tuple[str, ...] = ()  # What the report must say about the data, in sentences.
     unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # float32[N] columns in [0, 1]: soft targets of labels that a model has scored; NaN = unknown.
+    soft: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     built: bool = False  # Whether its images were decoded now, and not by an earlier run.
 
     @property

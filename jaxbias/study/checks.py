@@ -12,6 +12,8 @@ _RANGES = (
     ("data.image_size", 1, 1024),
     ("data.seed", 0, 2**31 - 1),
     ("grid.devices", 0, 4096),
+    ("grid.pack_width", 0, 2**16),
+    ("grid.memory_mib", 0, 2**24),
     ("answer.epsilon", 0, 1),
     ("answer.delta", 0, 1),
     ("answer.replicates", 2, 100_000),
@@ -45,11 +47,10 @@ _POSITIVE = (
     "model.widths",
     "curations.add_minority",
     "curations.replace_minority",
-    "grid.pack_width",
-    "grid.heads_mib",
 )
 _CHOICES = {
     "data.on_bad_image": ("error", "skip"),
+    "data.damaged_labels": ("error", "repair"),
     "curations.on_shortage": ("error", "shrink"),
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),

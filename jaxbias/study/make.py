@@ -23,8 +23,8 @@ def default_config() -> ConfigDict:
     config = _to_config(Study()).lock()
     for mapping in (config.bases, config.evaluations, config.experiments):
         mapping.unlock()  # Their keys are the config file's own names.
-    for mapping in (config.data.splits, config.data.derived):
-        mapping.unlock()
+    for name in ("splits", "derived", "columns", "base_rates", "sources"):
+        config.data[name].unlock()
     for mapping in ("strata", "salience", "frequencies"):
         config.data.faces[mapping].unlock()
     return config

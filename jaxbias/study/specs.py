@@ -48,7 +48,7 @@ class DerivedSpec:
 class DataSpec:
     """Where the images and labels come from and how they are split."""
 
-    name: str = "faces"  # faces | fairface | folder
+    name: str = "faces"  # One of docs/datasets.md, or tfds:NAME.
     path: str = ""
     image_size: int = 64  # Images are square, uint8[image_size, image_size, 3].
     seed: int = 0  # Rendering of synthetic images; assignment of examples to splits.
@@ -59,6 +59,16 @@ class DataSpec:
     splits: Mapping[str, Mapping[str, float]] = _mapping()
     derived: Mapping[str, DerivedSpec] = _mapping()
     on_bad_image: str = "error"  # error | skip (counted and reported)
+    # FairFace: ages that a spreadsheet turned into dates: error | repair
+    damaged_labels: str = "error"
+    # parquet, tfds:NAME: where the image is, and label column -> "column" or "feature/part";
+    # no columns: everything that can be a label.
+    image_column: str = "image"
+    columns: Mapping[str, str] = _mapping()
+    annotations: str = ""  # A table (id and label columns) of labels from elsewhere.
+    scores: str = ""  # A table (id and attributes) of probabilities: labels and soft targets.
+    base_rates: Mapping[str, float] = _mapping()  # attribute -> mean its scores are rescaled to.
+    sources: Mapping[str, "DataSpec"] = _mapping()  # Of "mix": several joined into one.
     faces: FacesSpec = FacesSpec()
 
 
@@ -191,8 +201,11 @@ class GridSpec:
     """How variants are laid out on the machine; recorded in the plan."""
 
     mode: str = "map"  # map | vmap | unroll
-    pack_width: int = 8  # Finetunes per pack: what an interruption costs at most.
-    heads_mib: int = 512  # Memory of a pack of heads (mode "head"), which holds at most 1,024.
+    # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
+    # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
+    pack_width: int = 8
+    # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
+    memory_mib: int = 0
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import jaxbias.data
-from jaxbias.data import folder
+from jaxbias.data.readers import folder
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec, DerivedSpec, FacesSpec
 
