@@ -12,29 +12,33 @@ from ml_collections import ConfigDict
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
 from jaxbias.grid import (
     Base,
     Pack,
     Plan,
     Runner,
-    expand,
     expand_by_experiment,
     extend_plan,
     features,
 )
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
+from jaxbias.grid.search import Results, assumed, follow
+from jaxbias.grid.trials import Trials
+from jaxbias.grid.variants import Maker
 from jaxbias.leases import Leases
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
+from jaxbias.search_stage import SearchStage, check_finished, read_results, read_tables
 from jaxbias.study import Study, make_study
 from jaxbias.telemetry import Clock, Telemetry
 
-STAGES = ("plan", "pretrain", "finetune", "report")
-# Sections inside those of pretraining and finetuning. Training and scoring are one program.
+STAGES = ("plan", "pretrain", "search", "finetune", "report")
+# Sections inside those of the training stages. Training and scoring are one program.
 _PARTS = ("compile", "train_and_score", "write", "wait")
 
 
@@ -46,11 +50,11 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     Args:
       study: the study.
       workdir: the result directory; finished packs in it are kept.
-      stage: "plan", "pretrain" or "finetune": that alone; empty: all.
+      stage: "plan", "pretrain", "search" or "finetune": that alone; empty: all.
       packs: of this stage, as `packs.select` reads it; empty: all.
 
     Returns:
-      Where the time went: seconds by section (compiling is part of the two training sections),
+      Where the time went: seconds by section (compiling is part of the training sections),
       and rates. Empty where the packs asked for were done already.
 
     Raises:
@@ -82,16 +86,33 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
         with clock.section("write"):
             directory.write_pack(pack, rows)
 
-    count = 0
+    count = tried = 0
     bases = Work("pretrain", "pretraining", "bases", plan.bases, pretrain)
     if stage in ("", "pretrain"):
         with clock.section("pretrain"):
             chosen = dataclasses.replace(bases, packs=select(plan.bases, packs, "pretrain"))
             # Bases others are pretraining are waited for where there is nothing else to do.
             crew.share(chosen, wait=stage == "pretrain")
+
+    def meanwhile(work: Work) -> None:
+        if stage:
+            needed.check_under_way(work.packs)
+        else:  # Whoever was pretraining a base may have died.
+            crew.share(bases, wait=False)
+
+    needed = Bases(plan, directory, leases)
+    if study.search.on and stage in ("", "search"):
+        with clock.section("search"):
+            search = SearchStage(
+                study,
+                crew,
+                Trials(runner),
+                lambda: _agree_on_plan(study, dataset, directory, leases, runner)[0],
+            )
+            plan, tried = search.walk(plan, packs, needed, meanwhile)
     if stage in ("", "finetune"):
+        check_finished(directory, study, plan)
         wanted = select(plan.finetunes, packs, "finetune")
-        needed = Bases(plan, directory, leases)
         # Of bases that others are still pretraining, features are extracted with the first pack.
         unextracted = _unextracted(directory, list(filter(needed.are_there, wanted)))
         if unextracted:
@@ -104,30 +125,30 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
                     advance()
         with clock.section("finetune"):
             work = Work("finetune", "finetuning", "variants", wanted, finetune, needed.are_there)
-
-            def meanwhile() -> None:
-                if stage:
-                    needed.check_under_way(wanted)
-                else:  # Whoever was pretraining a base may have died.
-                    crew.share(bases, wait=False)
-
-            count = crew.share(work, meanwhile=meanwhile)
+            count = crew.share(work, meanwhile=lambda: meanwhile(work))
 
     timings = _accounting(clock, runner, len(dataset.table) if dataset.built else 0, count)
-    if count:  # A run that only found everything done has no times worth keeping.
+    if count or tried:  # A run that only found everything done has no times worth keeping.
         directory.write_timings(timings)
     return timings
 
 
 def _agree_on_plan(
-    study: Study, dataset: Dataset, directory: ResultDirectory, leases: Leases
+    study: Study,
+    dataset: Dataset,
+    directory: ResultDirectory,
+    leases: Leases,
+    runner: Runner | None = None,
 ) -> tuple[Plan, Runner]:
     """Writes or extends the plan, or uses the one that another process has written meanwhile."""
+    loaders = _base_loader(directory), _features_loader(directory, leases)
     while True:
         old = directory.plan()
-        plan, runner = _lay_out(
-            study, dataset, old, _base_loader(directory), _features_loader(directory, leases)
-        )
+        results = read_results(directory, old)
+        if runner is None or old is None:
+            plan, runner = _lay_out(study, dataset, old, results, *loaders)
+        else:
+            plan = _extend(old, runner, results)
         directory.check(study, dataset)
         with leases.lock("plan"):
             if directory.plan() == old:
@@ -135,19 +156,33 @@ def _agree_on_plan(
                 if plan != old:
                     directory.write_plan(plan)
                 return plan, runner
+            if old is None:
+                runner = None  # Another process has fixed the layout.
 
 
 def _lay_out(
-    study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable
+    study: Study, dataset: Dataset, old: Plan | None, results: Results, *loaders: Callable
 ) -> tuple[Plan, Runner]:
     """Returns the old plan with packs for all that it lacks, and the runner of its layout."""
     layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
     runner = Runner(study, dataset, layout, *loaders)
     for task in (*study.targets, *study.pairs):
         runner.curator.check_evaluation(task)
-    variants = expand(study, dataset.fingerprint)
-    widths = study.grid.pack_width, runner.heads_width(variants)
-    return extend_plan(layout, variants, runner.signatures(variants), *widths), runner
+    return _extend(layout, runner, results), runner
+
+
+def _extend(plan: Plan, runner: Runner, results: Results) -> Plan:
+    """Returns the plan with packs for all that follows from the results so far."""
+    study, course = runner.study, follow(runner.study, plan.data, results)
+    every = [*course.trials, *course.variants]
+    if course.searches:
+        every += course.finetunes
+    widths = study.grid.pack_width, runner.heads_width(every)
+    bases = [variant.base for variant in course.variants]
+    # Rungs are planned once all before are done: where a search is cut must not change its packs.
+    under_way = any(results(trial) is None for pack in plan.rungs for trial in pack.members)
+    trials = [] if under_way else course.trials
+    return extend_plan(plan, course.finetunes, runner.signatures(every), *widths, trials, bases)
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:
@@ -162,7 +197,9 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     directory = ResultDirectory(workdir)
     dataset = data.load(study.data)
     directory.check(study, dataset)
-    plan, runner = _lay_out(study, dataset, directory.plan(), _base_loader(directory))
+    old = directory.plan()
+    results = assumed(study, read_results(directory, old))
+    plan, runner = _lay_out(study, dataset, old, results, _base_loader(directory))
 
     def has_features(base: Base, solver: str) -> bool:
         network = (
@@ -173,7 +210,11 @@ def dry_run(study: Study, workdir: str | Path) -> str:
         name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
         return (directory.features_path / f"{name}.json").exists()
 
-    experiments = expand_by_experiment(study, dataset.fingerprint)
+    course, maker = follow(study, dataset.fingerprint, results), Maker(study, dataset.fingerprint)
+    experiments = {
+        name: course.chosen(variants, maker)
+        for name, variants in expand_by_experiment(study, dataset.fingerprint).items()
+    }
     found = estimate(runner, plan, experiments, directory.has, has_features)
     return estimate_text(found, plan.devices)
 
@@ -184,7 +225,12 @@ def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -
     if plan is None:
         return False
     directory.check(study)
-    wanted = select(plan.packs(stage), packs, stage)
+    try:
+        wanted = select(plan.packs(stage), packs, stage)
+    except InputError:
+        if not study.search.on:
+            raise
+        return False  # The plan may be about to grow.
     if not all(map(directory.has, wanted)):
         return False
     for pack in wanted:
@@ -205,13 +251,15 @@ def write_report(workdir: str | Path) -> tuple[Answer, Path]:
     stored = directory.stored_study()
     plan = directory.plan()
     scores = directory.scores()
+    study = make_study(stored["settings"])
     answer = make_answer(
-        make_study(stored["settings"]),
+        study,
         directory.dataset(),
         scores,
         bases=directory.base_rows(plan) if plan else None,
         timings=directory.timings(),
         first_rule=stored["first_answer"],
+        search=read_tables(directory, study, plan) if plan and study.search.on else None,
     )
     manifest = directory.write_manifest(scores)
     return answer, report.write(answer, directory.path / "report", manifest)

@@ -37,7 +37,8 @@ class Plan:
       mode: how variants are mapped on a device.
       devices: over how many devices packs are split.
       bases: packs of the first stage.
-      finetunes: packs of the second stage.
+      finetunes: packs of the last stage.
+      rungs: packs of a search, between the two; rung after rung is appended as results allow.
     """
 
     data: str
@@ -45,6 +46,7 @@ class Plan:
     devices: int
     bases: tuple[Pack, ...] = ()
     finetunes: tuple[Pack, ...] = ()
+    rungs: tuple[Pack, ...] = ()
 
     @property
     def variants(self) -> list[Variant]:
@@ -52,8 +54,8 @@ class Plan:
         return [member for pack in self.finetunes for member in pack.members]
 
     def packs(self, stage: str) -> tuple[Pack, ...]:
-        """The packs of stage "pretrain" or "finetune"."""
-        return {"pretrain": self.bases, "finetune": self.finetunes}[stage]
+        """The packs of stage "pretrain", "search" or "finetune"."""
+        return {"pretrain": self.bases, "search": self.rungs, "finetune": self.finetunes}[stage]
 
     def to_json(self) -> str:
         """Returns the plan as JSON text."""
@@ -71,7 +73,8 @@ class Plan:
             content = json.loads(path.read_text())
             if content.pop("format") != _FORMAT:
                 raise InputError(f"{path} is of another format; use a new workdir")
-            for stage, member in (("bases", _base), ("finetunes", _variant)):
+            content.setdefault("rungs", [])  # Written before there were searches.
+            for stage, member in (("bases", _base), ("finetunes", _variant), ("rungs", _variant)):
                 content[stage] = tuple(
                     Pack(pack["id"], pack["width"], tuple(map(member, pack["members"])))
                     for pack in content[stage]
@@ -87,6 +90,8 @@ def extend_plan(
     signatures: dict[str, Any],
     width: int,
     heads_width: int | None = None,
+    trials: Sequence[Variant] = (),
+    bases: Sequence[Base] = (),
 ) -> Plan:
     """Appends packs for what the plan does not hold yet; existing packs stay as they are.
 
@@ -97,30 +102,35 @@ def extend_plan(
       width: largest number of finetunes of a pack. Packs of bases, which train for longer, are
         as small as the devices allow.
       heads_width: largest number of heads of a pack; None: as any finetunes.
+      trials: of a search, each as far as the end of a rung: a trial of three rungs comes thrice.
+      bases: that later finetunes will start from; those of variants and trials are taken anyway.
 
     Returns:
       The longer plan.
     """
     have = {member.id for pack in (*plan.bases, *plan.finetunes) for member in pack.members}
-    bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
-    new_bases = [base for base in bases.values() if base.id not in have]
+    starts = {base.id: base for base in (*bases, *(v.base for v in (*trials, *variants)))}
+    new_bases = [b for b in starts.values() if b.role != "scratch" and b.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
     heads = [variant for variant in new_variants if variant.recipe.mode == "head"]
     # Base by base, so that a base's features are read once.
     order = {id: place for place, id in enumerate(dict.fromkeys(v.base.id for v in heads))}
     heads.sort(key=lambda variant: order[variant.base.id])
     others = [variant for variant in new_variants if variant.recipe.mode != "head"]
+    tried = {trial.id for pack in plan.rungs for trial in pack.members}
+    new_trials = list({trial.id: trial for trial in trials if trial.id not in tried}.values())
     return dataclasses.replace(
         plan,
         bases=plan.bases + _pack(new_bases, signatures, plan.devices, plan.devices),
         finetunes=plan.finetunes
         + _pack(others, signatures, width, plan.devices)
         + _pack(heads, signatures, heads_width or width, plan.devices),
+        rungs=plan.rungs + _pack(new_trials, signatures, width, plan.devices, "rung"),
     )
 
 
 def _pack(
-    members: Sequence[Any], signatures: dict[str, Any], width: int, devices: int
+    members: Sequence[Any], signatures: dict[str, Any], width: int, devices: int, what: str = ""
 ) -> tuple[Pack, ...]:
     by_signature: dict[Any, list] = {}
     for member in members:
@@ -133,7 +143,9 @@ def _pack(
         padded = -(-even // devices) * devices
         for start in range(0, len(group), even):
             chosen = tuple(group[start : start + even])
-            packs.append(Pack(content_id([padded, [m.id for m in chosen]]), padded, chosen))
+            # A trial trained to a rung's end may also be a finetune: their packs are not the same.
+            content = [padded, [m.id for m in chosen], *([what] if what else [])]
+            packs.append(Pack(content_id(content), padded, chosen))
     return tuple(packs)
 
 

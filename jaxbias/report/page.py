@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias import atomic
-from jaxbias.report import figures, files, findings, interactive, numbers, record
+from jaxbias.report import figures, files, findings, interactive, numbers, record, search
 from jaxbias.report.select import shown
 from jaxbias.report.tables import Html
 
@@ -60,6 +60,7 @@ def render(
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
+        ("search", "Hyperparameters", search.section(answer)),
         ("data", "Data", record.data(answer)),
         ("methods", "Methods", record.methods(answer)),
         ("notes", "Failures and notes", record.notes(answer)),

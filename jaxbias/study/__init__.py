@@ -8,6 +8,7 @@ from jaxbias.study.checks import refuse_value
 from jaxbias.study.experiments import AXES, typed
 from jaxbias.study.make import default_config, make_study
 from jaxbias.study.rule import KINDS, MITIGATIONS, Curation, parse_curation, parse_prevalence
+from jaxbias.study.search import SEARCHED, search_basis, searched_curation
 from jaxbias.study.specs import (
     ROLES,
     SPLITS,
@@ -22,6 +23,7 @@ from jaxbias.study.specs import (
     ModelSpec,
     Point,
     PretrainSpec,
+    SearchSpec,
     Study,
     Sweep,
     to_dict,
@@ -32,6 +34,7 @@ __all__ = [
     "KINDS",
     "MITIGATIONS",
     "ROLES",
+    "SEARCHED",
     "SPLITS",
     "AnswerSpec",
     "BaseSpec",
@@ -45,6 +48,7 @@ __all__ = [
     "ModelSpec",
     "Point",
     "PretrainSpec",
+    "SearchSpec",
     "Study",
     "Sweep",
     "default_config",
@@ -52,6 +56,8 @@ __all__ = [
     "parse_curation",
     "parse_prevalence",
     "refuse_value",
+    "search_basis",
+    "searched_curation",
     "to_dict",
     "typed",
 ]

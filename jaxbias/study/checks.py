@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.study.rule import parse_prevalence
+from jaxbias.study.search import check_search
 from jaxbias.study.specs import ROLES, SPLITS, Study
 
 # setting, smallest and largest value. Beyond them nothing would be learnt, or nothing would fit.
@@ -15,6 +16,9 @@ _RANGES = (
     ("answer.epsilon", 0, 1),
     ("answer.delta", 0, 1),
     ("answer.replicates", 2, 100_000),
+    ("search.learning_rates", 0, 1e3),
+    ("search.weight_decays", 0, 1e3),
+    ("search.eta", 2, 100),
     ("finetune.C", 1e-9, 1e9),
     ("finetune.tolerance", 1e-7, 1),  # Float32 gets no further.
     *(
@@ -38,6 +42,9 @@ _POSITIVE = (
     "finetune.seeds",
     "finetune.epochs",
     "finetune.batch",
+    "search.repeats",
+    "search.first_epochs",
+    "search.max_epochs",
     "model.widths",
     "curations.add_minority",
     "curations.replace_minority",
@@ -49,6 +56,7 @@ _CHOICES = {
     "curations.on_shortage": ("error", "shrink"),
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
+    "search.criterion": ("val_loss", "val_auc", "val_worst_group", "val_gap_constrained"),
     "grid.mode": ("map", "vmap", "unroll"),
 }
 
@@ -114,6 +122,7 @@ def check_study(study: Study) -> None:
             f"config.evaluations.{name}.level={evaluation.level}"
             " must be 0..10, or -1 for the natural correlation",
         )
+    check_search(study)
     _choice("answer.population", study.answer.population, tuple(study.evaluations))
     _require(
         0.5 < study.answer.confidence < 1,
@@ -178,6 +187,8 @@ def _refuse_twice(study: Study) -> None:
         "targets",
         "pairs",
         "finetune.n",
+        "search.learning_rates",
+        "search.weight_decays",
         "curations.correlation.levels",
         "curations.pair_mix.levels",
         "curations.add_minority",
