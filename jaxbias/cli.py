@@ -1,7 +1,8 @@
 """The command `jaxbias`: flags in, one of the flow's functions, and errors as one line.
 
 jaxbias run --config=configs/quickstart.py --workdir=DIR [--config.finetune.n=512 ...]
-jaxbias run --config=... --workdir=DIR --stage=plan|pretrain|finetune|report [--packs=0,3-5]
+jaxbias run --config=... --workdir=DIR --stage=plan|pretrain|search|finetune|report
+    [--packs=0,3-5]
 jaxbias run --config=... --workdir=DIR --dry_run
 jaxbias report --workdir=DIR
 jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --group=G --out=DIR
@@ -24,7 +25,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxbias import data, external, report, score_files, workflow
+from jaxbias import data, external, planning, report, score_files, workflow
 from jaxbias.analysis import make_answer
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.describe import contact_sheet, describe
@@ -35,7 +36,7 @@ from jaxbias.study import Study, default_config, make_study
 
 _FLAGS = {
     "workdir": "The result directory.",
-    "stage": "Of a run, this stage alone: plan, pretrain, finetune or report.",
+    "stage": "Of a run, this stage alone: plan, pretrain, search, finetune or report.",
     "packs": "Of a stage, these packs of the plan: places from 0, ranges, ids.",
     "out": "File or directory to write.",
     "scores": "Scores of models trained elsewhere.",
@@ -82,8 +83,12 @@ def _run(given: flags.FlagValues) -> None:
     stage, packs = given.stage or "", given.packs or ""
     if stage and stage not in workflow.STAGES:
         raise InputError(f"--stage={stage} is no stage; {nearest(stage, workflow.STAGES)}")
-    if packs and stage not in ("pretrain", "finetune"):
-        raise InputError("--packs needs --stage=pretrain or --stage=finetune: whose packs?")
+    if packs and stage not in ("pretrain", "search", "finetune"):
+        raise InputError("--packs needs --stage=pretrain, search or finetune: whose packs?")
+    if stage == "search" and not study.search.on:
+        raise InputError(
+            "--stage=search: config.search has nothing to try; set config.search.learning_rates"
+        )
     if stage and given.dry_run:
         raise InputError("--dry_run estimates whole runs; leave out --stage")
     if stage == "report":
@@ -91,7 +96,7 @@ def _run(given: flags.FlagValues) -> None:
         return
     _set_up_devices(study, workdir)
     if given.dry_run:
-        print(workflow.dry_run(study, workdir))
+        print(planning.dry_run(study, workdir))
         return
     timings = workflow.train(study, workdir, stage, packs)
     if stage:

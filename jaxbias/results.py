@@ -6,6 +6,8 @@ leases/          which process is writing the plan or working on a pack
 examples.parquet ids, splits, all labels: with the scores, all the report needs
 bases/ID/        parameters of a base (Orbax)
 features/ID.npy  what a frozen base makes of every image, for heads trained on it, and ID.json
+rungs/ID.npz     where the trials of a search stopped; gone when it is done
+search.parquet   every trial of the search, with its learning curves
 packs/ID.parquet settings, realised counts, status and scores of a pack; existing means done
 events/          what each process did and when: JSON lines, and scalars for TensorBoard
 report/          drawn from the above, any number of times
@@ -28,11 +30,15 @@ from jaxbias.atomic import make_directory, write_parquet, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid.plan import Pack, Plan
-from jaxbias.study import Study, to_dict
+from jaxbias.study import Study, make_study, search_basis, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
 _GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments", "screen")
-_GROWS_WITHIN = {"finetune": ("n", "seeds"), "data": ("path",)}
+_GROWS_WITHIN = {
+    "finetune": ("n", "seeds"),
+    "data": ("path",),
+    "search": ("curation", "pair_curation"),  # See `search_basis`.
+}
 # What study.json holds.
 _RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}
 
@@ -104,6 +110,7 @@ class ResultDirectory:
                 f"{dataset.fingerprint[:12]}); use a new workdir"
             )
         _refuse_changes(self.path, stored["settings"], _settings(study))
+        _refuse_another_search(self.path, make_study(stored["settings"]), study)
 
     def claim(self, study: Study, dataset: Dataset) -> None:
         """Makes the directory this study's, or checks that it is.
@@ -284,6 +291,19 @@ class ResultDirectory:
                 f"{path} is damaged ({str(error).splitlines()[0]}); delete it and run again: it "
                 "is written anew"
             ) from error
+
+
+def _refuse_another_search(path: Path, stored: Study, wanted: Study) -> None:
+    """Growth must not move what hyperparameters were chosen by."""
+    if not (stored.search.on or wanted.search.on):
+        return
+    old, new = search_basis(stored), search_basis(wanted)
+    for name in old.keys() | new.keys():
+        if old.get(name) != new.get(name):
+            raise InputError(
+                f"workdir {path} has hyperparameters searched with {name}={old.get(name)}, but the "
+                f"config now says {new.get(name)}; keep it, or use a new workdir"
+            )
 
 
 def _settings(study: Study) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Walking the flow: from a config to trained, scored variants and their answer."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +9,22 @@ import jax
 import pandas as pd
 from ml_collections import ConfigDict
 
-from jaxbias import checkpoint, data, report, screen
+from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
-from jaxbias.data.dataset import Dataset
-from jaxbias.grid import (
-    Base,
-    Pack,
-    Plan,
-    Runner,
-    Variant,
-    expand_by_experiment,
-    extend_plan,
-    features,
-)
-from jaxbias.grid.estimate import estimate, estimate_text
-from jaxbias.grid.features import Features
-from jaxbias.grid.widths import pack_widths
+from jaxbias.errors import InputError
+from jaxbias.grid import Base, Pack, Plan, Runner
+from jaxbias.grid.trials import Trials
 from jaxbias.leases import Leases
-from jaxbias.models import Network, make_network
-from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
+from jaxbias.planning import agree_on_plan
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
+from jaxbias.search_stage import SearchStage, check_finished, read_tables
 from jaxbias.study import Study, make_study
 from jaxbias.telemetry import Clock, Telemetry
 
-STAGES = ("plan", "pretrain", "finetune", "report")
-# Sections inside those of pretraining and finetuning. Training and scoring are one program.
+STAGES = ("plan", "pretrain", "search", "finetune", "report")
+# Sections inside those of the training stages. Training and scoring are one program.
 _PARTS = ("compile", "train_and_score", "write", "wait")
 
 
@@ -48,11 +36,11 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     Args:
       study: the study.
       workdir: the result directory; finished packs in it are kept.
-      stage: "plan", "pretrain" or "finetune": that alone; empty: all.
+      stage: "plan", "pretrain", "search" or "finetune": that alone; empty: all.
       packs: of this stage, as `packs.select` reads it; empty: all.
 
     Returns:
-      Where the time went: seconds by section (compiling is part of the two training sections),
+      Where the time went: seconds by section (compiling is part of the training sections),
       and rates. Empty where the packs asked for were done already.
 
     Raises:
@@ -69,7 +57,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
         dataset = data.load(study.data)
     use_compilation_cache()
     with clock.section("plan"):
-        plan, runner = _agree_on_plan(study, dataset, directory, leases)
+        plan, runner = agree_on_plan(study, dataset, directory, leases)
     crew = Crew(directory, leases, Telemetry(directory.path / "events", runner), clock)
 
     def pretrain(pack: Pack) -> None:
@@ -84,7 +72,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
         with clock.section("write"):
             directory.write_pack(pack, rows)
 
-    count = 0
+    count = tried = 0
     bases = Work("pretrain", "pretraining", "bases", plan.bases, pretrain)
     if stage in ("", "pretrain"):
         with clock.section("pretrain"):
@@ -92,9 +80,25 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
             # Bases others are pretraining are waited for where there is nothing else to do.
             crew.share(chosen, wait=stage == "pretrain")
 
+    def meanwhile(work: Work) -> None:
+        if stage:
+            needed.check_under_way(work.packs)
+        else:  # Whoever was pretraining a base may have died.
+            crew.share(bases, wait=False)
+
+    needed = Bases(plan, directory, leases)
+    if study.search.on and stage in ("", "search"):
+        with clock.section("search"):
+            search = SearchStage(
+                study,
+                crew,
+                Trials(runner),
+                lambda: agree_on_plan(study, dataset, directory, leases, runner)[0],
+            )
+            plan, tried = search.walk(plan, packs, needed, meanwhile)
+
     def finetune_all(plan: Plan) -> int:
         wanted = select(plan.finetunes, packs, "finetune")
-        needed = Bases(plan, directory, leases)
         # Of bases that others are still pretraining, features are extracted with the first pack.
         unextracted = _unextracted(directory, list(filter(needed.are_there, wanted)))
         if unextracted:
@@ -107,103 +111,23 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
                     advance()
         with clock.section("finetune"):
             work = Work("finetune", "finetuning", "variants", wanted, finetune, needed.are_there)
-
-            def meanwhile() -> None:
-                if stage:
-                    needed.check_under_way(wanted)
-                else:  # Whoever was pretraining a base may have died.
-                    crew.share(bases, wait=False)
-
-            return crew.share(work, meanwhile=meanwhile)
+            return crew.share(work, meanwhile=lambda: meanwhile(work))
 
     if stage in ("", "finetune"):
+        check_finished(directory, study, plan)
         count = finetune_all(plan)
         while study.screen.on and not packs:  # What is done may ask for more.
             with clock.section("plan"):
-                longer, _ = _agree_on_plan(study, dataset, directory, leases, runner)
+                longer, _ = agree_on_plan(study, dataset, directory, leases, runner)
             if longer == plan:
                 break
             plan = longer
             count += finetune_all(plan)
 
     timings = _accounting(clock, runner, len(dataset.table) if dataset.built else 0, count)
-    if count:  # A run that only found everything done has no times worth keeping.
+    if count or tried:  # A run that only found everything done has no times worth keeping.
         directory.write_timings(timings)
     return timings
-
-
-def _agree_on_plan(
-    study: Study,
-    dataset: Dataset,
-    directory: ResultDirectory,
-    leases: Leases,
-    runner: Runner | None = None,
-) -> tuple[Plan, Runner]:
-    """Writes or extends the plan, or uses the one that another process has written meanwhile.
-
-    A runner of the directory's layout is used again; none: one is made.
-    """
-    loaders = _base_loader(directory), _features_loader(directory, leases)
-    directory.check(study, dataset)
-    while True:
-        old = directory.plan()
-        mine = runner or _runner(study, dataset, old, *loaders)
-        plan = _lay_out(mine, old, screen.wanted(study, dataset, directory))
-        with leases.lock("plan"):
-            if directory.plan() == old:
-                directory.claim(study, dataset)
-                if plan != old:
-                    directory.write_plan(plan)
-                return plan, mine
-
-
-def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable) -> Runner:
-    """Returns the runner of a plan's layout, of a new plan's where there is none."""
-    layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
-    runner = Runner(study, dataset, layout, *loaders)
-    for task in (*study.targets, *study.pairs):
-        runner.curator.check_evaluation(task)
-    return runner
-
-
-def _lay_out(runner: Runner, old: Plan | None, variants: list[Variant]) -> Plan:
-    """Returns the old plan with packs for all that it lacks."""
-    widths = functools.partial(pack_widths, runner)
-    return extend_plan(old or runner.plan, variants, runner.signatures(variants), widths)
-
-
-def dry_run(study: Study, workdir: str | Path) -> str:
-    """Estimates what `train` would do, and writes nothing to the directory.
-
-    Returns:
-      Per experiment: variants, packs, programs, FLOPs, bytes and time; in lines for a terminal.
-
-    Raises:
-      InputError: as of `train`.
-    """
-    directory = ResultDirectory(workdir)
-    dataset = data.load(study.data)
-    directory.check(study, dataset)
-    old = directory.plan()
-    runner = _runner(study, dataset, old, _base_loader(directory))
-    experiments = expand_by_experiment(study, dataset.fingerprint)
-    note = ""
-    if study.screen.on:
-        experiments, note = screen.stages(study, dataset, directory)
-    every = {variant.id: variant for variants in experiments.values() for variant in variants}
-    plan = _lay_out(runner, old, list(every.values()))
-
-    def has_features(base: Base, solver: str) -> bool:
-        network = (
-            runner.network_of(base)
-            if base.target
-            else make_network(study.model, study.data.image_size, 1)
-        )
-        name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
-        return (directory.features_path / f"{name}.json").exists()
-
-    found = estimate(runner, plan, experiments, directory.has, has_features)
-    return estimate_text(found, plan.devices) + note
 
 
 def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:
@@ -212,7 +136,12 @@ def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -
     if plan is None:
         return False
     directory.check(study)
-    wanted = select(plan.packs(stage), packs, stage)
+    try:
+        wanted = select(plan.packs(stage), packs, stage)
+    except InputError:
+        if not (study.search.on or study.screen.on):
+            raise
+        return False  # The plan may be about to grow.
     if not all(map(directory.has, wanted)):
         return False
     for pack in wanted:
@@ -233,13 +162,15 @@ def write_report(workdir: str | Path) -> tuple[Answer, Path]:
     stored = directory.stored_study()
     plan = directory.plan()
     scores = directory.scores()
+    study = make_study(stored["settings"])
     answer = make_answer(
-        make_study(stored["settings"]),
+        study,
         directory.dataset(),
         scores,
         bases=directory.base_rows(plan) if plan else None,
         timings=directory.timings(),
         first_rule=stored["first_answer"],
+        search=read_tables(directory, study, plan) if plan and study.search.on else None,
     )
     manifest = directory.write_manifest(scores)
     return answer, report.write(answer, directory.path / "report", manifest)
@@ -271,30 +202,6 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(data.home() / "compilation"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _devices(study: Study) -> int:
-    return study.grid.devices or len(jax.local_devices())
-
-
-def _base_loader(directory: ResultDirectory) -> Callable[[Base, Network], Params]:
-    return lambda base, network: checkpoint.load(directory.base_path(base.id), network)
-
-
-def _features_loader(
-    directory: ResultDirectory, leases: Leases
-) -> Callable[[str, Callable[[], Features]], Features]:
-    place = directory.features_path
-
-    def load(name: str, make: Callable[[], Features]) -> Features:
-        if (stored := features.read(place, name)) is not None:
-            return stored
-        with leases.lock(f"features-{name}"):  # Another process may be extracting them.
-            stored = features.read(place, name) or features.write(place, name, make())
-        leases.forget(f"features-{name}")
-        return stored
-
-    return load
 
 
 def _unextracted(directory: ResultDirectory, packs: Sequence[Pack]) -> list[tuple[Base, str]]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import jaxbias
-from jaxbias import data, screen, sweep, workflow
+from jaxbias import data, planning, screen, sweep, workflow
 from jaxbias.analysis import minimal_fix
 from jaxbias.analysis.recipe import apart
 from jaxbias.analysis.screening import Standing
@@ -207,12 +207,12 @@ def test_a_report_before_anything_is_confirmed_says_so(finished, tmp_path):
 
 def test_a_dry_run_estimates_the_heads_and_bounds_of_the_rest(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(screen, "standings", far_apart)
-    monkeypatch.setattr(workflow, "estimate", lambda runner, plan, experiments, *_: experiments)
-    monkeypatch.setattr(workflow, "estimate_text", lambda rows, _: told.append(rows) or "")
+    monkeypatch.setattr(planning, "estimate", lambda runner, plan, experiments, *_: experiments)
+    monkeypatch.setattr(planning, "estimate_text", lambda rows, _: told.append(rows) or "")
     told = []
     study = make_study(screened_config())
     for workdir in (tmp_path / "new", finished[0]):
-        workflow.dry_run(study, workdir)
+        planning.dry_run(study, workdir)
     sizes = [{name: len(variants) for name, variants in rows.items()} for rows in told]
     assert sizes == [
         {"screen": 48, "confirmed, at least": 10, "confirmed, at most": 20},

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxbias
-from jaxbias import data, sweep, workflow
+from jaxbias import data, planning, sweep, workflow
 from jaxbias.errors import InputError
 from jaxbias.results import ResultDirectory
 from jaxbias.study import make_study
@@ -355,14 +355,14 @@ def test_a_dry_run_counts_what_is_done_and_touches_nothing(copy):
         return {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
 
     before = state()
-    text = workflow.dry_run(make_study(tiny_config()), copy)
+    text = planning.dry_run(make_study(tiny_config()), copy)
     assert text.splitlines()[1].split()[:3] == ["tiny", "18", "18"]
     finetune = {"n": (10, 20), "epochs": 1, "batch": 16, "seeds": 2}
-    text = workflow.dry_run(make_study(tiny_config(finetune=finetune)), copy)
+    text = planning.dry_run(make_study(tiny_config(finetune=finetune)), copy)
     assert text.splitlines()[1].split()[:3] == ["tiny", "36", "18"]
     assert state() == before
     with pytest.raises(InputError, match="use a new workdir"):
-        workflow.dry_run(make_study(tiny_config(group={"column": "target"})), copy)
+        planning.dry_run(make_study(tiny_config(group={"column": "target"})), copy)
 
 
 def test_experiments_grow_in_a_directory_and_share_what_is_trained(copy):

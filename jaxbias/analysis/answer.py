@@ -48,7 +48,9 @@ class Answer:
       timings: where the time went.
       deviations: from the authors' protocol.
       methods: a paragraph for a paper.
-      failures: variants that diverged.
+      failures: variants and trials that diverged.
+      search: every trial of the hyperparameter search, with its learning curves.
+      choices: what the search chose, one row per base, task and n.
     """
 
     study: dict[str, Any]
@@ -71,6 +73,8 @@ class Answer:
     deviations: list[str]
     methods: str
     failures: list[str]
+    search: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    choices: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
 
 def make_answer(
@@ -81,6 +85,7 @@ def make_answer(
     bases: pd.DataFrame | None = None,
     timings: dict[str, float] | None = None,
     first_rule: dict[str, Any] | None = None,
+    search: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Answer:
     """Answers a study from its scores.
 
@@ -91,6 +96,7 @@ def make_answer(
       bases: status of the bases pretrained here.
       timings: where the time of the run went.
       first_rule: the answer's rules when the study was first run; a later change is reported.
+      search: every trial of its hyperparameter search, and every choice.
 
     Returns:
       The answer.
@@ -173,6 +179,14 @@ def make_answer(
         for v in scores.variants[~ok].itertuples()
     ]
 
+    trials, choices = search or (pd.DataFrame(), pd.DataFrame())
+    failures += [
+        f"trial of the search ({t.base}, {t.task}, n={t.n}, learning rate {t.learning_rate:g}, "
+        f"weight decay {t.weight_decay:g}, repeat {t.repeat}) {t.status}"
+        for t in trials.itertuples()
+        if "diverged" in t.status
+    ]
+
     spoken: list[str] = [*aside]
     if len(heads.variants):
         spoken.insert(0, screened.opening(study, heads, scores))
@@ -214,8 +228,10 @@ def make_answer(
         bases=bases if bases is not None else pd.DataFrame(),
         timings=timings or {},
         deviations=deviations(study, scores, first_rule),
-        methods=methods(study, dataset, scores),
+        methods=methods(study, dataset, scores, choices),
         failures=failures,
+        search=trials,
+        choices=choices,
     )
 
 

@@ -2,16 +2,34 @@
 
 from typing import Any
 
+import pandas as pd
+
 from jaxbias.data.dataset import Dataset
+from jaxbias.grid.search import rung_epochs
 from jaxbias.results import Scores
-from jaxbias.study import SPLITS, FinetuneSpec, PretrainSpec, Study, in_head_mode, to_dict
+from jaxbias.study import (
+    SPLITS,
+    FinetuneSpec,
+    PretrainSpec,
+    Study,
+    in_head_mode,
+    searched_curation,
+    to_dict,
+)
 
 _DOING = dict(zip(SPLITS, ("pretraining", "finetuning", "validation", "test"), strict=True))
 
 
-def methods(study: Study, dataset: Dataset, scores: Scores) -> str:
-    """Returns a paragraph that says what was done, for a paper."""
-    trained = _training(study, scores) if trained_here(scores) else _elsewhere(scores)
+def methods(study: Study, dataset: Dataset, scores: Scores, choices: pd.DataFrame) -> str:
+    """Returns a paragraph that says what was done, for a paper.
+
+    Args:
+      study: the study.
+      dataset: its data.
+      scores: every finished variant.
+      choices: the hyperparameters of every arm, where they were searched.
+    """
+    trained = _training(study, scores, choices) if trained_here(scores) else _elsewhere(scores)
     screened = _screened(study) if study.screen.on and trained_here(scores) else []
     parts = [_data(study, dataset, scores), *screened, *trained, _statistics(study, scores)]
     return " ".join(parts)
@@ -55,7 +73,7 @@ _MITIGATIONS = {
 }
 
 
-def _training(study: Study, scores: Scores) -> list[str]:
+def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
     variants, fine, pre = scores.variants, study.finetune, study.pretrain
     pretrained = [
         f"{name} ({base.role}: {base.target}, {base.curation.replace('_', ' ')})"
@@ -73,12 +91,14 @@ def _training(study: Study, scores: Scores) -> list[str]:
     if scratch:
         parts.append(f"{' and '.join(scratch)} started from random parameters.")
     parts.append(
-        f"{_trained(study)} on n = {', '.join(map(str, sizes))} images ({_how(fine)}) in "
+        f"{_trained(study)} on n = {', '.join(map(str, sizes))} images ({_how(study)}) in "
         f"{variants['curation'].nunique()} curations with {variants['seed'].nunique()} repeats: "
         f"{len(variants):,} finetunings. A repeat renews the pretraining seed, the draw, the head "
         "and the batch order together; curations and bases of a repeat share prefixes of one "
         "permutation per cell."
     )
+    if study.search.on:
+        parts += _searching(study, choices)
     kinds = set(variants["kind"])
     told = [text for kind, text in _MITIGATIONS.items() if kind in kinds]
     if told:
@@ -87,7 +107,7 @@ def _training(study: Study, scores: Scores) -> list[str]:
 
 
 def _screened(study: Study) -> list[str]:
-    how = _how(in_head_mode(study).finetune)
+    how = _how(in_head_mode(study))
     return [
         f"The whole grid was first screened: the last layer alone was trained on frozen bases "
         f"({how}). Confirmed by finetuning were all natural draws and, of each studied base, along "
@@ -95,6 +115,43 @@ def _screened(study: Study) -> list[str]:
         "then the levels that the confirmed ones asked for until the smallest fix, or the smallest "
         "gap, lay between confirmed levels. Test examples had no part in it."
     ]
+
+
+_CRITERIA = {
+    "val_loss": "the lowest validation loss",
+    "val_auc": "the highest validation AUC",
+    "val_worst_group": "the highest validation accuracy of the worst cell of class and group",
+    "val_gap_constrained": "the highest validation AUC among those whose |FPR gap| on validation "
+    "was at most {:g} (where none was, the smallest |FPR gap|)",
+}
+
+
+def _searching(study: Study, choices: pd.DataFrame) -> list[str]:
+    """Says how hyperparameters were searched, and what was chosen."""
+    spec, fine = study.search, study.finetune
+    rates = spec.learning_rates or (fine.learning_rate,)
+    decays = spec.weight_decays or (fine.weight_decay,)
+    curations = dict.fromkeys(
+        searched_curation(study, t).name for t in (*study.targets, *study.pairs)
+    )
+    rungs = ", ".join(map(str, rung_epochs(spec)))
+    parts = [
+        "Learning rate, weight decay and epochs were searched once per base, task and n at "
+        f"{' and '.join(curations)}, by one rule for all: learning rate in "
+        f"{{{', '.join(f'{rate:g}' for rate in rates)}}} × weight decay in "
+        f"{{{', '.join(f'{decay:g}' for decay in decays)}}}, {spec.repeats} trials each, by "
+        f"successive halving (one in {spec.eta} kept after {rungs} epochs), for "
+        f"{_CRITERIA[spec.criterion].format(study.answer.epsilon)} of the mean over trials after "
+        "any epoch. All finetunings of a base, task and n use its choice."
+    ]
+    chosen = [
+        f"{c.base} on {c.task}, n = {c.n}: learning rate {c.learning_rate:g}, weight decay "
+        f"{c.weight_decay:g}, {c.epochs} epochs"
+        for c in choices.itertuples()
+    ]
+    if chosen:
+        parts.append(f"Chosen: {'; '.join(chosen)}.")
+    return parts
 
 
 _TRAINED = {
@@ -107,12 +164,14 @@ _TRAINED = {
 def _trained(study: Study) -> str:
     network = f"a {study.model.name} (widths {', '.join(map(str, study.model.widths))})"
     fine = study.finetune
-    epochs = f" for {fine.epochs} epochs" if fine.solver == "sgd" else ""
+    fixed = fine.solver == "sgd" and not study.search.on
+    epochs = f" for {fine.epochs} epochs" if fixed else ""
     return _TRAINED[fine.mode].format(network) + epochs
 
 
-def _how(fine: FinetuneSpec) -> str:
+def _how(study: Study) -> str:
     """Names the optimiser, and what the images or features went through."""
+    fine = study.finetune
     if fine.solver == "lbfgs":
         return (
             f"logistic regression to convergence by L-BFGS, L2 penalty at C = {fine.C:g}, largest "
@@ -120,7 +179,12 @@ def _how(fine: FinetuneSpec) -> str:
             "and divided by their root mean square deviation over the finetuning pool"
         )
     seen = "features extracted once without flips" if fine.mode == "head" else "horizontal flips"
-    return f"{_sgd(fine)}, {seen}, binary cross-entropy"
+    sgd = (
+        f"SGD, batch {fine.batch}, momentum {fine.momentum:g}, constant learning rate"
+        if study.search.on
+        else _sgd(fine)
+    )
+    return f"{sgd}, {seen}, binary cross-entropy"
 
 
 def _sgd(spec: PretrainSpec | FinetuneSpec) -> str:
@@ -157,7 +221,10 @@ def _protocol(study: Study) -> list[str]:
     listed = [
         f"Network and resolution: {study.model.name} at {size}×{size} instead of ResNet-50 at "
         "224×224.",
-        f"Hyperparameters: fixed ({_fixed(fine)}) not searched per base, task and size.",
+        "Hyperparameters: searched by successive halving instead of ASHA, and repeats of a "
+        "configuration averaged instead of judged by hand."
+        if study.search.on
+        else f"Hyperparameters: fixed ({_fixed(fine)}) not searched per base, task and size.",
         "Validation: one fixed split shared by all variants, weighted to the evaluation "
         "population, instead of a fifth of each curated pool.",
         f"Repeats: {study.finetune.seeds} pretraining seeds per base instead of one checkpoint; "

@@ -16,6 +16,7 @@ from jaxbias.grid.calibration import Kind, Rates, calibrate, extraction_seconds
 from jaxbias.grid.members import schedule_of
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.runner import Runner
+from jaxbias.grid.search import rung_epochs
 from jaxbias.grid.variants import Base, Recipe, Variant
 from jaxbias.models import Head, Network, make_network
 
@@ -50,7 +51,8 @@ class Estimate:
     Attributes:
       experiments: name -> cost; a variant of two experiments is counted in both.
       bases: of pretraining.
-      finetunes: of all variants, each once.
+      finetunes: of all variants, each once; with a search under way, an upper bound.
+      trials: of a search, each once per rung.
       feature_seconds: of extracting what heads are trained on.
       parameter_bytes: of the checkpoints of all bases.
       feature_bytes: of all features that heads are trained on.
@@ -65,6 +67,7 @@ class Estimate:
     experiments: Mapping[str, Cost]
     bases: Cost
     finetunes: Cost
+    trials: Cost
     feature_seconds: float
     parameter_bytes: int
     feature_bytes: int
@@ -78,7 +81,8 @@ class Estimate:
     @property
     def seconds(self) -> float:
         """Of all that is to be done."""
-        return self.bases.seconds + self.feature_seconds + self.finetunes.seconds
+        training = self.bases.seconds + self.trials.seconds + self.finetunes.seconds
+        return training + self.feature_seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,10 +132,16 @@ def estimate(
         for done in (has(pack),)
         for variant in pack.members
     }
+    trying = [
+        _trial_job(runner, what, trial, pack, done)
+        for pack in plan.rungs
+        for done in (has(pack),)
+        for trial in pack.members
+    ]
     wanted = [finetuning[id] for id in dict.fromkeys(v.id for e in experiments.values() for v in e)]
     work: dict[Kind, int] = {}
     widths: dict[Kind, int] = {}
-    for job in (*pretraining, *wanted):
+    for job in (*pretraining, *trying, *wanted):
         if not job.done:
             work[job.kind] = work.get(job.kind, 0) + job.units
             widths[job.kind] = max(widths.get(job.kind, 0), job.pack.width)
@@ -156,6 +166,7 @@ def estimate(
         },
         bases=_cost(pretraining, rates),
         finetunes=_cost(wanted, rates),
+        trials=dataclasses.replace(_cost(trying, rates), score_bytes=0),
         feature_seconds=missing * rows * per_image,
         parameter_bytes=sum(_bytes(runner.network_of(base)) for base in bases.values()),
         feature_bytes=4 * rows * len(seen) * inputs,
@@ -200,6 +211,15 @@ def _base_job(runner: Runner, base: Base, pack: Pack, done: bool) -> _Job:
     )
 
 
+def _trial_job(runner: Runner, what: Callable, trial: Variant, pack: Pack, done: bool) -> _Job:
+    """One rung of a trial: its own epochs, each of them scored on validation."""
+    rungs, last = rung_epochs(runner.study.search), trial.recipe.epochs
+    first = max((epochs for epochs in rungs if epochs < last), default=0)
+    kind, program, steps = what(*_settings(runner, trial))
+    scored = (last - first) * len(runner.validation)
+    return _Job(kind, ("rung", *program), steps * (last - first) // last, scored, pack, done)
+
+
 def _settings(runner: Runner, variant: Variant) -> tuple[Recipe, str, int, int]:
     size = runner.curator.size(variant.task, variant.curation, variant.n)
     return variant.recipe, variant.objective, size, len(runner.curator.cells(variant.task).names)
@@ -238,12 +258,18 @@ def estimate_text(found: Estimate, devices: int) -> str:
             *found.experiments.items(),
             *([("all variants", found.finetunes)] if len(found.experiments) > 1 else []),
             ("all bases", found.bases),
+            *([("search", found.trials)] if found.trials.trainings else []),
         )
     ]  # fmt: skip
     lines = [
         f"{name:<{wide}} " + " ".join(f"{value:>9}" for value in values)
         for name, *values in (("experiment", *heads), *rows)
     ]
+    if found.trials.trainings > found.trials.done:
+        lines.append(
+            "Finetunes are counted at config.search.max_epochs: the search will choose no more. "
+            "Its trials count once per rung, and keep no scores."
+        )
     if found.feature_seconds:
         lines.append(f"Features of frozen bases: {duration(found.feature_seconds)} to extract")
     device = jax.local_devices()[0]

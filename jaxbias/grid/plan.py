@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ class Plan:
       mode: how variants are mapped on a device.
       devices: over how many devices packs are split.
       bases: packs of the first stage.
-      finetunes: packs of the second stage.
+      finetunes: packs of the last stage.
+      rungs: packs of a search, between the two; rung after rung is appended as results allow.
     """
 
     data: str
@@ -48,6 +49,7 @@ class Plan:
     devices: int
     bases: tuple[Pack, ...] = ()
     finetunes: tuple[Pack, ...] = ()
+    rungs: tuple[Pack, ...] = ()
 
     @property
     def variants(self) -> list[Variant]:
@@ -55,8 +57,8 @@ class Plan:
         return [member for pack in self.finetunes for member in pack.members]
 
     def packs(self, stage: str) -> tuple[Pack, ...]:
-        """The packs of stage "pretrain" or "finetune"."""
-        return {"pretrain": self.bases, "finetune": self.finetunes}[stage]
+        """The packs of stage "pretrain", "search" or "finetune"."""
+        return {"pretrain": self.bases, "search": self.rungs, "finetune": self.finetunes}[stage]
 
     def to_json(self) -> str:
         """Returns the plan as JSON text."""
@@ -74,7 +76,8 @@ class Plan:
             content = json.loads(path.read_text())
             if content.pop("format") != _FORMAT:
                 raise InputError(f"{path} is of another format; use a new workdir")
-            for stage, member in (("bases", _base), ("finetunes", _variant)):
+            content.setdefault("rungs", [])  # Written before there were searches.
+            for stage, member in (("bases", _base), ("finetunes", _variant), ("rungs", _variant)):
                 content[stage] = tuple(
                     Pack(pack["id"], pack["width"], tuple(map(member, pack["members"])))
                     for pack in content[stage]
@@ -85,7 +88,12 @@ class Plan:
 
 
 def extend_plan(
-    plan: Plan, variants: Sequence[Variant], signatures: dict[str, Any], width: int | Widths
+    plan: Plan,
+    variants: Sequence[Variant],
+    signatures: dict[str, Any],
+    width: int | Widths,
+    trials: Sequence[Variant] = (),
+    bases: Sequence[Base] = (),
 ) -> Plan:
     """Appends packs for what the plan does not hold yet; existing packs stay as they are.
 
@@ -95,13 +103,15 @@ def extend_plan(
       signatures: per variant id and per base id, what must agree within a pack.
       width: largest number of finetunes of a pack, or what tells it of each group of one
         signature. Packs of bases, which train for longer, are as small as the devices allow.
+      trials: of a search, each as far as the end of a rung: a trial of three rungs comes thrice.
+      bases: that later finetunes will start from; those of variants and trials are taken anyway.
 
     Returns:
       The longer plan.
     """
     have = {member.id for pack in (*plan.bases, *plan.finetunes) for member in pack.members}
-    bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
-    new_bases = [base for base in bases.values() if base.id not in have]
+    starts = {base.id: base for base in (*bases, *(v.base for v in (*trials, *variants)))}
+    new_bases = [b for b in starts.values() if b.role != "scratch" and b.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
     heads = [variant for variant in new_variants if variant.recipe.mode == "head"]
     # Base by base, so that a base's features are read once.
@@ -109,21 +119,30 @@ def extend_plan(
     heads.sort(key=lambda variant: order[variant.base.id])
     others = [variant for variant in new_variants if variant.recipe.mode != "head"]
     groups = _grouped([*others, *heads], signatures)
-    widths = width(list(groups.values())) if callable(width) else [width] * len(groups)
+
+    def widths_of(groups: Mapping[Any, list[Variant]]) -> Sequence[int]:
+        return width(list(groups.values())) if callable(width) else [width] * len(groups)
+
+    widths = widths_of(groups)
     base_groups = _grouped(new_bases, signatures)
     used: dict[Any, set[int]] = {}
     for pack in plan.finetunes:
         # Of members that the study no longer wants, no signature is known.
         used.setdefault(signatures.get(pack.members[0].id), set()).add(pack.width)
+    tried = {trial.id for pack in plan.rungs for trial in pack.members}
+    rungs = _grouped(
+        {trial.id: trial for trial in trials if trial.id not in tried}.values(), signatures
+    )
     return dataclasses.replace(
         plan,
         bases=plan.bases
         + _pack(base_groups, [plan.devices] * len(base_groups), plan.devices, used={}),
         finetunes=plan.finetunes + _pack(groups, widths, plan.devices, used),
+        rungs=plan.rungs + _pack(rungs, widths_of(rungs), plan.devices, {}, "rung"),
     )
 
 
-def _grouped(members: Sequence[Any], signatures: dict[str, Any]) -> dict[Any, list[Any]]:
+def _grouped(members: Iterable[Any], signatures: dict[str, Any]) -> dict[Any, list[Any]]:
     groups: dict[Any, list] = {}
     for member in members:
         groups.setdefault(signatures[member.id], []).append(member)
@@ -135,6 +154,7 @@ def _pack(
     widths: Sequence[int],
     devices: int,
     used: Mapping[Any, Collection[int]],
+    what: str = "",
 ) -> tuple[Pack, ...]:
     packs = []
     for (signature, group), width in zip(groups.items(), widths, strict=True):
@@ -142,7 +162,9 @@ def _pack(
         even = -(-len(group) // -(-len(group) // padded))
         for start in range(0, len(group), even):
             chosen = tuple(group[start : start + even])
-            packs.append(Pack(content_id([padded, [m.id for m in chosen]]), padded, chosen))
+            # A trial trained to a rung's end may also be a finetune: their packs are not the same.
+            content = [padded, [m.id for m in chosen], *([what] if what else [])]
+            packs.append(Pack(content_id(content), padded, chosen))
     return tuple(packs)
 
 

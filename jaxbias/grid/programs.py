@@ -11,7 +11,15 @@ import jax
 
 from jaxbias.models import Head, Network
 from jaxbias.parallel import map_variants
-from jaxbias.training import Schedule, Trained, batches_of, make_fit, make_score, make_train
+from jaxbias.training import (
+    Schedule,
+    Trained,
+    batches_of,
+    make_fit,
+    make_rung,
+    make_score,
+    make_train,
+)
 
 Packed = Callable[[Any, Any], dict[str, Any]]
 
@@ -33,6 +41,23 @@ def networks(network: Network, schedule: Schedule, keep: bool, mode: str) -> Pac
             "diverged_at": trained.diverged_at,
         }
         return {**out, "params": trained.params} if keep else out
+
+    return map_variants(one, mode)
+
+
+def rung(network: Network | Head, schedule: Schedule, first: int, mode: str) -> Packed:
+    """A rung of a search: trials go on from where they stopped, and end with a state to go on from.
+
+    Members: (state, examples, hyper, key); shared: (ids to score, images, or features of a head).
+    Scores are float32[V, E, M], of every epoch.
+    """
+    advance = make_rung(network, schedule, first)
+
+    def one(member: tuple, shared: tuple) -> dict[str, Any]:
+        state, examples, hyper, key = member
+        state, scores = advance(state, examples, hyper, jax.random.wrap_key_data(key), *shared)
+        end = {"loss": state.loss, "diverged_at": state.diverged_at}
+        return {"scores": scores, "state": state, **end}
 
     return map_variants(one, mode)
 

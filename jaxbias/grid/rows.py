@@ -29,7 +29,7 @@ def base_row(base: Base, cells: tuple[str, ...], draw: Draw, out: Row, i: int) -
         "curation": base.curation,
         "seed": base.seed,
         "id": base.id,
-        **_outcome(cells, draw, out, i),
+        **outcome(cells, draw, out, i),
         "validation_scores": np.asarray(out["scores"][i], np.float32).reshape(-1),
     }
 
@@ -63,14 +63,15 @@ def variant_row(
         "n": variant.n,
         **dataclasses.asdict(variant.recipe),
         "seed": variant.seed,
-        **_outcome(cells, draw, out, i),
+        **outcome(cells, draw, out, i),
         "ids": draw.ids,
         "validation_scores": scores[:validation],
         "test_scores": scores[validation:],
     }
 
 
-def _outcome(cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
+def outcome(cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
+    """Returns how the training of a member went; see `base_row`."""
     failed_at = int(out["diverged_at"][i])
     return {
         "realised_n": len(draw.ids),

@@ -195,13 +195,15 @@ class Runner:
         if first.recipe.solver == "lbfgs":
             members = list(zip(examples, map(penalty_of, recipes), strict=True))
             maker = (fitted_heads, head, schedule.objective)
-            return self._run(pack, maker, members, (places, features, variances))
+            return self.run(pack, maker, members, (places, features, variances))
         start = {"head": self.fresh(self.starts.network(1), first.seed)["head"]}
         members = [
             (start, part, hyper_of(recipe)) for part, recipe in zip(examples, recipes, strict=True)
         ]
         shared = (places, features, key_of("finetune", first.seed))
-        return self._run(pack, (heads, head, schedule), members, shared, schedule)
+        return self.run(
+            pack, (heads, head, schedule), members, shared, schedule.steps, schedule.batch
+        )
 
     def _train_networks(
         self,
@@ -218,26 +220,39 @@ class Runner:
         keys = [key_of(purpose, member.seed) for member in pack.members]
         members = list(zip(start, examples, map(hyper_of, recipes), keys, strict=True))
         maker = (networks, network, schedule, purpose == "pretrain")
-        return self._run(pack, maker, members, (scored, self.images), schedule)
+        return self.run(pack, maker, members, (scored, self.images), schedule.steps, schedule.batch)
 
-    def _run(
+    def run(
         self,
         pack: Pack,
         maker: tuple,
         members: Sequence[Any],
         shared: tuple,
-        schedule: Schedule | None = None,
+        steps: int = 0,
+        batch: int = 0,
     ) -> Row:
-        """Runs the program of a pack and counts what it took."""
+        """Runs the program of a pack and counts what it took.
+
+        Args:
+          pack: the members, and the width they are padded to.
+          maker: of the program, as the executor takes it.
+          members: the arrays of each.
+          shared: what they share; what is scored comes first.
+          steps: of each member; a fit to convergence has none to count.
+          batch: examples of a step.
+
+        Returns:
+          What the program returns, as host arrays, with the seconds of a member and what its
+          failure is called before the number of its step.
+        """
         began, compiled = time.perf_counter(), self.compile_seconds
         out = self.executor.run(maker, members, pack.width, shared)
         seconds = time.perf_counter() - began - (self.compile_seconds - compiled)
-        if schedule:  # A fit to convergence has no steps to count.
-            self.train_steps += schedule.steps * len(pack.members)
-            self.trained_images += schedule.steps * schedule.batch * len(pack.members)
+        if steps:
+            self.train_steps += steps * len(pack.members)
+            self.trained_images += steps * batch * len(pack.members)
             self.train_seconds += seconds
         self.run_seconds += seconds
         self.scored_images += len(shared[0]) * len(pack.members)
-        # What a failure is called before the number of its step.
-        failure = "diverged at step" if schedule else "did not converge by iteration"
+        failure = "diverged at step" if steps else "did not converge by iteration"
         return {**out, "seconds": seconds / len(pack.members), "failure": failure}

@@ -142,7 +142,7 @@ def expand(study: Study, data: str) -> list[Variant]:
       study: the study.
       data: the dataset's fingerprint.
     """
-    maker = _Maker(study, data)
+    maker = Maker(study, data)
     if study.experiments:
         points = itertools.chain.from_iterable(study.experiments.values())
         return list({variant.id: variant for variant in maker.variants(points)}.values())
@@ -156,14 +156,14 @@ def expand_by_experiment(study: Study, data: str) -> dict[str, list[Variant]]:
     """
     if not study.experiments:
         return {study.name: expand(study, data)}
-    maker = _Maker(study, data)
+    maker = Maker(study, data)
     return {
         name: list({variant.id: variant for variant in maker.variants(points)}.values())
         for name, points in study.experiments.items()
     }
 
 
-class _Maker:
+class Maker:
     """Makes the variants of points; what many of them share is made once."""
 
     def __init__(self, study: Study, data: str) -> None:
@@ -180,12 +180,13 @@ class _Maker:
         self.curation = functools.cache(lambda name: parse_curation(name, "config.experiments"))
         self.rule = functools.cache(dataclasses.asdict)
         self.recipe = functools.cache(self._recipe)
+        self.done = functools.cache(lambda recipe: recipe.content)
 
     def variants(self, points: Iterable[Point]) -> Iterator[Variant]:
         """Yields every variant of every point, in order; an axis left out takes all values."""
         study = self.study
         for point in points:
-            recipe, done = self.recipe(tuple(item for item in point.items() if item[0] in _RECIPE))
+            recipe = self.recipe(tuple(item for item in point.items() if item[0] in _RECIPE))
             for task in _of(point, "task", self.tasks):
                 curations = (
                     (self.curation(point["curation"]),)
@@ -197,29 +198,22 @@ class _Maker:
                         for name in _of(point, "base", study.bases):
                             base = self.base(name, seed)
                             for curation in curations:
-                                yield self._variant(base, task, curation, n, recipe, done, seed)
+                                yield self.make(base, task, curation, n, recipe, seed)
 
-    def _recipe(self, changed: tuple[tuple[str, Any], ...]) -> tuple[Recipe, dict[str, Any]]:
-        recipe = dataclasses.replace(Recipe.of(self.study.finetune), **dict(changed))
-        return recipe, recipe.content
+    def _recipe(self, changed: tuple[tuple[str, Any], ...]) -> Recipe:
+        return dataclasses.replace(Recipe.of(self.study.finetune), **dict(changed))
 
-    def _variant(
-        self,
-        base: Base,
-        task: str,
-        curation: Curation,
-        n: int,
-        recipe: Recipe,
-        done: dict[str, Any],
-        seed: int,
+    def make(
+        self, base: Base, task: str, curation: Curation, n: int, recipe: Recipe, seed: int
     ) -> Variant:
+        """Returns the variant of these settings."""
         content = {
             **self.fixed,
             "base": base.id,
             "task": task,
             "curation": self.rule(curation),
             "n": n,
-            "recipe": done,
+            "recipe": self.done(recipe),
             "seed": seed,
         }
         return Variant(base, task, curation, n, recipe, seed, content_id(content))

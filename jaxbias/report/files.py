@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias.atomic import write_bytes, write_csv, write_text
+from jaxbias.grid.criteria import MEASURES
 
 # Frames of the answer that become a CSV of the same name.
 FRAMES = (
@@ -17,6 +18,8 @@ FRAMES = (
     "screen_verdicts",
     "underrepresentation",
     "matching_share",
+    "search",
+    "choices",
     "bases",
     "variants",
     "metrics",
@@ -36,6 +39,8 @@ def write_tables(answer: Any, directory: Path) -> list[Path]:
     """
     summary = "".join(f"{sentence}\n" for sentence in answer.sentences)
     frames = {name: getattr(answer, name) for name in FRAMES} | {"counts": answer.dataset["counts"]}
+    # Learning curves are lists, which a CSV does not hold; search.parquet has them.
+    frames["search"] = frames["search"].drop(columns=list(MEASURES), errors="ignore")
     for name, frame in frames.items():
         if not len(frame.columns):
             (directory / f"{name}.csv").unlink(missing_ok=True)

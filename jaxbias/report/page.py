@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias import atomic
-from jaxbias.report import figures, files, findings, interactive, numbers, record, screening
+from jaxbias.report import (
+    figures,
+    files,
+    findings,
+    interactive,
+    numbers,
+    record,
+    screening,
+    search,
+)
 from jaxbias.report.select import shown
 from jaxbias.report.tables import Html
 
@@ -61,6 +70,7 @@ def render(
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
         ("screen", "The screen", _screen(answer, pictures)),
+        ("search", "Hyperparameters", search.section(answer)),
         ("data", "Data", record.data(answer)),
         ("methods", "Methods", record.methods(answer)),
         ("notes", "Failures and notes", record.notes(answer)),

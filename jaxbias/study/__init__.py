@@ -8,6 +8,7 @@ from jaxbias.study.checks import refuse_value
 from jaxbias.study.experiments import AXES, typed
 from jaxbias.study.make import default_config, in_head_mode, make_study
 from jaxbias.study.rule import KINDS, MITIGATIONS, Curation, parse_curation, parse_prevalence
+from jaxbias.study.search import SEARCHED, search_basis, searched_curation
 from jaxbias.study.specs import (
     ROLES,
     SPLITS,
@@ -23,6 +24,7 @@ from jaxbias.study.specs import (
     Point,
     PretrainSpec,
     ScreenSpec,
+    SearchSpec,
     Study,
     Sweep,
     to_dict,
@@ -33,6 +35,7 @@ __all__ = [
     "KINDS",
     "MITIGATIONS",
     "ROLES",
+    "SEARCHED",
     "SPLITS",
     "AnswerSpec",
     "BaseSpec",
@@ -47,6 +50,7 @@ __all__ = [
     "Point",
     "PretrainSpec",
     "ScreenSpec",
+    "SearchSpec",
     "Study",
     "Sweep",
     "default_config",
@@ -55,6 +59,8 @@ __all__ = [
     "parse_curation",
     "parse_prevalence",
     "refuse_value",
+    "search_basis",
+    "searched_curation",
     "to_dict",
     "typed",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.study.rule import parse_prevalence
+from jaxbias.study.search import check_search
 from jaxbias.study.specs import ROLES, SPLITS, Study
 
 # setting, smallest and largest value. Beyond them nothing would be learnt, or nothing would fit.
@@ -23,6 +24,9 @@ _RANGES = (
         # With a smaller tolerance float32 gets no further.
         for field, low, high in (("C", 1e-9, 1e9), ("tolerance", 1e-7, 1))
     ),
+    ("search.learning_rates", 0, 1e3),
+    ("search.weight_decays", 0, 1e3),
+    ("search.eta", 2, 100),
     *(
         (f"{stage}.{field}", low, high)
         for stage in ("pretrain", "finetune")
@@ -44,6 +48,9 @@ _POSITIVE = (
     "finetune.seeds",
     "finetune.epochs",
     "finetune.batch",
+    "search.repeats",
+    "search.first_epochs",
+    "search.max_epochs",
     "model.widths",
     "curations.add_minority",
     "curations.replace_minority",
@@ -55,6 +62,7 @@ _CHOICES = {
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
     "screen.solver": ("sgd", "lbfgs"),
+    "search.criterion": ("val_loss", "val_auc", "val_worst_group", "val_gap_constrained"),
     "grid.mode": ("map", "vmap", "unroll"),
 }
 
@@ -69,6 +77,11 @@ def check_study(study: Study) -> None:
     fine = study.finetune
     refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "")
     if study.screen.on:
+        _require(
+            not study.search.on,
+            "config.screen.on and config.search choose what to train by results of their own; run "
+            "the search first, put its choice into config.finetune and screen in a new workdir",
+        )
         _require(
             fine.mode != "head",
             "config.screen.on confirms in another mode what it screened as heads, but "
@@ -127,6 +140,7 @@ def check_study(study: Study) -> None:
             f"config.evaluations.{name}.level={evaluation.level}"
             " must be 0..10, or -1 for the natural correlation",
         )
+    check_search(study)
     _choice("answer.population", study.answer.population, tuple(study.evaluations))
     _require(
         0.5 < study.answer.confidence < 1,
@@ -200,6 +214,8 @@ def _refuse_twice(study: Study) -> None:
         "targets",
         "pairs",
         "finetune.n",
+        "search.learning_rates",
+        "search.weight_decays",
         "curations.correlation.levels",
         "curations.pair_mix.levels",
         "curations.add_minority",

@@ -12,6 +12,7 @@ from typing import Any
 from jaxbias.errors import InputError, nearest
 from jaxbias.study.checks import refuse_solver, refuse_value
 from jaxbias.study.rule import parse_curation
+from jaxbias.study.search import SEARCHED, refuse_unsearchable
 from jaxbias.study.specs import FinetuneSpec, Point, Study, Sweep
 
 _RECIPE = {
@@ -89,6 +90,11 @@ def _refuse(axis: str, value: Any, place: str, valid: dict[str, Any], study: Stu
     elif axis == "seed" and value < 0:
         raise InputError(f"{place}: seed={value} must not be negative")
     elif axis == "n" or axis in _RECIPE:
+        if axis in SEARCHED and study.search.on:
+            raise InputError(
+                f"{place}: {axis} is chosen by config.search; leave it out of the point, or "
+                "leave config.search empty"
+            )
         refuse_value(f"finetune.{axis}", value, f"{place}: {axis}")
 
 
@@ -106,6 +112,7 @@ def _refuse_together(values: Point, place: str, study: Study) -> None:
     refuse_solver(recipe["mode"], recipe["solver"], dro, f"{place}: ")
     if study.screen.on:
         refuse_solver("head", study.screen.solver, dro, f"{place}: ", "screen")
+    refuse_unsearchable(study.search, recipe["solver"], f"{place}: ")
 
 
 def typed(axis: str, value: Any, place: str) -> Any:

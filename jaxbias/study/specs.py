@@ -143,6 +143,33 @@ class ScreenSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class SearchSpec:
+    """Hyperparameter search by successive halving; without values to try there is none.
+
+    Searched once per base, task and n, at one curation; all finetunes of that base, task and n take
+    its learning rate, weight decay and epochs in place of config.finetune's. Learning rates of
+    trials and of these finetunes are constant, whatever config.finetune.drop_at says: a trial cut
+    at a rung must be the beginning of the longer run.
+    """
+
+    learning_rates: tuple[float, ...] = ()  # Empty beside weight_decays: config.finetune's alone.
+    weight_decays: tuple[float, ...] = ()
+    repeats: int = 2  # Trials of one configuration, each with a draw and a pretraining of its own.
+    eta: int = 2  # A rung keeps one in eta configurations and trains them eta times as long.
+    first_epochs: int = 3  # Of the first rung.
+    max_epochs: int = 24  # Of the last.
+    # val_loss | val_auc | val_worst_group | val_gap_constrained, see jaxbias/grid/criteria.py
+    criterion: str = "val_loss"
+    curation: str = ""  # Where targets are searched, such as "correlation 5"; empty: the middle.
+    pair_curation: str = ""  # Where pairs are, such as "pair_mix 5".
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is searched."""
+        return bool(self.learning_rates or self.weight_decays)
+
+
+@dataclasses.dataclass(frozen=True)
 class CorrelationSpec:
     """Correlation levels 0..10: 0 ties positives to the first group, 5 balances, 10 reverses."""
 
@@ -223,6 +250,7 @@ class Study:
     pretrain: PretrainSpec = PretrainSpec()
     finetune: FinetuneSpec = FinetuneSpec()
     screen: ScreenSpec = ScreenSpec()
+    search: SearchSpec = SearchSpec()
     curations: CurationsSpec = CurationsSpec()
     evaluations: Mapping[str, EvaluationSpec] = dataclasses.field(
         default_factory=lambda: {"natural": EvaluationSpec()}

@@ -14,6 +14,7 @@ from jaxbias.training.run import (
     make_score,
     make_train,
 )
+from jaxbias.training.rungs import make_rung
 
 __all__ = [
     "Examples",
@@ -27,6 +28,7 @@ __all__ = [
     "batches_of",
     "headless",
     "make_fit",
+    "make_rung",
     "make_score",
     "make_train",
 ]

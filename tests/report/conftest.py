@@ -218,6 +218,8 @@ def make_answer(**changes):
         smallest_fix=fix,
         screen=pd.DataFrame(),
         screen_verdicts=pd.DataFrame(),
+        search=pd.DataFrame(),
+        choices=pd.DataFrame(),
         underrepresentation=pd.DataFrame(),
         matching_share=pd.DataFrame(),
         excess=inherited(rng).assign(curation="natural"),

@@ -1,0 +1,48 @@
+"""States: where the trials of a pack stopped, so that the next rung goes on from there.
+
+One NPZ file per pack, without pickles. A state that is gone or damaged costs time alone: its trial
+is trained from its first step again, to the same bits.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxbias.atomic import make_directory, replacing
+from jaxbias.training import State
+
+
+def write(path: Path, states: Sequence[State]) -> None:
+    """Writes the states of a pack's trials in one piece.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    make_directory(path.parent)
+    leaves = [jax.tree.leaves(state) for state in states]
+    stacked = {f"leaf{i}": np.stack(parts) for i, parts in enumerate(zip(*leaves, strict=True))}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **stacked)
+
+
+def read(path: Path, place: int, like: State) -> State | None:
+    """Returns the state of one trial, or None where there is none, or none of its kind.
+
+    Args:
+      path: of the pack.
+      place: of the trial in it.
+      like: a state of the same shapes and dtypes.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = [stored[f"leaf{i}"][place] for i in range(len(leaves))]
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return None
+    same = all(
+        a.shape == b.shape and a.dtype == b.dtype for a, b in zip(found, leaves, strict=True)
+    )
+    return jax.tree.unflatten(structure, found) if same else None

@@ -1,0 +1,112 @@
+"""The search's settings: what they may be, and the curation at which is searched."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxbias.errors import InputError
+from jaxbias.study.rule import Curation, parse_curation, parse_prevalence
+from jaxbias.study.specs import SearchSpec, Study, to_dict
+
+# Fields of a recipe that a search chooses, or, like the last, keeps out of play.
+SEARCHED = ("learning_rate", "weight_decay", "epochs", "drop_at")
+# Trained by another loss, or twice: their trials would say little of the other curations'.
+_OTHERWISE = ("group_dro", "dfr")
+
+
+def searched_curation(study: Study, task: str) -> Curation:
+    """Returns the curation at which a task's hyperparameters are searched.
+
+    Args:
+      study: names it in config.search.curation (pair_curation for a pair); where it does not, it
+        is the middle of the study's levels, and the natural draw where there are none.
+      task: one of the study's.
+    """
+    pair = task in study.pairs
+    named = study.search.pair_curation if pair else study.search.curation
+    if named:
+        return parse_curation(named, "config.search.curation")
+    kind = "pair_mix" if pair else "correlation"
+    spec = getattr(study.curations, kind)
+    if not spec.levels:
+        return Curation("natural")
+    prevalence = parse_prevalence(f"curations.{kind}.prevalence", spec.prevalence)
+    return Curation(kind, level=middle(spec.levels), prevalence=prevalence)
+
+
+def search_basis(study: Study) -> dict[str, Any]:
+    """Returns by name what a study's choices of hyperparameters rest on, besides its data."""
+    if not study.search.on:
+        return {}
+    named = ("curation", "pair_curation")
+    fields = {k: v for k, v in to_dict(study.search).items() if k not in named}
+    population = study.answer.population
+    return {
+        **{f"search.{name}": value for name, value in fields.items()},
+        **{
+            f"the searched curation of {task}": searched_curation(study, task).name
+            for task in (*study.targets, *study.pairs)
+        },
+        "the evaluation population": to_dict(study.evaluations[population]),
+        **(
+            {"answer.epsilon": study.answer.epsilon}
+            if study.search.criterion == "val_gap_constrained"
+            else {}
+        ),
+    }
+
+
+def middle(levels: Sequence[int]) -> int:
+    """Returns the level to search at: the median, the lower of two.
+
+    Of all eleven levels it is 4, where Wang & Russakovsky (ICCV 2023) search.
+
+    >>> middle((9, 1, 5)), middle((2, 5)), middle(range(11))
+    (5, 2, 4)
+    """
+    if sorted(levels) == list(range(11)):
+        return 4
+    return sorted(levels)[(len(levels) - 1) // 2]
+
+
+def check_search(study: Study) -> None:
+    """Refuses a search that contradicts itself or the study.
+
+    Raises:
+      InputError: naming the setting.
+    """
+    search = study.search
+    refuse_unsearchable(search, study.finetune.solver, "")
+    if search.first_epochs > search.max_epochs:
+        raise InputError(
+            f"config.search.first_epochs={search.first_epochs} is more than "
+            f"config.search.max_epochs={search.max_epochs}; the first rung is the shortest"
+        )
+    for field, other in (("curation", "pair_mix"), ("pair_curation", "correlation")):
+        name = getattr(search, field)
+        if not name:
+            continue
+        curation = parse_curation(name, f"config.search.{field}")
+        if curation.kind == other:
+            where = "pair_curation" if other == "pair_mix" else "curation"
+            raise InputError(
+                f"config.search.{field}='{name}' is for other tasks; set config.search.{where}"
+            )
+        if curation.kind in _OTHERWISE:
+            raise InputError(
+                f"config.search.{field}='{name}' is trained otherwise than by the plain loss; "
+                "search at another curation, such as 'natural'"
+            )
+
+
+def refuse_unsearchable(search: SearchSpec, solver: str, place: str) -> None:
+    """Refuses to search what L-BFGS does not have.
+
+    Raises:
+      InputError: beginning with `place`.
+    """
+    if search.on and solver == "lbfgs":
+        raise InputError(
+            f"{place}config.search tries learning rates and weight decays, and "
+            "config.finetune.solver='lbfgs' has neither; use 'sgd', or leave config.search empty "
+            "and set config.finetune.C"
+        )
