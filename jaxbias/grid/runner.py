@@ -77,7 +77,9 @@ class Runner:
         return self._network(1 if classes == 2 else classes)
 
     def _network(self, outputs: int) -> Network:
-        return make_network(self.study.model, self.study.data.image_size, outputs)
+        return make_network(
+            self.study.model, self.study.data.image_size, outputs, mapped=self.plan.mode
+        )
 
     def signatures(self, variants: list[Variant]) -> dict[str, Any]:
         """Returns, per variant and base id, the static shapes that must agree within a pack.

@@ -50,6 +50,9 @@ _CHOICES = {
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
     "grid.mode": ("map", "vmap", "unroll"),
+    "model.stem": ("imagenet", "small"),
+    "model.compute_dtype": ("float32", "bfloat16", "auto"),
+    "model.convolution": ("auto", "patches", "conv"),
 }
 
 
