@@ -15,7 +15,7 @@ from jaxbias.grid.search import Results, assumed, follow
 from jaxbias.grid.variants import Maker
 from jaxbias.grid.widths import pack_widths
 from jaxbias.leases import Leases
-from jaxbias.models import Network, make_network
+from jaxbias.models import Network
 from jaxbias.models.registry import Params
 from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import read_results
@@ -105,11 +105,7 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     plan = _extend(old or runner.plan, runner, results, list(every.values()))
 
     def has_features(base: Base, solver: str) -> bool:
-        network = (
-            runner.network_of(base)
-            if base.target
-            else make_network(study.model, study.data.image_size, 1)
-        )
+        network = runner.network_of(base) if base.target else runner.starts.network(1)
         name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
         return (directory.features_path / f"{name}.json").exists()
 
