@@ -35,6 +35,7 @@ def agree_on_plan(
     """
     loaders = _base_loader(directory), _features_loader(directory, leases)
     while True:
+        directory.check(study, dataset)
         old = directory.plan()
         mine = runner or _runner(study, dataset, old, *loaders)
         results = read_results(directory, old)
@@ -43,7 +44,6 @@ def agree_on_plan(
         else:
             finetunes = follow(study, dataset.fingerprint, results).finetunes
         plan = _extend(old or mine.plan, mine, results, finetunes)
-        directory.check(study, dataset)
         with leases.lock("plan"):
             if directory.plan() == old:
                 directory.claim(study, dataset)

@@ -121,7 +121,7 @@ def test_the_answer_is_of_the_confirmed_and_shows_the_screen(finished):
     assert (verdict["confirmed"], verdict["screened"]) == (6, 7)
     summary = (report / "summary.txt").read_text()
     assert "48 variants were trained as heads on frozen bases; 18 of them were confirmed" in summary
-    assert "Screen (target, Grouped, n=20): on validation heads put" in summary
+    assert "Screen (target, Grouped, n=20): on validation heads have" in summary
     page = (report / "report.html").read_text()
     assert 'id="figure-screen"' in page
     assert "The whole grid was first screened" in page

@@ -150,18 +150,16 @@ def _beside(levels: pd.DataFrame, overwritten: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sentence(row: Mapping) -> str:
-    what = "the smallest fix" if row["heads_qualify"] else "the smallest gap, no fix,"
-    if row["by_heads"] == row["by_finetuning"]:
-        where = "and so does finetuning"
+    apart = row["doses_apart"]
+    if apart != apart:
+        where = "a curation of another kind"
     else:
-        apart = row["doses_apart"]
-        steps = f"{apart:.0f} levels away" if apart > 1 else "the next level"
-        steps = steps if apart == apart else "another kind of curation"
-        where = f"finetuning at {row['by_finetuning']}, {steps}"
+        where = {0: "the same", 1: "the next dose"}.get(int(apart), f"{apart:.0f} doses away")
     text = (
-        f"Screen ({row['task']}, {row['base']}, n={row['n']}): on validation heads put {what} at "
-        f"{row['by_heads']}, {where}; {row['confirmed']} of {row['screened']} curations were "
-        "finetuned"
+        f"Screen ({row['task']}, {row['base']}, n={row['n']}): on validation heads have "
+        f"{_found(row['by_heads'], row['heads_qualify'])}, finetuned models "
+        f"{_found(row['by_finetuning'], row['finetuning_qualifies'])}, {where}; "
+        f"{row['confirmed']} of {row['screened']} curations were finetuned"
     )
     if row["inherited_by_heads"] != row["inherited"]:
         text += (
@@ -169,6 +167,10 @@ def _sentence(row: Mapping) -> str:
             f"says “{row['inherited']}”"
         )
     return text + "."
+
+
+def _found(curation: str, qualifies: bool) -> str:
+    return f"the smallest fix at {curation}" if qualifies else f"no fix and least gap at {curation}"
 
 
 def opening(study: Study, heads: Scores, confirmed: Scores) -> str:

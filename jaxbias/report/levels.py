@@ -136,7 +136,14 @@ def screen(answer: Any) -> Figure | None:
         fontsize=8,
     )
     figure.supylabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
-    style.legend(figure, looks, [style.tolerance_handle(answer.study["answer"]["epsilon"])])
+    dots = [
+        Line2D([], [], color=style.INK, marker="o", ms=4, mfc=fill, ls=line, lw=1.0, label=label)
+        for label, fill, line in (
+            ("heads, frozen base", "white", (0, (3, 2))),
+            ("finetuned", style.INK, "-"),
+        )
+    ]
+    style.legend(figure, looks, [*dots, style.tolerance_handle(answer.study["answer"]["epsilon"])])
     return figure
 
 

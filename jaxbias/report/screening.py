@@ -29,11 +29,11 @@ def section(answer: Any) -> Html:
         column("base", "Base"),
         column("n", "n", numbers.count),
         Column(f"Gap of heads [{level}]", _estimate(""), True),
-        column("auc_change", "AUC change", numbers.signed),
-        column("verdict", "Verdict"),
+        column("auc_change", "AUC change of heads", numbers.signed),
+        column("verdict", "Verdict on heads"),
         Column(f"Gap finetuned [{level}]", _estimate("_confirmed"), True),
-        column("auc_change_confirmed", "AUC change", numbers.signed),
-        Column("Verdict", lambda row: row["verdict_confirmed"] or "not confirmed"),
+        column("auc_change_confirmed", "AUC change finetuned", numbers.signed),
+        Column("Verdict finetuned", lambda row: row["verdict_confirmed"] or "not confirmed"),
     ]
     for task, rows in shown(answer.screen, answer.study).groupby("task", sort=False):
         records = along_curations(rows).to_dict("records")
