@@ -82,7 +82,7 @@ SMALL = (
         (("run", QUICK, "--workdir=x", "--out=y"), "--out changes nothing in 'jaxbias run'"),
         (("report", f"--workdir={ROOT}", "--out=y"), "--out changes nothing in 'jaxbias report --"),
         (("curate", QUICK, "--out=y.csv", "--bootstrap=5"), "--bootstrap changes nothing"),
-        (("run", QUICK, "--workdir=x", "--packs=0"), "--packs needs --stage=pretrain or"),
+        (("run", QUICK, "--workdir=x", "--packs=0"), "--packs needs --stage=pretrain, search or"),
         (("run", QUICK, "--workdir=x", "--stage=plan", "--packs=0"), "--packs needs --stage"),
         (("report", "--workdir=nowhere"), "there is no directory nowhere"),
         (("report", "--scores=nowhere.csv"), "--scores: there is no file nowhere.csv"),
