@@ -221,7 +221,8 @@ def write_curves(path: Path, curves: Curves) -> None:
 def read_curves(path: Path) -> Curves:
     """Reads them back."""
     with np.load(path) as found:
-        keys = zip(*(found[k].tolist() for k in ("base", "learning_rate", "weight_decay", "seed")))
+        names = ("base", "learning_rate", "weight_decay", "seed")
+        keys = zip(*(found[name].tolist() for name in names), strict=True)
         rows = zip(found["curves"], found["status"].tolist(), strict=True)
         return {
             key: dict(zip(MEASURES, row, strict=True)) | {"status": status}

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ from jaxbias.cli import main
 from jaxbias.errors import InputError
 from jaxbias.grid.search import Arm
 from jaxbias.results import ResultDirectory
-from jaxbias.study import make_study
-from tests.test_processes import assert_same_bits
+from jaxbias.study import make_study, to_dict
+from tests.test_processes import _CHILD, assert_same_bits, kill, packs, wait_for
 from tests.tiny import tiny_config, tiny_dataset
 
 SEARCH = {
@@ -78,14 +80,14 @@ def test_the_record_the_finetunes_and_the_report_agree(finished):
     assert not (finished / "rungs").exists()
 
 
-@pytest.mark.parametrize("packs", [1, 5])
-def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, packs, monkeypatch):
+@pytest.mark.parametrize("count", [1, 5])
+def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, count, monkeypatch):
     """In the middle of the first rung, and of the second, which goes on from stored states."""
     workdir = tmp_path / "run"
     train, calls = workflow.Trials.train, []
 
     def stopping(self, *args, **kwargs):
-        if len(calls) == packs:
+        if len(calls) == count:
             raise KeyboardInterrupt
         calls.append(0)
         return train(self, *args, **kwargs)
@@ -94,7 +96,7 @@ def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, packs
         patch.setattr(workflow.Trials, "train", stopping)
         with pytest.raises(KeyboardInterrupt):
             workflow.train(study_of(), workdir)
-    assert len(list((workdir / "rungs").iterdir())) == packs
+    assert len(list((workdir / "rungs").iterdir())) == count
     workflow.train(study_of(), workdir)
     assert_same_bits(workdir, finished)
     assert trials_of(workdir).equals(trials_of(finished))
@@ -129,6 +131,19 @@ def test_stage_by_stage_as_an_engine_does(finished, tmp_path):
     workflow.train(study, workdir, "finetune", "0")
     workflow.train(study, workdir, "finetune")
     assert_same_bits(workdir, finished)
+
+
+def test_processes_share_a_search_and_one_may_be_killed(finished, tmp_path):
+    workdir = tmp_path / "run"
+    train = f"workflow.train(make_study({to_dict(study_of())!r}), sys.argv[1])\n"
+    code, root = _CHILD + train, Path(__file__).parents[1]
+    command = [sys.executable, "-c", code, str(workdir), str(root)]
+    one, other = (subprocess.Popen(command) for _ in range(2))
+    wait_for(lambda: len(packs(workdir)) > 3, one)  # Two packs of bases, and the search has begun.
+    kill(one)
+    assert other.wait(timeout=300) == 0
+    assert_same_bits(workdir, finished)
+    assert trials_of(workdir).equals(trials_of(finished))
 
 
 def test_a_study_grows_by_arms_and_its_choices_stay(finished, tmp_path):
