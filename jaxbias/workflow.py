@@ -18,15 +18,13 @@ from jaxbias.grid import (
     Pack,
     Plan,
     Runner,
-    expand_by_experiment,
-    extend_plan,
     features,
 )
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
-from jaxbias.grid.search import Results, assumed, follow
+from jaxbias.grid.layout import experiments, extend
+from jaxbias.grid.search import Results, assumed
 from jaxbias.grid.trials import Trials
-from jaxbias.grid.variants import Maker
 from jaxbias.leases import Leases
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
@@ -148,7 +146,7 @@ def _agree_on_plan(
         if runner is None or old is None:
             plan, runner = _lay_out(study, dataset, old, results, *loaders)
         else:
-            plan = _extend(old, runner, results)
+            plan = extend(old, runner, results)
         directory.check(study, dataset)
         with leases.lock("plan"):
             if directory.plan() == old:
@@ -168,21 +166,7 @@ def _lay_out(
     runner = Runner(study, dataset, layout, *loaders)
     for task in (*study.targets, *study.pairs):
         runner.curator.check_evaluation(task)
-    return _extend(layout, runner, results), runner
-
-
-def _extend(plan: Plan, runner: Runner, results: Results) -> Plan:
-    """Returns the plan with packs for all that follows from the results so far."""
-    study, course = runner.study, follow(runner.study, plan.data, results)
-    every = [*course.trials, *course.variants]
-    if course.searches:
-        every += course.finetunes
-    widths = study.grid.pack_width, runner.heads_width(every)
-    bases = [variant.base for variant in course.variants]
-    # Rungs are planned once all before are done: where a search is cut must not change its packs.
-    under_way = any(results(trial) is None for pack in plan.rungs for trial in pack.members)
-    trials = [] if under_way else course.trials
-    return extend_plan(plan, course.finetunes, runner.signatures(every), *widths, trials, bases)
+    return extend(layout, runner, results), runner
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:
@@ -210,12 +194,8 @@ def dry_run(study: Study, workdir: str | Path) -> str:
         name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
         return (directory.features_path / f"{name}.json").exists()
 
-    course, maker = follow(study, dataset.fingerprint, results), Maker(study, dataset.fingerprint)
-    experiments = {
-        name: course.chosen(variants, maker)
-        for name, variants in expand_by_experiment(study, dataset.fingerprint).items()
-    }
-    found = estimate(runner, plan, experiments, directory.has, has_features)
+    named = experiments(study, dataset.fingerprint, results)
+    found = estimate(runner, plan, named, directory.has, has_features)
     return estimate_text(found, plan.devices)
 
 
