@@ -34,6 +34,9 @@ def smoke(config: ConfigDict) -> ConfigDict:
     config.model.widths = (8, 16)
     config.pretrain.update(n=128, epochs=2)
     config.finetune.update(n=(64,), epochs=2, seeds=2)
+    if config.search.learning_rates:
+        config.search.update(learning_rates=(0.1, 0.01), weight_decays=(0.0, 1e-3))
+        config.search.update(first_epochs=1, max_epochs=2)
     for levels in (config.curations.correlation, config.curations.pair_mix):
         if levels.levels:
             levels.levels = (1, 5, 9)

@@ -13,8 +13,9 @@ prevalence for the subsampling to 80 % of S3; n = 16,384 for "all" of S5; bases 
 labels for those of U2 on a model's probabilities. A seed renews the pretraining of the bases too.
 Searches are the exhaustive product of their trials.
 
-Not expressed: successive halving, and finetunes whose hyperparameters and epochs follow from their
-search (they use config.finetune); the redraw of a set with one class alone at n < 100; the salience
+Not expressed: finetunes whose hyperparameters and epochs follow from their search (they use
+config.finetune; config.search would halve the trials and carry its choices over, but S3 and S7
+search every curation); the redraw of a set with one class alone at n < 100; the salience
 of S1 (its models are trained, its statistic is not computed) and that of U1, whose group is the
 second attribute of the pair; U4 and U5, which mix sources and have many classes. S4 trains nothing.
 """

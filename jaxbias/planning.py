@@ -1,21 +1,19 @@
 """Planning: what is to be done by what is known so far, agreed upon with other processes."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 
 from jaxbias import checkpoint, data, screen
 from jaxbias.data.dataset import Dataset
-from jaxbias.grid import Base, Plan, Runner, Variant, expand_by_experiment, extend_plan, features
+from jaxbias.grid import Base, Plan, Runner, features
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
-from jaxbias.grid.search import Results, assumed, follow
-from jaxbias.grid.variants import Maker
-from jaxbias.grid.widths import pack_widths
+from jaxbias.grid.layout import experiments, extend
+from jaxbias.grid.search import assumed
 from jaxbias.leases import Leases
-from jaxbias.models import Network, make_network
+from jaxbias.models import Network
 from jaxbias.models.registry import Params
 from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import read_results
@@ -34,16 +32,13 @@ def agree_on_plan(
     A runner of the directory's layout is used again; none: one is made.
     """
     loaders = _base_loader(directory), _features_loader(directory, leases)
-    directory.check(study, dataset)
     while True:
+        directory.check(study, dataset)
         old = directory.plan()
         mine = runner or _runner(study, dataset, old, *loaders)
         results = read_results(directory, old)
-        if study.screen.on:
-            finetunes = screen.wanted(study, dataset, directory)
-        else:
-            finetunes = follow(study, dataset.fingerprint, results).finetunes
-        plan = _extend(old or mine.plan, mine, results, finetunes)
+        finetunes = screen.wanted(study, dataset, directory) if study.screen.on else None
+        plan = extend(old or mine.plan, mine, results, finetunes)
         with leases.lock("plan"):
             if directory.plan() == old:
                 directory.claim(study, dataset)
@@ -61,23 +56,6 @@ def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable
     return runner
 
 
-def _extend(plan: Plan, runner: Runner, results: Results, finetunes: Sequence[Variant]) -> Plan:
-    """Returns the plan with packs for these finetunes and for the trials due by the results."""
-    course = follow(runner.study, plan.data, results)
-    trials = course.trials
-    # Rungs are planned once all before are done: where a search is cut must not change its packs.
-    if any(results(trial) is None for pack in plan.rungs for trial in pack.members):
-        trials = []
-    return extend_plan(
-        plan,
-        finetunes,
-        runner.signatures([*course.trials, *course.variants, *finetunes]),
-        functools.partial(pack_widths, runner),
-        trials,
-        bases=[variant.base for variant in course.variants],
-    )
-
-
 def dry_run(study: Study, workdir: str | Path) -> str:
     """Estimates what `train` would do, and writes nothing to the directory.
 
@@ -93,27 +71,19 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     old = directory.plan()
     runner = _runner(study, dataset, old, _base_loader(directory))
     results = assumed(study, read_results(directory, old))
-    course, maker = follow(study, dataset.fingerprint, results), Maker(study, dataset.fingerprint)
-    experiments = {
-        name: course.chosen(variants, maker)
-        for name, variants in expand_by_experiment(study, dataset.fingerprint).items()
-    }
+    named = experiments(study, dataset.fingerprint, results)
     note = ""
     if study.screen.on:
-        experiments, note = screen.stages(study, dataset, directory)
-    every = {variant.id: variant for variants in experiments.values() for variant in variants}
-    plan = _extend(old or runner.plan, runner, results, list(every.values()))
+        named, note = screen.stages(study, dataset, directory)
+    every = {variant.id: variant for variants in named.values() for variant in variants}
+    plan = extend(old or runner.plan, runner, results, list(every.values()))
 
     def has_features(base: Base, solver: str) -> bool:
-        network = (
-            runner.network_of(base)
-            if base.target
-            else make_network(study.model, study.data.image_size, 1)
-        )
+        network = runner.network_of(base) if base.target else runner.starts.network(1)
         name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
         return (directory.features_path / f"{name}.json").exists()
 
-    found = estimate(runner, plan, experiments, directory.has, has_features)
+    found = estimate(runner, plan, named, directory.has, has_features)
     return estimate_text(found, plan.devices) + note
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ from jaxbias.cli import main
 from jaxbias.errors import InputError
 from jaxbias.grid.search import Arm
 from jaxbias.results import ResultDirectory
-from jaxbias.study import make_study
-from tests.test_processes import assert_same_bits
+from jaxbias.study import make_study, to_dict
+from tests.test_processes import _CHILD, assert_same_bits, kill, packs, wait_for
 from tests.tiny import tiny_config, tiny_dataset
 
 SEARCH = {
@@ -78,14 +80,13 @@ def test_the_record_the_finetunes_and_the_report_agree(finished):
     assert not (finished / "rungs").exists()
 
 
-@pytest.mark.parametrize("packs", [1, 5])
-def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, packs, monkeypatch):
-    """In the middle of the first rung, and of the second, which goes on from stored states."""
-    workdir = tmp_path / "run"
+def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, monkeypatch):
+    """In the middle of the second rung, which goes on from stored states; the first has 4 packs."""
+    workdir, count = tmp_path / "run", 5
     train, calls = workflow.Trials.train, []
 
     def stopping(self, *args, **kwargs):
-        if len(calls) == packs:
+        if len(calls) == count:
             raise KeyboardInterrupt
         calls.append(0)
         return train(self, *args, **kwargs)
@@ -94,7 +95,7 @@ def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, packs
         patch.setattr(workflow.Trials, "train", stopping)
         with pytest.raises(KeyboardInterrupt):
             workflow.train(study_of(), workdir)
-    assert len(list((workdir / "rungs").iterdir())) == packs
+    assert len(list((workdir / "rungs").iterdir())) == count
     workflow.train(study_of(), workdir)
     assert_same_bits(workdir, finished)
     assert trials_of(workdir).equals(trials_of(finished))
@@ -131,16 +132,30 @@ def test_stage_by_stage_as_an_engine_does(finished, tmp_path):
     assert_same_bits(workdir, finished)
 
 
+def test_processes_share_a_search_and_one_may_be_killed(finished, tmp_path):
+    workdir = tmp_path / "run"
+    train = f"workflow.train(make_study({to_dict(study_of())!r}), sys.argv[1])\n"
+    code, root = _CHILD + train, Path(__file__).parents[1]
+    command = [sys.executable, "-c", code, str(workdir), str(root)]
+    one, other = (subprocess.Popen(command) for _ in range(2))
+    wait_for(lambda: len(packs(workdir)) > 3, one)  # Two packs of bases, and the search has begun.
+    kill(one)
+    assert other.wait(timeout=300) == 0
+    assert_same_bits(workdir, finished)
+    assert trials_of(workdir).equals(trials_of(finished))
+
+
 def test_a_study_grows_by_arms_and_its_choices_stay(finished, tmp_path):
     workdir = Path(shutil.copytree(finished, tmp_path / "run"))
     before = ResultDirectory(workdir).plan()
-    more = study_of(finetune={"n": (20, 12), "batch": 16, "seeds": 2})
-    workflow.train(more, workdir)
+    more = study_of(finetune={"n": (20, 12), "batch": 16, "seeds": 3})
+    workflow.train(more, workdir, "plan")
     plan = ResultDirectory(workdir).plan()
+    assert plan.finetunes == before.finetunes  # Until the new arm has its choice.
     assert plan.rungs[: len(before.rungs)] == before.rungs
-    assert plan.finetunes[: len(before.finetunes)] == before.finetunes
-    assert {Arm.of(v).n for v in plan.variants} == {12, 20}
-    assert len(trials_of(workdir)) == 2 * len(trials_of(finished))
+    new = [trial for pack in plan.rungs[len(before.rungs) :] for trial in pack.members]
+    assert {Arm.of(trial).n for trial in new} == {12}
+    assert {(trial.recipe.epochs, trial.seed) for trial in new} == {(1, 0), (1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -168,14 +183,15 @@ def test_levels_may_grow_where_the_searched_curation_is_kept(finished, tmp_path)
 
 @pytest.mark.parametrize("mode", ["head", "last_block"])
 def test_other_modes_are_searched_too(mode, tmp_path):
-    workflow.train(study_of(mode), tmp_path)
+    search = {"learning_rates": (0.2, 0.02), "first_epochs": 1, "max_epochs": 2}
+    study = study_of(mode, bases={"Scratch": {"role": "scratch"}}, search=search)
+    workflow.train(study, tmp_path)
     trials = trials_of(tmp_path)
     assert set(trials["mode"]) == {mode}
-    assert (trials["status"] == "chosen").sum() == 2 * 2
-    chosen = trials[trials["status"] == "chosen"].groupby("base")["learning_rate"].first()
+    assert trials["epochs"].value_counts().to_dict() == {1: 2, 2: 2}
+    chosen = trials[trials["status"] == "chosen"]
     variants = ResultDirectory(tmp_path).scores().variants
-    for base, arm in variants.groupby("base"):
-        assert set(arm["learning_rate"]) == {chosen[base]}
+    assert set(variants["learning_rate"]) == set(chosen["learning_rate"])
 
 
 def test_the_command_refuses_a_search_of_nothing(tmp_path, capsys):

@@ -48,6 +48,31 @@ def test_a_config_rejects_fields_it_does_not_have():
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
+        (
+            {"search__criterion": "val_los"},
+            r"config\.search\.criterion='val_los' is unknown; did you mean 'val_loss'",
+        ),
+        ({"search__eta": 1}, r"config\.search\.eta=1 must be in 2\.\.100"),
+        (
+            {"search__first_epochs": 30},
+            r"first_epochs=30 is more than .*max_epochs=24",
+        ),
+        ({"search__learning_rates": (0.1, 0.1)}, r"search\.learning_rates has 0\.1 twice"),
+        ({"search__curation": "correlaton 4"}, r"search\.curation: curation 'correlaton 4'"),
+        ({"search__curation": "pair_mix 4"}, r"for other tasks; set config\.search\.pair_curation"),
+        ({"search__curation": "dfr"}, r"'dfr' is trained otherwise"),
+        (
+            {
+                "search__learning_rates": (0.1,),
+                "finetune__mode": "head",
+                "finetune__solver": "lbfgs",
+            },
+            r"solver='lbfgs' has neither",
+        ),
+        (
+            {"search__learning_rates": (0.1,), "experiments__S": ({"epochs": 3},)},
+            r"S\[0\]: epochs is chosen by config\.search",
+        ),
         ({"finetune__epoch": 3}, r"config\.finetune\.epoch: no such field; did you mean 'epochs'"),
         ({"finetun": {}}, r"config\.finetun: no such field; did you mean 'finetune'"),
         ({"finetune__epochs": "three"}, r"config\.finetune\.epochs must be int, got 'three'"),

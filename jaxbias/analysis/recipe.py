@@ -1,4 +1,8 @@
-"""One recipe at a time: models trained otherwise are no repeats of one another."""
+"""One recipe at a time: models trained otherwise are no repeats of one another.
+
+Where hyperparameters are searched, the choice of a base, task and n is its recipe: points cannot
+set what is searched, so what is left to vary (the mode, say) is all that tells recipes apart.
+"""
 
 import numpy as np
 

@@ -60,7 +60,8 @@ def measure(
     )
     logits = scores.astype(np.float64)
     losses = np.logaddexp(0, logits) - labels[None, :] * logits
-    found = {"loss": losses @ weights / weights.sum()}
+    # Row by row, not by a matrix product, whose last bits depend on how many rows there are.
+    found = {"loss": (losses * weights[None, :]).sum(axis=1) / weights.sum()}
     found |= {m: np.asarray(report.value(name), np.float64) for m, name in _METRICS.items()}
     return {name: np.where(finite, values, np.nan) for name, values in found.items()}
 

@@ -18,7 +18,7 @@ from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.search import rung_epochs
 from jaxbias.grid.variants import Base, Recipe, Variant
-from jaxbias.models import Head, Network, make_network
+from jaxbias.models import Head, Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ def estimate(
       budget: seconds after which no further kind of program is timed.
     """
     began = time.perf_counter()
-    network = make_network(runner.study.model, runner.study.data.image_size, 1)
+    network = runner.starts.network(1)
     inputs = _inputs(network)
     pretraining = [
         _base_job(runner, base, pack, done)

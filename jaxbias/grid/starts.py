@@ -57,7 +57,7 @@ class Starts:
     def network(self, outputs: int) -> Network:
         """Returns the study's network."""
         study = self.curator.study
-        return make_network(study.model, study.data.image_size, outputs)
+        return make_network(study.model, study.data.image_size, outputs, mapped=self.executor.mode)
 
     def network_of(self, base: Base) -> Network:
         """Returns the network a base is pretrained with: one output per class, one if binary."""

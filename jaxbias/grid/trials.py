@@ -26,12 +26,12 @@ class Trials:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        self._maker = Maker(runner.study, runner.curator.dataset.fingerprint)
+        self.maker = Maker(runner.study, runner.curator.dataset.fingerprint)
 
     def shorter(self, trial: Variant, epochs: int) -> Variant:
         """Returns a trial at the end of an earlier rung."""
         recipe = dataclasses.replace(trial.recipe, epochs=epochs)
-        make = self._maker.make
+        make = self.maker.make
         return make(trial.base, trial.task, trial.curation, trial.n, recipe, trial.seed)
 
     def begin(self, variant: Variant) -> State:

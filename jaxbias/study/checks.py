@@ -64,6 +64,9 @@ _CHOICES = {
     "screen.solver": ("sgd", "lbfgs"),
     "search.criterion": ("val_loss", "val_auc", "val_worst_group", "val_gap_constrained"),
     "grid.mode": ("map", "vmap", "unroll"),
+    "model.stem": ("imagenet", "small"),
+    "model.compute_dtype": ("float32", "bfloat16", "auto"),
+    "model.convolution": ("auto", "patches", "conv"),
 }
 
 

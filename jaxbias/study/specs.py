@@ -85,8 +85,23 @@ class GroupSpec:
 class ModelSpec:
     """The network every base and every finetune uses."""
 
-    name: str = "convnet"
-    widths: tuple[int, ...] = (16, 32, 64)
+    name: str = "convnet"  # convnet | resnet18, 34, 50, 101 | vit_ti_16, vit_s_16, vit_b_16
+    widths: tuple[int, ...] = (16, 32, 64)  # Of the convnet's stages.
+    stem: str = "imagenet"  # imagenet | small: of ResNets, small for images of less than 100 px.
+    zero_init_residual: bool = False  # Whether a ResNet's blocks start as the identity.
+    # Parameters and statistics are float32. auto: bfloat16 on accelerators, float32 on CPU.
+    compute_dtype: str = "float32"  # float32 | bfloat16 | auto
+    # auto: by platform and grid.mode. Equal up to rounding, so no part of what a variant is.
+    convolution: str = "auto"  # auto | patches | conv
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What ids are made of: the settings that change this architecture's results."""
+        applied = {"convnet": ("widths",), "resnet": ("stem", "zero_init_residual")}
+        kind = next((kind for kind in applied if self.name.startswith(kind)), "")
+        changed = () if self.compute_dtype == "float32" else ("compute_dtype",)
+        names = ("name", *applied.get(kind, ()), *changed)
+        return {name: to_dict(getattr(self, name)) for name in names}
 
 
 @dataclasses.dataclass(frozen=True)

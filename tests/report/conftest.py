@@ -185,6 +185,35 @@ def variants(frame):
     return table.assign(quotas=quotas, status="ok", train_seconds=0.42)
 
 
+ARM = {"base": "Gendered", "task": "Bags_Under_Eyes", "n": 512, "mode": "full"}
+
+
+def trials():
+    """Three of a search: chosen, stopped at the first rung, diverged."""
+    rows = [
+        (0.05, 1, 6, 0.41, 0.42, "chosen"),
+        (0.001, 0, 3, 0.66, 0.66, "stopped"),
+        (0.5, 0, 3, np.inf, np.inf, "diverged at step 7"),
+    ]
+    names = ("loss", "auc", "worst_group", "fpr_gap")
+    return pd.DataFrame(
+        [
+            ARM
+            | dict(curation="correlation 4", learning_rate=rate, weight_decay=1e-4, repeat=0)
+            | dict(rung=rung, epochs=epochs, criterion=own, configuration_criterion=mean)
+            | dict(status=status, **{name: np.linspace(1, 0.4, epochs) for name in names})
+            for rate, rung, epochs, own, mean, status in rows
+        ]
+    )
+
+
+def choices():
+    """What they came to."""
+    chosen = dict(curation="correlation 4", learning_rate=0.05, weight_decay=1e-4, epochs=5)
+    counts = dict(criterion=0.42, trials=3, trained_epochs=12, exhaustive_epochs=18)
+    return pd.DataFrame([ARM | chosen | counts])
+
+
 def make_answer(**changes):
     rng = np.random.default_rng(0)
     frame = curves(rng)
@@ -218,8 +247,6 @@ def make_answer(**changes):
         smallest_fix=fix,
         screen=pd.DataFrame(),
         screen_verdicts=pd.DataFrame(),
-        search=pd.DataFrame(),
-        choices=pd.DataFrame(),
         underrepresentation=pd.DataFrame(),
         matching_share=pd.DataFrame(),
         excess=inherited(rng).assign(curation="natural"),
@@ -231,6 +258,8 @@ def make_answer(**changes):
         deviations=["ResNet-50 is replaced by a small convnet.", "No hyperparameter search."],
         methods="Every base was pretrained three times. " * 6,
         failures=[],
+        search=trials(),
+        choices=choices(),
     )  # fmt: skip
     for name, value in changes.items():
         setattr(answer, name, value)

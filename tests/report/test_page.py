@@ -203,6 +203,18 @@ def test_tables_on_disk_are_the_frames(written):
     pd.testing.assert_frame_equal(curves, answer.curves, check_dtype=False)
 
 
+def test_the_search_shows_every_trial_and_choice(written):
+    _, directory = written
+    page = (directory / "report.html").read_text()
+    section = page.split('<section id="search"')[1].split("</section>")[0]
+    assert section.count("<tr>") == 1 + 1 + 1 + 3  # Two headers, a choice, three trials.
+    for text in ("diverged at step 7", "0.4200", "chosen", "correlation 4", "inf"):
+        assert text in section
+    trials = pd.read_csv(directory / "search.csv")
+    assert len(trials) == 3 and "loss" not in trials
+    assert pd.read_csv(directory / "choices.csv")["epochs"].item() == 5
+
+
 def test_hostile_names_are_text(written_hostile):
     answer, directory = written_hostile
     page = Parsed((directory / "report.html").read_text())
