@@ -39,6 +39,8 @@ _GROWS_WITHIN = {
     "data": ("path",),
     "search": ("curation", "pair_curation"),  # See `search_basis`.
 }
+# Settings of earlier versions that say nothing any more.
+_RETIRED = {"grid": ("heads_mib",)}
 # What study.json holds.
 _RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}
 
@@ -163,9 +165,14 @@ class ResultDirectory:
             absent = sorted(_RECORDED - stored.keys())
             if absent:
                 raise ValueError(f"it lacks {', '.join(absent)}")
-        except (ValueError, AttributeError) as error:
+            settings = stored["settings"]
+            for group, fields in _RETIRED.items():
+                for field in fields:
+                    settings[group].pop(field, None)
+        except (ValueError, AttributeError, KeyError) as error:
             raise InputError(f"{record} is damaged ({error}); use a new workdir") from error
-        return stored
+        # Settings that came later have their defaults.
+        return {**stored, "settings": _settings(make_study(settings))}
 
     def dataset(self) -> Dataset:
         """Returns the study's labels as a dataset without images."""

@@ -168,6 +168,17 @@ def test_a_damaged_record_is_named(copy, text):
         workflow.train(make_study(tiny_config()), copy)
 
 
+def test_a_directory_of_an_earlier_version_goes_on(copy):
+    path = copy / "study.json"
+    record = json.loads(path.read_text())
+    record["settings"]["grid"]["heads_mib"] = 512
+    del record["settings"]["search"], record["settings"]["model"]["stem"]
+    path.write_text(json.dumps(record))
+    workflow.write_report(copy)
+    assert workflow.train(make_study(tiny_config()), copy)["variants"] == 0
+    assert "heads_mib" not in path.read_text()
+
+
 def test_too_large_n_writes_nothing(tmp_path):
     config = tiny_config(finetune={"n": (5000,), "epochs": 1})
     with pytest.raises(InputError, match=r"Lower config\.finetune\.n to \d+"):
