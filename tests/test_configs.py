@@ -12,7 +12,7 @@ from jaxbias.grid import Curator, curate
 from jaxbias.results import ResultDirectory
 from tests.tiny import tiny_config, tiny_dataset
 
-NAMES = ("quickstart", "fairface_age", "fairface_pair", "folder", "programme")
+NAMES = ("quickstart", "celeba", "fairface_age", "fairface_pair", "folder", "programme")
 FAIRFACE = Path(__file__).parents[2] / "shared" / "data" / "fairface"
 
 

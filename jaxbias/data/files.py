@@ -41,6 +41,8 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
     missing = []
     with progress(len(normal), "checking image files", "files") as advance:
         for row, name in enumerate(normal, start=1):
+            if row % _STEP == 0 or row == len(normal):
+                advance(row - (row - 1) // _STEP * _STEP)
             path = resolved / name
             inside = folders.get(path.parent)
             if inside is None:
@@ -61,8 +63,6 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
                     " put the file itself there"
                 )
             key.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-            if row % _STEP == 0 or row == len(normal):
-                advance(row - (row - 1) // _STEP * _STEP)
     if missing:
         raise InputError(
             f"{len(missing):,} of the {len(normal):,} image files that {table} names are not in"

@@ -196,6 +196,15 @@ def test_a_broken_link_is_a_missing_file(root):
         folder.read(spec(root))
 
 
+def test_a_million_rows_of_one_file_are_refused_with_the_count(root):
+    with (root / "labels.csv").open("w") as file:
+        file.write("file,hat\n")
+        for i in range(1_000_000):
+            file.write(f"pictures/{i % 500_000}.jpg,{i % 2}\n")
+    with pytest.raises(InputError, match=r"names 500,000 image files more than once"):
+        folder.read(spec(root))
+
+
 def test_missing_files_are_counted_and_the_first_is_named(root):
     for i in (3, 4):
         (root / "pictures" / f"{i}.jpg").unlink()
