@@ -14,6 +14,7 @@ from jaxbias.study import SPLITS, GroupSpec
 _THUMBNAIL = 64  # Smallest side, in pixels, of an image on a contact sheet.
 _GAP = 4
 _CAPTION = 18
+_ROWS = 60  # Cells on a contact sheet, the largest of them.
 _ATTRIBUTES = 60  # Attributes shown in a text; the frame has all.
 
 
@@ -203,7 +204,8 @@ def contact_sheet(
       seed: which examples.
 
     Returns:
-      An RGB image: per cell a caption with its count over all splits, and the examples.
+      An RGB image: per cell (the 60 largest) a caption with its count over all splits, and the
+      examples.
 
     Raises:
       InputError: an unknown column or value, or a pair of columns that are not binary.
@@ -216,6 +218,7 @@ def contact_sheet(
         for j, cell in enumerate(kind.cells):
             members = np.flatnonzero(used & (groups == i) & (kind.codes == j))
             rows.append((f"{name}, {target} {cell}: {len(members):,}", members))
+    rows = sorted(rows, key=lambda row: -len(row[1]))[:_ROWS] if len(rows) > _ROWS else rows
     rng = np.random.default_rng(seed)
     size = dataset.images.shape[1]
     side = size * max(1, -(-_THUMBNAIL // size))
