@@ -9,6 +9,7 @@ jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --g
 jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
 jaxbias curate --config=... --out=ids.csv
 jaxbias data describe --config=... [--out=sheet.png]
+jaxbias data prepare --config=...
 """
 
 import io
@@ -29,6 +30,7 @@ from jaxbias import data, external, planning, report, score_files, workflow
 from jaxbias.analysis import make_answer
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.describe import contact_sheet, describe
+from jaxbias.data.duplicates import duplicates_text, near_duplicates
 from jaxbias.errors import InputError, nearest
 from jaxbias.grid import Plan, curate
 from jaxbias.metrics import DEFAULT_METRICS
@@ -184,11 +186,22 @@ def _describe(given: flags.FlagValues) -> None:
     dataset = data.load(study.data)
     tasks = (*study.targets, *study.pairs)
     print(describe(dataset, study.group, tasks))
+    print(f"\n{duplicates_text(near_duplicates(dataset))}\n")
     out = Path(given.out or f"{study.name}-contact-sheet.png")
     png = io.BytesIO()
     contact_sheet(dataset, study.group, tasks[0]).save(png, "PNG")
     write_bytes(out, png.getvalue())
     print(f"Contact sheet: {out}")
+
+
+def _prepare(given: flags.FlagValues) -> None:
+    study = _study(given)
+    dataset = data.load(study.data, verify=True)
+    count, size = dataset.images.shape[:2]
+    done = "decoded" if dataset.built else "decoded before and whole"
+    print(f"{dataset.name}: {count:,} images of {size} × {size}, {done}, in {data.home()}/stores")
+    for note in dataset.notes:
+        print(note)
 
 
 # What each command does, and the flags it looks at.
@@ -205,6 +218,7 @@ _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
     ),
     "curate": (_curate, "config out"),
     "data describe": (_describe, "config out"),
+    "data prepare": (_prepare, "config"),
 }
 
 

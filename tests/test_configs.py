@@ -12,7 +12,15 @@ from jaxbias.grid import Curator, curate
 from jaxbias.results import ResultDirectory
 from tests.tiny import tiny_config, tiny_dataset
 
-NAMES = ("quickstart", "fairface_age", "fairface_pair", "folder", "programme", "searched")
+NAMES = (
+    "quickstart",
+    "celeba",
+    "fairface_age",
+    "fairface_pair",
+    "folder",
+    "programme",
+    "searched",
+)
 FAIRFACE = Path(__file__).parents[2] / "shared" / "data" / "fairface"
 
 

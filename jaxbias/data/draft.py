@@ -28,7 +28,7 @@ except ImportError:  # Windows.
 PIXELS, _JOURNAL, _LOCK = "pixels.npy", "journal.jsonl", "lock"
 # What is in memory per worker, and read at once when the pixels are checksummed.
 _BLOCK_BYTES = 16 * 2**20
-_MOST_ROWS = 256
+_MOST_ROWS = 64
 # What a killed build loses at most.
 _SYNC_SECONDS = 5.0
 

@@ -115,9 +115,9 @@ def _processes(
     for span in spans:
         waiting.put(span)
     done: queue.SimpleQueue = queue.SimpleQueue()
-    stopping = threading.Event()
+    stopping, running = threading.Event(), set()
     threads = [
-        threading.Thread(target=_serve, args=(job, waiting, done, stopping), daemon=True)
+        threading.Thread(target=_serve, args=(job, waiting, done, stopping, running), daemon=True)
         for _ in range(workers)
     ]
     for thread in threads:
@@ -133,12 +133,18 @@ def _processes(
             left -= stop - start
     finally:
         stopping.set()
+        for process in tuple(running):
+            process.kill()  # What it was writing is not noted as done.
         for thread in threads:
             thread.join()
 
 
 def _serve(
-    job: bytes, waiting: queue.SimpleQueue, done: queue.SimpleQueue, stopping: threading.Event
+    job: bytes,
+    waiting: queue.SimpleQueue,
+    done: queue.SimpleQueue,
+    stopping: threading.Event,
+    running: set[subprocess.Popen],
 ) -> None:
     """Feeds one process; where it crashes, finds out on which row, in another."""
     process = None
@@ -148,11 +154,14 @@ def _serve(
                 span = waiting.get_nowait()
             except queue.Empty:
                 return
-            process = process or _start(job)
+            if process is None:
+                process = _start(job)
+                running.add(process)
             found = _ask(process, span)
             if found is not None:
                 done.put((span, found) if isinstance(found, list) else found)
                 continue
+            running.discard(process)
             _end(process)
             process = None
             start, stop = span
@@ -165,6 +174,7 @@ def _serve(
         done.put(error)
     finally:
         if process is not None:
+            running.discard(process)
             _end(process)
 
 

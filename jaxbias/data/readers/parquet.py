@@ -1,10 +1,10 @@
 """Parquet files with the images inside, as Hugging Face `datasets` writes them."""
 
 import dataclasses
-import functools
 import hashlib
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.study import DataSpec
 
 _SHARD = re.compile(r"^(?P<split>.+?)-\d+-of-\d+")  # "train-00000-of-00002-0123abc.parquet"
+
+_held = threading.local()
 
 
 def read(data: DataSpec) -> Source:
@@ -87,7 +89,7 @@ def read(data: DataSpec) -> Source:
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """From a row to the bytes of its image; holds one group of rows per thread or so."""
+    """From a row to the bytes of its image; holds one group of rows per thread."""
 
     groups: tuple[tuple[Path, int], ...]
     ends: tuple[int, ...]
@@ -105,9 +107,14 @@ class Reader:
         return value
 
 
-@functools.lru_cache(maxsize=4)
-def _group(path: Path, group: int, image: str) -> pa.ChunkedArray:
-    return _opened(path).read_row_group(group, columns=[image], use_threads=False).column(image)
+def _group(*wanted: Any) -> pa.ChunkedArray:
+    """Returns the images of (path, group, column); each thread reads groups in turn."""
+    if getattr(_held, "which", None) != wanted:
+        path, group, image = wanted
+        _held.column = None  # Before the next is read: one at a time.
+        read = _opened(path).read_row_group(group, columns=[image], use_threads=False)
+        _held.which, _held.column = wanted, read.column(image)
+    return _held.column
 
 
 def _opened(path: Path) -> pq.ParquetFile:

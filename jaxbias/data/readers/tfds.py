@@ -18,8 +18,8 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.dataset import FIXED_COLUMNS
+from jaxbias.data.readers.tfds_features import as_text, at, flat, label, short
 from jaxbias.data.source import Source, with_labels
-from jaxbias.data.table import labels, named
 from jaxbias.errors import InputError, nearest
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
@@ -76,13 +76,13 @@ def read_prepared(
 ) -> Source:
     """Reads a folder that TFDS has written; see `read`."""
     builder = _builder(folder)
-    features = dict(_flat(builder.info.features))
+    features = dict(flat(builder.info.features))
     if image not in features:
         raise InputError(
             f"config.data.image_column='{image}' is no feature of {name};"
             f" {nearest(image, features)}"
         )
-    wanted = dict(columns or _short({path for path in features if path != image}))
+    wanted = dict(columns or short({path for path in features if path != image}))
     for column, path in wanted.items():
         if path not in features:
             raise InputError(
@@ -95,20 +95,20 @@ def read_prepared(
     values = _values(folder, splits, sizes, image, {*wanted.values(), *names})
     found, unusable = {}, {}
     for column, path in wanted.items():
-        label = _label(values[path], features[path], path)
+        made = label(values[path], features[path], path)
         if column in FIXED_COLUMNS:
-            label = "is a name jaxbias uses itself; name it otherwise in config.data.columns"
-        if isinstance(label, str):
-            unusable[column] = label
+            made = "is a name jaxbias uses itself; name it otherwise in config.data.columns"
+        if isinstance(made, str):
+            unusable[column] = made
         else:
-            found.update(label if isinstance(label, dict) else {column: label})
+            found.update(made if isinstance(made, dict) else {column: made})
     split = np.repeat(splits, sizes)
     ids = [
         f"{part}/{row:07d}" for part, size in zip(splits, sizes, strict=True) for row in range(size)
     ]
     numbers = None
     for path in names:
-        texts = pd.Series([_text(value) for value in values[path]])
+        texts = pd.Series([as_text(value) for value in values[path]])
         if texts.is_unique and (texts != "").all():
             numbers = texts
             break
@@ -136,7 +136,7 @@ class Reader:
         which = int(np.searchsorted(self.ends, row, side="right"))
         first = self.ends[which - 1] if which else 0
         example = _opened(self.folder, self.splits[which], self.image)[row - first]
-        return _at(example, self.image)
+        return at(example, self.image)
 
 
 @functools.lru_cache(maxsize=32)
@@ -176,67 +176,9 @@ def _values(
             for row in range(len(source)):
                 example = source[row]
                 for path in paths:
-                    found[path].append(_at(example, path))
+                    found[path].append(at(example, path))
                 advance()
     return found
-
-
-def _label(values: list[Any], feature: Any, path: str) -> Any:
-    """Returns a label column, a dict of them, or the reason there is none."""
-    inner = getattr(feature, "feature", feature)  # Of a sequence.
-    classes = getattr(inner, "names", None)
-    if inner is not feature:
-        if not classes:
-            return "is a sequence of something else than classes"
-        present = np.zeros((len(values), len(classes)), bool)
-        for row, found in enumerate(values):
-            present[row, np.asarray(found, dtype=int)] = True
-        return {name: pd.Series(present[:, i], dtype="boolean") for i, name in enumerate(classes)}
-    if getattr(feature, "shape", ()) != ():
-        return f"is an array of shape {feature.shape}"
-    if classes:
-        return named(np.array(values), classes)
-    if feature.np_dtype == np.bool_:
-        return pd.Series(np.array(values, bool), dtype="boolean")
-    found, unusable = labels(pd.DataFrame({path: [_text(value) for value in values]}))
-    return unusable.get(path) or found[path]
-
-
-def _flat(features: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields every feature with its path; a sequence of dicts is a dict of sequences."""
-    import tensorflow_datasets as tfds
-
-    for name, feature in features.items():
-        path = f"{prefix}{name}"
-        inner = getattr(feature, "feature", None)
-        if isinstance(feature, tfds.features.FeaturesDict):
-            yield from _flat(feature, f"{path}/")
-        elif isinstance(inner, tfds.features.FeaturesDict):
-            for part, connector in _flat(inner, f"{path}/"):
-                yield part, tfds.features.Sequence(connector)
-        else:
-            yield path, feature
-
-
-def _short(paths: set[str]) -> dict[str, str]:
-    """Names columns by the last part of their path where that is unique."""
-    last = [path.rsplit("/", 1)[-1] for path in paths]
-    return {
-        (name if last.count(name) == 1 else path): path
-        for path, name in sorted(zip(paths, last, strict=True))
-    }
-
-
-def _at(example: Mapping[str, Any], path: str) -> Any:
-    """Looks a path up; a name may itself hold the separator, as 'image/filename' of COCO does."""
-    if path in example:
-        return example[path]
-    first, _, rest = path.partition("/")
-    return _at(example[first], rest)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _version(text: str) -> tuple[int, ...]:
