@@ -147,7 +147,9 @@ class ResultDirectory:
             absent = sorted(_RECORDED - stored.keys())
             if absent:
                 raise ValueError(f"it lacks {', '.join(absent)}")
-        except (ValueError, AttributeError) as error:
+            # A setting of earlier versions; it changed no result.
+            stored["settings"]["grid"].pop("heads_mib", None)
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise InputError(f"{record} is damaged ({error}); use a new workdir") from error
         return stored
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from jaxbias.grid import (
 )
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
+from jaxbias.grid.modes import chosen_mode, measure_modes, modes_text, user_table, write_table
 from jaxbias.grid.widths import pack_widths
 from jaxbias.leases import Leases
 from jaxbias.models import Network, make_network
@@ -143,13 +145,26 @@ def _lay_out(
     study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable
 ) -> tuple[Plan, Runner]:
     """Returns the old plan with packs for all that it lacks, and the runner of its layout."""
-    layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
+    layout = old or _layout(study, dataset)
     runner = Runner(study, dataset, layout, *loaders)
     for task in (*study.targets, *study.pairs):
         runner.curator.check_evaluation(task)
     variants = expand(study, dataset.fingerprint)
     widths = functools.partial(pack_widths, runner)
     return extend_plan(layout, variants, runner.signatures(variants), widths), runner
+
+
+def _layout(study: Study, dataset: Dataset) -> Plan:
+    """Returns an empty plan, whose layout all packs of the study will have."""
+    device = jax.local_devices()[0].device_kind
+    mode, timed = chosen_mode(study, device)
+    if study.grid.mode == "auto" and timed is None:
+        print(
+            f"config.grid.mode='auto': nothing was timed for this model on {device}, so it is "
+            f"'{mode}'; `jaxbias run --config=... --calibrate` times it",
+            file=sys.stderr,
+        )
+    return Plan(dataset.fingerprint, mode, _devices(study))
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:
@@ -178,6 +193,25 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     experiments = expand_by_experiment(study, dataset.fingerprint)
     found = estimate(runner, plan, experiments, directory.has, has_features)
     return estimate_text(found, plan.devices)
+
+
+def calibrate(study: Study) -> str:
+    """Times the finetunes of a study in every mode and adds that to the user's table.
+
+    Returns:
+      What was measured, in lines for a terminal.
+
+    Raises:
+      InputError: as of `train`, or the table cannot be written.
+    """
+    dataset = data.load(study.data)
+    use_compilation_cache()
+    entries = measure_modes(study, dataset, _devices(study))
+    write_table(user_table(), entries)
+    return (
+        f"{modes_text(entries)}\n{user_table()}: config.grid.mode='auto' takes "
+        f"'{entries[-1].mode}' for this model on {entries[-1].hardware}"
+    )
 
 
 def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:

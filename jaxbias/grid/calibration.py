@@ -98,11 +98,13 @@ def extraction_seconds(runner: Runner, network: Network) -> float:
     blocks = 4 * runner.mesh.size
     ids = np.resize(np.arange(len(runner.images), dtype=np.int32), (blocks, _BLOCK))
     params = replicate(runner.fresh(network, 0), runner.mesh)
-    program = _Program(runner, extraction(network, runner.plan.mode), ids, (params, runner.images))
+    program = SmallProgram(
+        runner, extraction(network, runner.plan.mode), ids, (params, runner.images)
+    )
     return program.seconds() / ids.size
 
 
-class _Program:
+class SmallProgram:
     """A small program, compiled, with its arguments on the devices."""
 
     def __init__(self, runner: Runner, packed: Packed, members: Any, shared: Any) -> None:
@@ -114,9 +116,10 @@ class _Program:
 
     def seconds(self) -> float:
         """Returns the shortest of three runs; the first also warms up."""
-        return min(self._once() for _ in range(3))
+        return min(self.once() for _ in range(3))
 
-    def _once(self) -> float:
+    def once(self) -> float:
+        """Returns the seconds of one run."""
         began = time.perf_counter()
         jax.block_until_ready(self.compiled(*self.arguments))
         return time.perf_counter() - began
@@ -133,7 +136,7 @@ def _timed(
     runner: Runner, kind: Kind, width: int, score_seconds: float, score_flops: float
 ) -> Rates:
     units = _STEPS if kind.schedule else _FIT
-    program = _Program(runner, *_training(runner, kind, width))
+    program = SmallProgram(runner, *small_training(runner, kind, width, runner.plan.mode))
     spent = program.seconds() / width - _BLOCK * score_seconds
     return Rates(
         unit_seconds=max(spent, 0.0) / units,
@@ -158,9 +161,9 @@ def _in_proportion(runner: Runner, kind: Kind, other: Rates) -> Rates:
     )
 
 
-def _training(runner: Runner, kind: Kind, width: int) -> tuple[Packed, Any, Any]:
-    """The program of a kind with its members and what they share."""
-    mode, model, schedule = runner.plan.mode, kind.model, kind.schedule
+def small_training(runner: Runner, kind: Kind, width: int, mode: str) -> tuple[Packed, Any, Any]:
+    """Returns a small program of a kind with its members and what they share."""
+    model, schedule = kind.model, kind.schedule
     scored = np.zeros(_BLOCK, np.int32)
     images = _images(runner, model)
     if schedule is None:
@@ -179,6 +182,11 @@ def _training(runner: Runner, kind: Kind, width: int) -> tuple[Packed, Any, Any]
     return networks(model, schedule, False, mode), members, (scored, images)
 
 
+def trained_images(kind: Kind) -> int:
+    """Returns how many images, or features of images, a member of a small program is trained on."""
+    return _STEPS * kind.schedule.batch if kind.schedule else _FIT
+
+
 def _score_seconds(runner: Runner, model: Network | Head, width: int) -> float:
     if isinstance(model, Head):
 
@@ -190,7 +198,7 @@ def _score_seconds(runner: Runner, model: Network | Head, width: int) -> float:
         packed = map_variants(lambda params, shared: score(params, *shared), runner.plan.mode)
     images = _images(runner, model)
     ids = np.resize(np.arange(len(images), dtype=np.int32), _SCORED)
-    program = _Program(runner, packed, _alike(_params(runner, model), width), (ids, images))
+    program = SmallProgram(runner, packed, _alike(_params(runner, model), width), (ids, images))
     return program.seconds() / (_SCORED * width)
 
 

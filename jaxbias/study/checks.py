@@ -49,7 +49,7 @@ _CHOICES = {
     "curations.on_shortage": ("error", "shrink"),
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
-    "grid.mode": ("map", "vmap", "unroll"),
+    "grid.mode": ("auto", "map", "vmap", "unroll"),
 }
 
 

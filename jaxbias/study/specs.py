@@ -179,7 +179,9 @@ class AnswerSpec:
 class GridSpec:
     """How variants are laid out on the machine; recorded in the plan."""
 
-    mode: str = "map"  # map | vmap | unroll
+    # How variants are mapped on a device: map | vmap | unroll; auto: the fastest by the table that
+    # `jaxbias run --calibrate` writes, or that comes with jaxbias; "map" where neither tells.
+    mode: str = "map"
     # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
     # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
     pack_width: int = 8
