@@ -164,7 +164,8 @@ def _layout(study: Study, dataset: Dataset) -> Plan:
             f"'{mode}'; `jaxbias run --config=... --calibrate` times it",
             file=sys.stderr,
         )
-    return Plan(dataset.fingerprint, mode, _devices(study))
+    parts = study.grid.data_devices
+    return Plan(dataset.fingerprint, mode, _devices(study), data_devices=parts)
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxbias.grid.programs import Packed, extraction, fitted_heads, heads, networks
 from jaxbias.grid.runner import Runner
 from jaxbias.models import Head, Network
-from jaxbias.parallel import map_variants, replicate, shard_variants, split_variants
+from jaxbias.parallel import SPLIT, WHOLE, map_variants, replicate, shard_variants, split_variants
 from jaxbias.training import Examples, Hyper, Penalty, Schedule, make_score, make_train
 
 # Steps, images scored, examples of a fit and rows of features of the small programs.
@@ -98,18 +98,30 @@ def extraction_seconds(runner: Runner, network: Network) -> float:
     blocks = 4 * runner.mesh.size
     ids = np.resize(np.arange(len(runner.images), dtype=np.int32), (blocks, _BLOCK))
     params = replicate(runner.fresh(network, 0), runner.mesh)
-    program = SmallProgram(
-        runner, extraction(network, runner.plan.mode), ids, (params, runner.images)
-    )
+    extracting = extraction(network, runner.plan.mode)
+    program = SmallProgram(runner, None, (extracting, ids, (params, runner.images)))
     return program.seconds() / ids.size
 
 
 class SmallProgram:
-    """A small program, compiled, with its arguments on the devices."""
+    """A small program, compiled, with its arguments on the devices.
 
-    def __init__(self, runner: Runner, packed: Packed, members: Any, shared: Any) -> None:
-        self.arguments = split_variants(members, runner.mesh), replicate(shared, runner.mesh)
-        lowered = jax.jit(shard_variants(packed, runner.mesh)).lower(*self.arguments)
+    Args:
+      runner: of the plan's layout.
+      model: what is trained or scored; None: blocks of images.
+      program: it, arrays with a leading axis of members, and what they share.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        model: Network | Head | None,
+        program: tuple[Packed, Any, Any],
+    ) -> None:
+        packed, members, shared = program
+        mesh, axes = runner.mesh, SPLIT if isinstance(model, Network) else WHOLE
+        self.arguments = split_variants(members, mesh, axes), replicate(shared, mesh)
+        lowered = jax.jit(shard_variants(packed, mesh, axes)).lower(*self.arguments)
         began = time.perf_counter()
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - began
@@ -136,7 +148,8 @@ def _timed(
     runner: Runner, kind: Kind, width: int, score_seconds: float, score_flops: float
 ) -> Rates:
     units = _STEPS if kind.schedule else _FIT
-    program = SmallProgram(runner, *small_training(runner, kind, width, runner.plan.mode))
+    small = small_training(runner, kind, width, runner.plan.mode)
+    program = SmallProgram(runner, kind.model, small)
     spent = program.seconds() / width - _BLOCK * score_seconds
     return Rates(
         unit_seconds=max(spent, 0.0) / units,
@@ -179,7 +192,11 @@ def small_training(runner: Runner, kind: Kind, width: int, mode: str) -> tuple[P
         members = _alike((_params(runner, model), examples, hyper), width)
         return heads(model, schedule, mode), members, (scored, images, key)
     members = _alike((_params(runner, model), examples, hyper, key), width)
-    return networks(model, schedule, False, mode), members, (scored, images)
+    return (
+        networks(model, schedule, False, runner.plan.data_devices, mode),
+        members,
+        (scored, images),
+    )
 
 
 def trained_images(kind: Kind) -> int:
@@ -194,11 +211,12 @@ def _score_seconds(runner: Runner, model: Network | Head, width: int) -> float:
             ids, features = shared
             return jax.vmap(model.logits, in_axes=(0, None))(params, features[ids])
     else:
-        score = make_score(model)
+        score = make_score(model, runner.plan.data_devices)
         packed = map_variants(lambda params, shared: score(params, *shared), runner.plan.mode)
     images = _images(runner, model)
     ids = np.resize(np.arange(len(images), dtype=np.int32), _SCORED)
-    program = SmallProgram(runner, packed, _alike(_params(runner, model), width), (ids, images))
+    members = _alike(_params(runner, model), width)
+    program = SmallProgram(runner, model, (packed, members, (ids, images)))
     return program.seconds() / (_SCORED * width)
 
 

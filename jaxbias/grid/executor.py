@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias.errors import InputError
 from jaxbias.grid.memory import Room, program_bytes
+from jaxbias.grid.programs import axes_of
 from jaxbias.parallel import replicate, shard_variants, split_variants
 
 # What makes a program, and its static arguments before the mode: `make(*static, mode)`.
@@ -52,7 +53,8 @@ class Executor:
         """
         padded = [*members, *[members[-1]] * (width - len(members))]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
-        return self.call(maker, split_variants(stacked, self.mesh), replicate(shared, self.mesh))
+        stacked = split_variants(stacked, self.mesh, axes_of(maker[0]))
+        return self.call(maker, stacked, replicate(shared, self.mesh))
 
     def call(self, maker: Maker, stacked: Any, shared: Any) -> Any:
         """Runs a program on arguments that lie on the devices; returns host arrays."""
@@ -82,7 +84,9 @@ class Executor:
           Bytes; None where the platform has no analysis.
         """
         try:
-            return program_bytes(self._program(maker, *self._abstract(member, shared, width)))
+            return program_bytes(
+                self._program(maker, *self._abstract(maker, member, shared, width))
+            )
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -99,7 +103,7 @@ class Executor:
         """
         members, shared = jax.tree.map(
             lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
-            self._abstract(member, shared, width),
+            self._abstract(maker, member, shared, width),
         )
         program = self._program(maker, members, shared)
         device = self.mesh.devices.flat[0]
@@ -110,8 +114,9 @@ class Executor:
         jax.block_until_ready(program(members, shared))
         return (device.memory_stats() or {}).get("peak_bytes_in_use")
 
-    def _abstract(self, member: Any, shared: Any, width: int) -> tuple[Any, Any]:
-        split, copied = (NamedSharding(self.mesh, PartitionSpec(*a)) for a in (("variant",), ()))
+    def _abstract(self, maker: Maker, member: Any, shared: Any, width: int) -> tuple[Any, Any]:
+        split = NamedSharding(self.mesh, PartitionSpec(axes_of(maker[0])))
+        copied = NamedSharding(self.mesh, PartitionSpec())
         return (
             jax.tree.map(
                 lambda leaf: jax.ShapeDtypeStruct((width, *leaf.shape), leaf.dtype, sharding=split),
@@ -129,7 +134,7 @@ class Executor:
         if (maker, shapes) not in self.programs:
             make, *static = maker
             began = time.perf_counter()
-            lifted = shard_variants(make(*static, self.mode), self.mesh)
+            lifted = shard_variants(make(*static, self.mode), self.mesh, axes_of(make))
             self.programs[maker, shapes] = jax.jit(lifted).lower(stacked, shared).compile()
             self.compile_seconds += time.perf_counter() - began
         return self.programs[maker, shapes]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbias.parallel import split_variants
+from jaxbias.parallel import WHOLE, split_variants
 
 # Splits that heads are trained or scored on.
 EXTRACTED = ("finetune", "validation", "test")
@@ -31,6 +31,6 @@ def extract(rows: np.ndarray, mesh: Mesh, features_of: Callable[[Any], np.ndarra
     for start in range(0, len(rows), blocks * _BLOCK):
         part = rows[start : start + blocks * _BLOCK]
         ids = np.resize(part, (blocks, _BLOCK)).astype(np.int32)
-        values = features_of(split_variants(ids, mesh))
+        values = features_of(split_variants(ids, mesh, WHOLE))
         parts.append(values.reshape(ids.size, -1)[: len(part)].astype(np.float32))
     return np.concatenate(parts)

@@ -189,7 +189,9 @@ def measure_modes(study: Study, dataset: Dataset, devices: int) -> list[Entry]:
         for width in (each * devices for each in _WIDTHS):
             programs = {}
             for mode in MODES:
-                programs[mode] = SmallProgram(runner, *small_training(runner, kind, width, mode))
+                programs[mode] = SmallProgram(
+                    runner, model, small_training(runner, kind, width, mode)
+                )
                 advance()
             seconds = dict.fromkeys(MODES, math.inf)
             for _ in range(_ROUNDS):  # In turn, so that what else the machine does meets all.

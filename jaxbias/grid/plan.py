@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Plan:
       data: fingerprint of the dataset.
       mode: how variants are mapped on a device.
       devices: over how many devices packs are split.
+      data_devices: how many of them share the batches of a variant.
       bases: packs of the first stage.
       finetunes: packs of the second stage.
     """
@@ -48,6 +49,11 @@ class Plan:
     devices: int
     bases: tuple[Pack, ...] = ()
     finetunes: tuple[Pack, ...] = ()
+    data_devices: int = 1
+
+    def unit(self, heads: bool) -> int:
+        """Returns the members that a padded pack has a multiple of; heads have a device each."""
+        return self.devices if heads else self.devices // self.data_devices
 
     @property
     def variants(self) -> list[Variant]:
@@ -103,24 +109,31 @@ def extend_plan(
     bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
     new_bases = [base for base in bases.values() if base.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
-    heads = [variant for variant in new_variants if variant.recipe.mode == "head"]
+    heads = [variant for variant in new_variants if _is_head(variant)]
     # Base by base, so that a base's features are read once.
     order = {id: place for place, id in enumerate(dict.fromkeys(v.base.id for v in heads))}
     heads.sort(key=lambda variant: order[variant.base.id])
-    others = [variant for variant in new_variants if variant.recipe.mode != "head"]
+    others = [variant for variant in new_variants if not _is_head(variant)]
     groups = _grouped([*others, *heads], signatures)
     widths = width(list(groups.values())) if callable(width) else [width] * len(groups)
-    base_groups = _grouped(new_bases, signatures)
+    base_groups, unit = _grouped(new_bases, signatures), plan.unit(heads=False)
     used: dict[Any, set[int]] = {}
     for pack in plan.finetunes:
         # Of members that the study no longer wants, no signature is known.
         used.setdefault(signatures.get(pack.members[0].id), set()).add(pack.width)
+    packs = [
+        _pack(group, most, plan.unit(_is_head(group[0])), used.get(signature, ()))
+        for (signature, group), most in zip(groups.items(), widths, strict=True)
+    ]
     return dataclasses.replace(
         plan,
-        bases=plan.bases
-        + _pack(base_groups, [plan.devices] * len(base_groups), plan.devices, used={}),
-        finetunes=plan.finetunes + _pack(groups, widths, plan.devices, used),
+        bases=plan.bases + sum((_pack(g, unit, unit) for g in base_groups.values()), ()),
+        finetunes=plan.finetunes + sum(packs, ()),
     )
+
+
+def _is_head(variant: Variant) -> bool:
+    return variant.recipe.mode == "head"
 
 
 def _grouped(members: Sequence[Any], signatures: dict[str, Any]) -> dict[Any, list[Any]]:
@@ -131,22 +144,15 @@ def _grouped(members: Sequence[Any], signatures: dict[str, Any]) -> dict[Any, li
 
 
 def _pack(
-    groups: Mapping[Any, list[Any]],
-    widths: Sequence[int],
-    devices: int,
-    used: Mapping[Any, Collection[int]],
+    group: Sequence[Any], width: int, unit: int, used: Collection[int] = ()
 ) -> tuple[Pack, ...]:
-    packs = []
-    for (signature, group), width in zip(groups.items(), widths, strict=True):
-        padded = _padded(len(group), width, devices, used.get(signature, ()))
-        even = -(-len(group) // -(-len(group) // padded))
-        for start in range(0, len(group), even):
-            chosen = tuple(group[start : start + even])
-            packs.append(Pack(content_id([padded, [m.id for m in chosen]]), padded, chosen))
-    return tuple(packs)
+    padded = _padded(len(group), width, unit, used)
+    even = -(-len(group) // -(-len(group) // padded))
+    chosen = [tuple(group[start : start + even]) for start in range(0, len(group), even)]
+    return tuple(Pack(content_id([padded, [m.id for m in each]]), padded, each) for each in chosen)
 
 
-def _padded(members: int, width: int, devices: int, used: Collection[int]) -> int:
+def _padded(members: int, width: int, unit: int, used: Collection[int]) -> int:
     """Returns the padded width of the packs of a group.
 
     Equal packs waste the least padding and need one program. A width that has a program already
@@ -154,12 +160,12 @@ def _padded(members: int, width: int, devices: int, used: Collection[int]) -> in
     """
     count = -(-members // width)
     even = -(-members // count)
-    most = -(-width // devices) * devices
+    most = -(-width // unit) * unit
     places = {padded: -(-members // padded) * padded for padded in used if padded <= most}
     best = min(places, key=lambda padded: (places[padded], -padded), default=0)
     if best and places[best] - members <= members / 8:
         return best
-    return -(-even // devices) * devices
+    return -(-even // unit) * unit
 
 
 def _base(content: dict[str, Any]) -> Base:

@@ -10,18 +10,27 @@ from typing import Any
 import jax
 
 from jaxbias.models import Head, Network
-from jaxbias.parallel import map_variants
+from jaxbias.parallel import SPLIT, WHOLE, map_variants
 from jaxbias.training import Schedule, Trained, batches_of, make_fit, make_score, make_train
 
 Packed = Callable[[Any, Any], dict[str, Any]]
 
 
-def networks(network: Network, schedule: Schedule, keep: bool, mode: str) -> Packed:
+def axes_of(make: Callable) -> tuple[str, ...]:
+    """Returns the axes of the mesh that the members of a program are split over.
+
+    The batches of whole networks are split over the axis "data". Heads and blocks of images are so
+    many and so small that each has one device.
+    """
+    return SPLIT if make is networks else WHOLE
+
+
+def networks(network: Network, schedule: Schedule, keep: bool, parts: int, mode: str) -> Packed:
     """Whole networks on images; their parameters are returned only where they are kept.
 
     Members: (params, examples, hyper, key); shared: (ids to score, images).
     """
-    train, score = make_train(network, schedule), make_score(network)
+    train, score = make_train(network, schedule, parts), make_score(network, parts)
 
     def one(member: tuple, shared: tuple) -> dict[str, Any]:
         params, examples, hyper, key = member

@@ -50,7 +50,7 @@ class Runner:
         self.curator = Curator(study, dataset)
         # Before anything is put there.
         room = device_room(study.grid.memory_mib, plan.devices)
-        self.executor = Executor(make_mesh(plan.devices), plan.mode, room)
+        self.executor = Executor(make_mesh(plan.devices, plan.data_devices), plan.mode, room)
         self.starts = Starts(
             self.curator, self.executor, lambda: self.images, load_base, load_features
         )
@@ -217,7 +217,7 @@ class Runner:
         """Trains a pack of whole networks on the images; those of bases are kept."""
         keys = [key_of(purpose, member.seed) for member in pack.members]
         members = list(zip(start, examples, map(hyper_of, recipes), keys, strict=True))
-        maker = (networks, network, schedule, purpose == "pretrain")
+        maker = (networks, network, schedule, purpose == "pretrain", self.plan.data_devices)
         return self._run(pack, maker, members, (scored, self.images), schedule)
 
     def _run(

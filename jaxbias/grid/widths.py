@@ -67,7 +67,8 @@ def pack_widths(runner: Runner, groups: Sequence[Sequence[Variant]]) -> list[int
     for places in by_kind.values():
         most = max(min(_most(groups[i][0]), len(groups[i])) for i in places)
         largest = max((found[i] for i in places), key=lambda program: program.n)
-        width = _widest(runner, largest, -(-most // runner.plan.devices) * runner.plan.devices)
+        unit = runner.plan.unit(_is_head(groups[places[0]][0]))
+        width = _widest(runner, largest, -(-most // unit) * unit, unit)
         for i in places:
             widths[i] = width
     return widths
@@ -81,8 +82,8 @@ def _most(variant: Variant) -> int:
     return MOST_HEADS if _is_head(variant) else MOST_NETWORKS
 
 
-def _widest(runner: Runner, program: _Program, wanted: int) -> int:
-    executor, unit = runner.executor, runner.plan.devices
+def _widest(runner: Runner, program: _Program, wanted: int, unit: int) -> int:
+    executor = runner.executor
     asked = (program.maker, program.member, program.shared)
     brief = (_brief(program.maker), *asked[1:])
     width = executor.room and widest(
@@ -121,7 +122,7 @@ def _program(runner: Runner, variant: Variant) -> _Program:
         return _Program(
             kind,
             n,
-            (networks, network, schedule, False),
+            (networks, network, schedule, False, runner.plan.data_devices),
             network_shapes(network, n),
             (scored, _shape(images.shape, images.dtype)),
             beside=0,

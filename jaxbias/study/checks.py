@@ -12,6 +12,7 @@ _RANGES = (
     ("data.image_size", 1, 1024),
     ("data.seed", 0, 2**31 - 1),
     ("grid.devices", 0, 4096),
+    ("grid.data_devices", 1, 4096),
     ("grid.pack_width", 0, 2**16),
     ("grid.memory_mib", 0, 2**24),
     ("answer.epsilon", 0, 1),
@@ -62,6 +63,16 @@ def check_study(study: Study) -> None:
     _validate_values(study)
     fine = study.finetune
     refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "")
+    parts = study.grid.data_devices
+    for path, count in (
+        ("pretrain.batch", study.pretrain.batch),
+        ("finetune.batch", fine.batch),
+        ("grid.devices", study.grid.devices),
+    ):
+        _require(
+            count % parts == 0,
+            f"config.grid.data_devices={parts} must divide config.{path}={count}",
+        )
     for source, shares in study.data.splits.items():
         for split, share in shares.items():
             _choice(f"data.splits.{source}", split, SPLITS)

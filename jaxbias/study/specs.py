@@ -188,6 +188,9 @@ class GridSpec:
     # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
     memory_mib: int = 0
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
+    # Devices that share the batches of one variant, where a variant is too large or too slow for
+    # one. Heads have a device each.
+    data_devices: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
