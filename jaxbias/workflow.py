@@ -26,6 +26,7 @@ from jaxbias.grid import (
 )
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
+from jaxbias.grid.memory import device_room
 from jaxbias.grid.modes import chosen_mode, measure_modes, modes_text, user_table, write_table
 from jaxbias.grid.widths import pack_widths
 from jaxbias.leases import Leases
@@ -164,8 +165,14 @@ def _layout(study: Study, dataset: Dataset) -> Plan:
             f"'{mode}'; `jaxbias run --config=... --calibrate` times it",
             file=sys.stderr,
         )
-    parts = study.grid.data_devices
-    return Plan(dataset.fingerprint, mode, _devices(study), data_devices=parts)
+    devices, store = _devices(study), study.grid.store
+    if store == "auto":
+        room = device_room(study.grid.memory_mib, devices)
+        fits = room is None or dataset.images.nbytes <= room.budget / 2
+        store = "device" if fits else "host"
+    return Plan(
+        dataset.fingerprint, mode, devices, data_devices=study.grid.data_devices, store=store
+    )
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import jax
 import numpy as np
 
-from jaxbias.grid.calibration import Kind, Rates, calibrate, extraction_seconds
+from jaxbias.grid.calibration import Rates, calibrate, extraction_seconds
 from jaxbias.grid.members import schedule_of
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.runner import Runner
+from jaxbias.grid.small import Kind
 from jaxbias.grid.variants import Base, Recipe, Variant
 from jaxbias.models import Head, Network, make_network
 

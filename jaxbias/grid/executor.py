@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias.errors import InputError
 from jaxbias.grid.memory import Room, program_bytes
-from jaxbias.grid.programs import axes_of
+from jaxbias.grid.programs import axes_of, donated
 from jaxbias.parallel import replicate, shard_variants, split_variants
 
 # What makes a program, and its static arguments before the mode: `make(*static, mode)`.
@@ -58,6 +58,13 @@ class Executor:
 
     def call(self, maker: Maker, stacked: Any, shared: Any) -> Any:
         """Runs a program on arguments that lie on the devices; returns host arrays."""
+        return jax.tree.map(np.asarray, self.on_devices(maker, stacked, shared))
+
+    def on_devices(self, maker: Maker, stacked: Any, shared: Any) -> Any:
+        """Runs a program on arguments that lie on the devices, and leaves its results there.
+
+        What the program's results take the place of (`programs.donated`) is gone afterwards.
+        """
         program = self._program(maker, stacked, shared)
         needed = program_bytes(program)
         if needed is not None and self.room is not None and needed > self.room.limit:
@@ -67,7 +74,7 @@ class Executor:
                 f"{self.room.limit / 2**20:,.0f}; set config.grid.pack_width=0 in a new workdir, "
                 "which makes packs as wide as the memory allows, or raise config.grid.memory_mib"
             )
-        return jax.tree.map(np.asarray, program(stacked, shared))
+        return program(*_in_parts(maker, stacked), shared)
 
     def analysed_bytes(self, maker: Maker, member: Any, shared: Any, width: int) -> int | None:
         """Returns what a pack of a width holds on a device, by XLA's analysis of its program.
@@ -108,10 +115,11 @@ class Executor:
         program = self._program(maker, members, shared)
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
-            peak = _peak_resident(lambda: jax.block_until_ready(program(members, shared)))
             arguments = sum(leaf.nbytes for leaf in jax.tree.leaves((members, shared)))
+            split = _in_parts(maker, members)
+            peak = _peak_resident(lambda: jax.block_until_ready(program(*split, shared)))
             return None if peak is None else (peak + arguments) // self.mesh.size
-        jax.block_until_ready(program(members, shared))
+        jax.block_until_ready(program(*_in_parts(maker, members), shared))
         return (device.memory_stats() or {}).get("peak_bytes_in_use")
 
     def _abstract(self, maker: Maker, member: Any, shared: Any, width: int) -> tuple[Any, Any]:
@@ -135,9 +143,21 @@ class Executor:
             make, *static = maker
             began = time.perf_counter()
             lifted = shard_variants(make(*static, self.mode), self.mesh, axes_of(make))
-            self.programs[maker, shapes] = jax.jit(lifted).lower(stacked, shared).compile()
+            parts = _in_parts(maker, stacked)
+            if len(parts) == 2:
+                whole = lambda first, rest, shared: lifted((*first, *rest), shared)  # noqa: E731
+                program = jax.jit(whole, donate_argnums=0)
+            else:
+                program = jax.jit(lifted)
+            self.programs[maker, shapes] = program.lower(*parts, shared).compile()
             self.compile_seconds += time.perf_counter() - began
         return self.programs[maker, shapes]
+
+
+def _in_parts(maker: Maker, stacked: Any) -> tuple:
+    """The members' arrays as a program takes them: apart and first those that it replaces."""
+    count = donated(*maker)
+    return (stacked[:count], stacked[count:]) if count else (stacked,)
 
 
 def _peak_resident(work: Callable[[], Any]) -> int | None:

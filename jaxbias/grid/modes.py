@@ -24,10 +24,10 @@ from jaxbias.atomic import make_directory, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.directories import home
 from jaxbias.errors import InputError
-from jaxbias.grid.calibration import Kind, SmallProgram, small_training, trained_images
 from jaxbias.grid.members import schedule_of
 from jaxbias.grid.plan import Plan
 from jaxbias.grid.runner import Runner
+from jaxbias.grid.small import Kind, SmallProgram, small_training, trained_images
 from jaxbias.grid.variants import Recipe
 from jaxbias.models import Head, make_network
 from jaxbias.progress import progress
@@ -235,8 +235,7 @@ def modes_text(entries: list[Entry]) -> str:
 def _subject(study: Study) -> tuple[str, int, str]:
     """The model's name, its number of parameters, and what is trained."""
     network = make_network(study.model, study.data.image_size, 1)
-    shapes = jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)))
-    fine = study.finetune
+    shapes, fine = jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0))), study.finetune
     trains = f"head {fine.solver}" if fine.mode == "head" else fine.mode
     return study.model.name, sum(int(np.prod(leaf.shape)) for leaf in shapes), trains
 

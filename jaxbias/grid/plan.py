@@ -40,6 +40,7 @@ class Plan:
       mode: how variants are mapped on a device.
       devices: over how many devices packs are split.
       data_devices: how many of them share the batches of a variant.
+      store: where the images are during training, "device" or "host".
       bases: packs of the first stage.
       finetunes: packs of the second stage.
     """
@@ -50,6 +51,7 @@ class Plan:
     bases: tuple[Pack, ...] = ()
     finetunes: tuple[Pack, ...] = ()
     data_devices: int = 1
+    store: str = "device"
 
     def unit(self, heads: bool) -> int:
         """Returns the members that a padded pack has a multiple of; heads have a device each."""

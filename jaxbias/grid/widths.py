@@ -11,10 +11,11 @@ import numpy as np
 
 from jaxbias.grid.members import fit_shapes, head_shapes, network_shapes, schedule_of
 from jaxbias.grid.memory import widest
-from jaxbias.grid.programs import fitted_heads, heads, networks
+from jaxbias.grid.programs import advanced, fitted_heads, heads, networks
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.variants import Variant
 from jaxbias.models import Head
+from jaxbias.training import Phase
 
 # Wider packs gain nothing: devices are busy, and a pack is what an interruption costs.
 MOST_NETWORKS = 64
@@ -118,11 +119,25 @@ def _program(runner: Runner, variant: Variant) -> _Program:
     scored = _shape((len(runner.validation) + len(runner.test),), np.int32)
     images = runner.curator.dataset.images
     kind = (recipe.shape, recipe.solver, objective, cells)
+    parts = runner.plan.data_devices
+    if not _is_head(variant) and runner.feed:
+        params, *rest = network_shapes(network, n)
+        state = jax.eval_shape(Phase(network, schedule, schedule.mode, parts).begin, params)
+        batch = _shape((1, recipe.batch), np.int32)
+        step = _shape((1, recipe.batch, *images.shape[1:]), images.dtype)
+        return _Program(
+            kind,
+            n,
+            (advanced, network, schedule, schedule.mode, parts),
+            (state, *rest, batch, step),
+            _shape((1,), np.int32),
+            beside=int(2 * runner.feed.chunk_bytes),
+        )
     if not _is_head(variant):
         return _Program(
             kind,
             n,
-            (networks, network, schedule, False, runner.plan.data_devices),
+            (networks, network, schedule, False, parts),
             network_shapes(network, n),
             (scored, _shape(images.shape, images.dtype)),
             beside=0,
@@ -135,7 +150,7 @@ def _program(runner: Runner, variant: Variant) -> _Program:
     else:
         shared = (scored, features, _shape((2,), np.uint32))
         maker, member = (heads, head, schedule), head_shapes(head, n)
-    return _Program(kind, n, maker, member, shared, beside=images.nbytes)
+    return _Program(kind, n, maker, member, shared, beside=0 if runner.feed else images.nbytes)
 
 
 def _shape(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:

@@ -50,6 +50,7 @@ _CHOICES = {
     "curations.on_shortage": ("error", "shrink"),
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
+    "grid.store": ("auto", "device", "host"),
     "grid.mode": ("auto", "map", "vmap", "unroll"),
 }
 

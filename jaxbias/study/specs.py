@@ -188,6 +188,9 @@ class GridSpec:
     # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
     memory_mib: int = 0
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
+    # Where the images are during training: device | host, from where the next are fetched while the
+    # present ones are trained on; auto: on the device, unless they take half of its memory.
+    store: str = "auto"
     # Devices that share the batches of one variant, where a variant is too large or too slow for
     # one. Heads have a device each.
     data_devices: int = 1

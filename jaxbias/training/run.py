@@ -183,9 +183,11 @@ class Phase:
             updates, new = self._optimizer.update(gradients, old, state.params)
             params = optax.apply_updates(state.params, updates)
 
+            within = index < schedule.steps  # Steps beyond fill a chunk and do nothing.
+            loss = jnp.where(within, loss, state.loss)
             diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
             diverged_at = jnp.where(diverged, index, state.diverged_at)
-            keep = diverged_at < 0
+            keep = within & (diverged_at < 0)
             params, new, cell_weights = jax.tree.map(
                 lambda new, old: jnp.where(keep, new, old),
                 (params, new, cell_weights),
