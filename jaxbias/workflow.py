@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
+from jaxbias.atomic import remove_leftovers
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid import (
     Base,
@@ -67,6 +68,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     if packs and _is_done(directory, study, stage, packs):
         return {}
     directory.check_writable()
+    remove_leftovers(directory.path)
     leases = Leases(directory.path / "leases")
     with clock.section("data"):
         dataset = data.load(study.data)

@@ -12,7 +12,7 @@ SIZE = 16
 FINETUNE = {"n": (20,), "epochs": 1, "batch": 16, "seeds": 6}
 
 
-def planned(mib, mode="vmap", finetune=FINETUNE, width=0):
+def planned(mib, mode="vmap", finetune=FINETUNE, width=0, **layout):
     """A study of 18 finetunes from random starts, laid out."""
     study = tiny_study(
         data={"name": "tiny", "image_size": SIZE},
@@ -21,7 +21,7 @@ def planned(mib, mode="vmap", finetune=FINETUNE, width=0):
         grid={"pack_width": width, "memory_mib": mib},
     )
     dataset = tiny_dataset(size=SIZE)
-    runner = Runner(study, dataset, Plan(dataset.fingerprint, mode, 2), lambda *_: None)
+    runner = Runner(study, dataset, Plan(dataset.fingerprint, mode, 2, **layout), lambda *_: None)
     variants = expand(study, dataset.fingerprint)
     widths = lambda groups: pack_widths(runner, groups)  # noqa: E731
     return runner, extend_plan(runner.plan, variants, runner.signatures(variants), widths)
@@ -75,3 +75,16 @@ def test_heads_are_as_wide_as_the_memory_allows(solver):
     runner, plan = planned(mib=64, finetune=finetune, width=1)
     assert {len(pack.members) for pack in plan.finetunes} == {3}
     assert len(runner.executor.programs) == 1  # The smaller n needs no more memory.
+
+
+def test_packs_fed_from_the_host_leave_room_for_their_chunks():
+    runner, plan = planned(mib=4, store="host")
+    (width,) = {pack.width for pack in plan.finetunes}
+    runner.finetune(plan.finetunes[0])
+    needed = {
+        maker[0].__name__: program_bytes(program)
+        for (maker, shapes), program in runner.executor.programs.items()
+        if shapes[0][0][0] == width
+    }
+    # The chunk that is worked on is an argument; the next one lies beside it.
+    assert needed["advanced"] + runner.feed.chunk_bytes <= 4 * 2**20
