@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxbias.grid.calibration import Rates, calibrate, extraction_seconds
-from jaxbias.grid.members import schedule_of
+from jaxbias.grid.members import inputs_of, schedule_of
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.small import Kind
@@ -114,7 +114,7 @@ def estimate(
     """
     began = time.perf_counter()
     network = make_network(runner.study.model, runner.study.data.image_size, 1)
-    inputs = _inputs(network)
+    inputs = inputs_of(network)
     pretraining = [
         _base_job(runner, base, pack, done)
         for pack in plan.bases
@@ -215,12 +215,6 @@ def _finetune(
     if recipe.mode == "head" and recipe.solver == "lbfgs":
         return Kind(model, objective, None), ("fit", objective, n), n
     return Kind.of(model, schedule), ("finetune", model, schedule), schedule.steps
-
-
-def _inputs(network: Network) -> int:
-    """Returns how many features a head sees."""
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    return shapes["head"]["kernel"].shape[0]
 
 
 def _bytes(network: Network) -> int:

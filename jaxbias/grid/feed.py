@@ -73,6 +73,7 @@ class Feed:
         members: Sequence[Member],
         width: int,
         scored: np.ndarray,
+        keep: bool,
     ) -> dict[str, Any]:
         """Trains and scores a pack, padded to its width with copies of its last member.
 
@@ -82,9 +83,10 @@ class Feed:
           members: parameters to start from, examples, numbers and key of each.
           width: members after padding.
           scored: int32[M], images to score.
+          keep: whether the parameters are returned.
 
         Returns:
-          As `programs.networks` with the parameters kept, on the host.
+          As of `programs.networks`, on the host.
         """
         padded = [*members, *[members[-1]] * (width - len(members))]
         params, examples, hyper, key = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
@@ -99,12 +101,12 @@ class Feed:
             late, loss = np.asarray(state.diverged_at), np.asarray(state.loss)
             late = np.where(late < 0, -1, late + schedule.steps)
             diverged_at = np.where(diverged_at < 0, late, diverged_at)
-        return {
+        out = {
             "scores": self._scored(network, state.params, scored),
             "loss": loss,
             "diverged_at": diverged_at,
-            "params": jax.tree.map(np.asarray, state.params),
         }
+        return {**out, "params": jax.tree.map(np.asarray, state.params)} if keep else out
 
     def _trained(
         self,

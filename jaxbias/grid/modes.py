@@ -15,7 +15,6 @@ import math
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -24,7 +23,7 @@ from jaxbias.atomic import make_directory, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.directories import home
 from jaxbias.errors import InputError
-from jaxbias.grid.members import schedule_of
+from jaxbias.grid.members import inputs_of, schedule_of
 from jaxbias.grid.plan import Plan
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.small import Kind, SmallProgram, small_training, trained_images
@@ -177,13 +176,9 @@ def measure_modes(study: Study, dataset: Dataset, devices: int) -> list[Entry]:
     runner = Runner(study, dataset, layout, lambda base, network: {})
     network, recipe = runner.starts.network(1), Recipe.of(study.finetune)
     name, parameters, trains = _subject(study)
-    model: Any = network
-    if recipe.mode == "head":
-        shapes = jax.eval_shape(network.init, jax.random.key(0))
-        model = Head(shapes["head"]["kernel"].shape[0])
-    fits = trains == "head lbfgs"
+    model = Head(inputs_of(network)) if recipe.mode == "head" else network
     schedule = schedule_of(recipe, "erm", study.finetune.n[0], 1)
-    kind = Kind(model, "erm", None) if fits else Kind.of(model, schedule)
+    kind = Kind(model, "erm", None) if trains == "head lbfgs" else Kind.of(model, schedule)
     entries = []
     with progress(len(_WIDTHS) * len(MODES), "timing modes", "programs") as advance:
         for width in (each * devices for each in _WIDTHS):
@@ -235,7 +230,8 @@ def modes_text(entries: list[Entry]) -> str:
 def _subject(study: Study) -> tuple[str, int, str]:
     """The model's name, its number of parameters, and what is trained."""
     network = make_network(study.model, study.data.image_size, 1)
-    shapes, fine = jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0))), study.finetune
+    shapes = jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)))
+    fine = study.finetune
     trains = f"head {fine.solver}" if fine.mode == "head" else fine.mode
     return study.model.name, sum(int(np.prod(leaf.shape)) for leaf in shapes), trains
 

@@ -207,16 +207,11 @@ class Runner:
         """Trains a pack of whole networks on the images; those of bases are kept."""
         keys = [key_of(purpose, member.seed) for member in pack.members]
         members = list(zip(start, examples, map(hyper_of, recipes), keys, strict=True))
-        parts = self.plan.data_devices
+        keep = purpose == "pretrain"
         if self.feed:
-            train = self.feed.train
-            return self._counted(
-                pack,
-                lambda: train(network, schedule, members, pack.width, scored),
-                scored,
-                schedule,
-            )
-        maker = (networks, network, schedule, purpose == "pretrain", parts)
+            asked = (network, schedule, members, pack.width, scored, keep)
+            return self._counted(pack, functools.partial(self.feed.train, *asked), scored, schedule)
+        maker = (networks, network, schedule, keep, self.plan.data_devices)
         return self._run(pack, maker, members, (scored, self.images), schedule)
 
     def _run(
@@ -231,11 +226,7 @@ class Runner:
         return self._counted(pack, run, shared[0], schedule)
 
     def _counted(
-        self,
-        pack: Pack,
-        run: Callable[[], Row],
-        scored: np.ndarray,
-        schedule: Schedule | None,
+        self, pack: Pack, run: Callable[[], Row], scored: np.ndarray, schedule: Schedule | None
     ) -> Row:
         """Runs a pack and counts what it took."""
         began, compiled = time.perf_counter(), self.compile_seconds

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxbias.grid.members import fit_shapes, head_shapes, network_shapes, schedule_of
+from jaxbias.grid.members import fit_shapes, head_shapes, inputs_of, network_shapes, schedule_of
 from jaxbias.grid.memory import widest
 from jaxbias.grid.programs import advanced, fitted_heads, heads, networks
 from jaxbias.grid.runner import Runner
@@ -142,7 +142,7 @@ def _program(runner: Runner, variant: Variant) -> _Program:
             (scored, _shape(images.shape, images.dtype)),
             beside=0,
         )
-    inputs = jax.eval_shape(network.init, jax.random.key(0))["head"]["kernel"].shape[0]
+    inputs = inputs_of(network)
     head, features = Head(inputs), _shape((len(runner.rows), inputs), np.float32)
     if recipe.solver == "lbfgs":
         shared = (scored, features, _shape((inputs,), np.float32))

@@ -1,5 +1,8 @@
 """Memory of devices and programs, and the width rule, by hand-made analyses and small systems."""
 
+import types
+
+import jax
 import pytest
 
 from jaxbias.errors import InputError
@@ -92,6 +95,15 @@ def test_available_ram_minds_both_kinds_of_cgroups(tmp_path):
         },
     )
     assert available_ram(first) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("stats", "room"), [({"bytes_limit": 1000}, Room(900, 1000)), ({}, None), (None, None)]
+)
+def test_accelerators_say_what_they_have(monkeypatch, stats, room):
+    device = types.SimpleNamespace(platform="gpu", memory_stats=lambda: stats)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    assert device_room(0, 1) == room
 
 
 def test_a_setting_goes_before_what_the_device_says():
