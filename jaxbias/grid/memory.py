@@ -144,8 +144,9 @@ def widest(
     if low is None or high is None:
         return None
     each = (high - low) / unit
+    if known is measured and each <= 0:
+        return None  # Arguments alone grow: other things moved more than this program.
     fixed = low - each * unit
-    # What grows by nothing is not limited by memory.
     fitting = (budget - fixed) / each if each > 0 else wanted
     width = _whole(min(wanted, fitting), unit)
     while known is analysed and width > unit and known(width) > budget:

@@ -51,8 +51,8 @@ def test_without_an_analysis_two_small_packs_are_measured_and_nothing_wide_is_ru
     assert widest(64, 2, 5 + 3 * 20, lambda width: None, measured) == 20
     assert asked == [2, 4]
     assert widest(64, 2, 100, lambda width: None, lambda width: None) is None
-    # A resident set that does not grow limits nothing.
-    assert widest(64, 2, 100, lambda width: None, lambda width: 7) == 64
+    # What does not grow was not seen, as arguments alone do.
+    assert widest(64, 2, 100, lambda width: None, lambda width: 7) is None
 
 
 def test_what_never_fits_is_refused_with_the_numbers():

@@ -1,5 +1,8 @@
 """Widths of packs: programs fit the budget by their own analysis, and are compiled once."""
 
+import time
+
+import numpy as np
 import pytest
 
 from jaxbias.errors import InputError
@@ -60,13 +63,25 @@ def test_a_width_that_was_given_is_kept_and_refused_where_it_does_not_fit():
 
 
 def test_without_an_analysis_small_packs_are_run(monkeypatch, capsys):
+    runs = []
     monkeypatch.setattr(executor, "program_bytes", lambda compiled: None)
+    monkeypatch.setattr(executor, "_peak_resident", lambda work: runs.append(work()) or 2**20)
     _, plan = planned(mib=512, mode="map")
     assert {pack.width for pack in plan.finetunes} == {18}
-    monkeypatch.setattr(executor, "_resident", lambda: None)
+    assert [len(out["scores"]) for out in runs] == [2, 4]
+    monkeypatch.setattr(executor, "_peak_resident", lambda work: None)
     _, plan = planned(mib=512, mode="map")
     assert {pack.width for pack in plan.finetunes} == {2}
     assert "cannot be told here, so they hold 2" in capsys.readouterr().err
+
+
+def test_the_resident_set_is_watched_while_a_program_runs():
+    def work():
+        held = np.ones(2**25)  # 256 MiB, let go again.
+        time.sleep(0.05)
+        return held[0]
+
+    assert 2**28 * 0.9 < executor._peak_resident(work) < 2**28 * 1.5
 
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
