@@ -38,8 +38,8 @@ from jaxbias.grid import Plan, Runner, Variant, extend_plan
 from jaxbias.grid.criteria import MEASURES
 from jaxbias.grid.search import Ended, Results, follow, rung_epochs
 from jaxbias.grid.trials import Trials
+from jaxbias.planning import use_compilation_cache
 from jaxbias.study import Study
-from jaxbias.workflow import use_compilation_cache
 
 TARGET = "Bags_Under_Eyes"
 LEARNING_RATES = (0.1, 0.05, 0.01, 0.005, 0.001)

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxbias.errors import InputError
+from jaxbias.holder import Holder
 
+_PART = ".part"
+_STALE_SECONDS = 24 * 3600
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -23,8 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
       InputError: the file cannot be written.
     """
-    # Processes of several hosts may write one file: their ids may be the same.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    # Several threads, and processes of several hosts, may write one file.
+    mark = f"{_mark(Holder.myself())}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{mark}{_PART}")
     try:
         with writing(path):
             yield temporary
@@ -33,6 +39,28 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes the unfinished files, below a directory, of processes that were killed.
+
+    Those of other hosts, of which nothing is known, go when they are a day old.
+    """
+    me = Holder.myself()
+    for path in directory.rglob(f".*{_PART}"):
+        mark = path.name.removesuffix(_PART).rpartition(".")[2]
+        host, pid, born = [*mark.split("-"), "", ""][:3]
+        ours = host == _mark(me).split("-")[0] and pid.isdigit()
+        with contextlib.suppress(OSError):  # Another process may be removing it too.
+            stale = time.time() - path.stat().st_mtime > _STALE_SECONDS
+            if stale or (ours and Holder(me.host, int(pid), born).is_dead()):
+                path.unlink()
+
+
+def _mark(holder: Holder) -> str:
+    """Tells whose an unfinished file is, in letters, digits and dashes."""
+    host = hashlib.sha256(holder.host.encode()).hexdigest()[:8]
+    return f"{host}-{holder.pid}-{holder.born}"
 
 
 @contextlib.contextmanager

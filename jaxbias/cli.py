@@ -4,6 +4,7 @@ jaxbias run --config=configs/quickstart.py --workdir=DIR [--config.finetune.n=51
 jaxbias run --config=... --workdir=DIR --stage=plan|pretrain|search|finetune|report
     [--packs=0,3-5]
 jaxbias run --config=... --workdir=DIR --dry_run
+jaxbias run --config=... --calibrate
 jaxbias report --workdir=DIR
 jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --group=G --out=DIR
 jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
@@ -81,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(given: flags.FlagValues) -> None:
     study = _study(given)
+    if given.calibrate:
+        _calibrate(given, study)
+        return
     workdir = Path(_required(given, "workdir", "a directory for the results"))
     stage, packs = given.stage or "", given.packs or ""
     if stage and stage not in workflow.STAGES:
@@ -107,6 +111,12 @@ def _run(given: flags.FlagValues) -> None:
     began = time.perf_counter()
     _write_report(workdir)
     print(workflow.accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
+
+
+def _calibrate(given: flags.FlagValues, study: Study) -> None:
+    _refuse_unused(given, "config calibrate", "jaxbias run --calibrate")
+    _set_up_devices(study)
+    print(planning.calibrate(study))
 
 
 def _report(given: flags.FlagValues) -> None:
@@ -206,7 +216,7 @@ def _prepare(given: flags.FlagValues) -> None:
 
 # What each command does, and the flags it looks at.
 _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
-    "run": (_run, "config workdir stage packs dry_run"),
+    "run": (_run, "config workdir stage packs dry_run calibrate"),
     "report": (
         _report,
         "workdir config scores variants labels target group group_values out",
@@ -224,7 +234,7 @@ _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
 
 def _refuse_unused(given: flags.FlagValues, uses: str, what: str) -> None:
     """A flag that would change nothing is a mistake."""
-    for name in (*_FLAGS, *_LISTS, "config", "bootstrap", "confidence", "dry_run"):
+    for name in (*_FLAGS, *_LISTS, "config", "bootstrap", "confidence", "dry_run", "calibrate"):
         if given[name].present and name not in uses.split():
             used = ", ".join(f"--{use}" for use in uses.split())
             raise InputError(f"--{name} changes nothing in '{what}', which uses {used}")
@@ -267,6 +277,7 @@ def _parse(argv: list[str]) -> flags.FlagValues:
     for name, help in _LISTS.items():
         flags.DEFINE_list(name, [], help, given)
     flags.DEFINE_bool("dry_run", False, "Say what a run would cost; write nothing.", given)
+    flags.DEFINE_bool("calibrate", False, "Time the modes of a grid; train nothing.", given)
     flags.DEFINE_integer("bootstrap", 1000, "Replicates; 0: no intervals.", flag_values=given)
     flags.DEFINE_float("confidence", 0.95, "Of the intervals.", flag_values=given)
 
@@ -362,13 +373,13 @@ def _file(given: flags.FlagValues, name: str, what: str) -> Path:
     return path
 
 
-def _set_up_devices(study: Study, workdir: Path) -> None:
+def _set_up_devices(study: Study, workdir: Path | None = None) -> None:
     """One virtual CPU device per core, or as many as the plan has; before JAX starts."""
     forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if forced or jax.config.jax_num_cpu_devices != -1:
         return  # Somebody has chosen already: JAX_NUM_CPU_DEVICES, or the caller of `main`.
-    path = workdir / "plan.json"
-    devices = Plan.read(path).devices if path.exists() else study.grid.devices
+    path = workdir and workdir / "plan.json"
+    devices = Plan.read(path).devices if path and path.exists() else study.grid.devices
     jax.config.update("jax_num_cpu_devices", devices or min(os.cpu_count() or 1, 8))
 
 

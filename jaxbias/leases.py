@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxbias.atomic import make_directory, writing
+from jaxbias.holder import Holder
 
 # A process that is not seen for this long has lost its lease.
 _SECONDS = 60.0
@@ -26,36 +26,6 @@ _SECONDS = 60.0
 _PATIENCE = 2.0
 # Files of the leases this process holds.
 _ours: set[Path] = set()
-
-
-@dataclasses.dataclass(frozen=True)
-class Holder:
-    """A process: its host, its id there, and when it started, for ids are used again."""
-
-    host: str
-    pid: int
-    born: str
-
-    @classmethod
-    def myself(cls) -> "Holder":
-        """Returns this process."""
-        pid = os.getpid()
-        return cls(_host(), pid, _born(pid))
-
-    def is_dead(self) -> bool:
-        """Whether it surely runs no more; of another host nothing is known."""
-        if self.host != _host():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass  # It runs, as another user.
-        return _born(self.pid) != self.born
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host.split('/')[0]}"
 
 
 class Leases:
@@ -208,21 +178,3 @@ class Lease:
         # Gone, or on a disk gone read-only: it expires, and at worst the work is done twice.
         with contextlib.suppress(OSError):
             os.utime(self._path, (when, when))
-
-
-def _host() -> str:
-    """The host's name and, for containers that share one, where its process ids are counted."""
-    try:
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}/{namespace}"
-
-
-def _born(pid: int) -> str:
-    """When a process started, in ticks since boot; empty where that cannot be told or it ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]

@@ -1,5 +1,6 @@
 """Planning: what is to be done by what is known so far, agreed upon with other processes."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import jax
 
 from jaxbias import checkpoint, data, screen
 from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
 from jaxbias.grid import Base, Plan, Runner, features
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
 from jaxbias.grid.layout import experiments, extend
+from jaxbias.grid.memory import device_room
+from jaxbias.grid.modes import chosen_mode, measure_modes, modes_text, user_table, write_table
 from jaxbias.grid.search import assumed
 from jaxbias.leases import Leases
 from jaxbias.models import Network
@@ -49,11 +53,38 @@ def agree_on_plan(
 
 def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable) -> Runner:
     """Returns the runner of a plan's layout, of a new plan's where there is none."""
-    layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
+    layout = old or _layout(study, dataset)
     runner = Runner(study, dataset, layout, *loaders)
     for task in (*study.targets, *study.pairs):
         runner.curator.check_evaluation(task)
     return runner
+
+
+def _layout(study: Study, dataset: Dataset) -> Plan:
+    """Returns an empty plan, whose layout all packs of the study will have."""
+    device = jax.local_devices()[0].device_kind
+    mode, timed = chosen_mode(study, device)
+    if study.grid.mode == "auto" and timed is None:
+        print(
+            f"config.grid.mode='auto': nothing was timed for this model on {device}, so it is "
+            f"'{mode}'; `jaxbias run --config=... --calibrate` times it",
+            file=sys.stderr,
+        )
+    devices, store = _devices(study), study.grid.store
+    if store == "auto":
+        room = device_room(study.grid.memory_mib, devices)
+        fits = room is None or dataset.images.nbytes <= room.budget / 2
+        store = "device" if fits else "host"
+    if store == "host" and study.search.on:
+        raise InputError(
+            f"config.search trains on images that lie on the devices, and these "
+            f"({dataset.images.nbytes / 2**20:,.0f} MiB) do not fit or config.grid.store='host'; "
+            "raise config.grid.memory_mib, lower config.data.image_size, or search in mode 'head'"
+            " of a smaller study"
+        )
+    return Plan(
+        dataset.fingerprint, mode, devices, data_devices=study.grid.data_devices, store=store
+    )
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:
@@ -85,6 +116,33 @@ def dry_run(study: Study, workdir: str | Path) -> str:
 
     found = estimate(runner, plan, named, directory.has, has_features)
     return estimate_text(found, plan.devices) + note
+
+
+def calibrate(study: Study) -> str:
+    """Times the finetunes of a study in every mode and adds that to the user's table.
+
+    Returns:
+      What was measured, in lines for a terminal.
+
+    Raises:
+      InputError: as of `train`, or the table cannot be written.
+    """
+    dataset = data.load(study.data)
+    use_compilation_cache()
+    entries = measure_modes(study, dataset, _devices(study))
+    write_table(user_table(), entries)
+    return (
+        f"{modes_text(entries)}\n{user_table()}: config.grid.mode='auto' takes "
+        f"'{entries[-1].mode}' for this model on {entries[-1].hardware}"
+    )
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the user's directory, unless a cache is set already."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(data.home() / "compilation"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _devices(study: Study) -> int:

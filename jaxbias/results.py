@@ -169,7 +169,7 @@ class ResultDirectory:
             for group, fields in _RETIRED.items():
                 for field in fields:
                     settings[group].pop(field, None)
-        except (ValueError, AttributeError, KeyError) as error:
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise InputError(f"{record} is damaged ({error}); use a new workdir") from error
         # Settings that came later have their defaults.
         return {**stored, "settings": _settings(make_study(settings))}

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import pandas as pd
 from ml_collections import ConfigDict
 
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
+from jaxbias.atomic import remove_leftovers
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Pack, Plan, Runner
 from jaxbias.grid.trials import Trials
 from jaxbias.leases import Leases
 from jaxbias.packs import Bases, Crew, Work, select
-from jaxbias.planning import agree_on_plan
+from jaxbias.planning import agree_on_plan, use_compilation_cache
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import SearchStage, check_finished, read_tables
@@ -52,6 +52,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     if packs and _is_done(directory, study, stage, packs):
         return {}
     directory.check_writable()
+    remove_leftovers(directory.path)
     leases = Leases(directory.path / "leases")
     with clock.section("data"):
         dataset = data.load(study.data)
@@ -194,14 +195,6 @@ def run(config: Mapping[str, Any] | ConfigDict | Study, workdir: str | Path) -> 
     train(study, workdir)
     answer, _ = write_report(workdir)
     return answer.metrics
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's directory, unless a cache is set already."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(data.home() / "compilation"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _unextracted(directory: ResultDirectory, packs: Sequence[Pack]) -> list[tuple[Base, str]]:

@@ -1,5 +1,6 @@
 """The command as a user types it: what it prints, and one line for what is wrong."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from jaxbias import cli
+from jaxbias.grid import modes
 
 ROOT = Path(__file__).parent.parent
 QUICK = f"--config={ROOT}/configs/quickstart.py"
@@ -80,6 +82,12 @@ SMALL = (
         (("run", FOLDER, "--workdir=x", "--config.data.path=nowhere"), "nowhere"),
         (("run", QUICK, "--workdir=x", "--stage=finetun"), "did you mean 'finetune'?"),
         (("run", QUICK, "--workdir=x", "--out=y"), "--out changes nothing in 'jaxbias run'"),
+        (("run", QUICK, "--calibrat"), "calibrate"),
+        (
+            ("run", QUICK, "--calibrate", "--workdir=x"),
+            "--workdir changes nothing in 'jaxbias run -",
+        ),
+        (("curate", QUICK, "--calibrate", "--out=y.csv"), "--calibrate changes nothing"),
         (("report", f"--workdir={ROOT}", "--out=y"), "--out changes nothing in 'jaxbias report --"),
         (("curate", QUICK, "--out=y.csv", "--bootstrap=5"), "--bootstrap changes nothing"),
         (("run", QUICK, "--workdir=x", "--packs=0"), "--packs needs --stage=pretrain, search or"),
@@ -169,6 +177,26 @@ def test_wrong_labels_are_named(jaxbias, pictures, tmp_path, changes, message):
     assert line.startswith("jaxbias: ")
     assert message in line
     assert not workdir.exists()
+
+
+def test_modes_are_timed_and_the_next_plan_takes_the_fastest(
+    jaxbias, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(modes, "_WIDTHS", (1,))
+    words = ("run", FOLDER, f"--config.data.path={pictures}", *SMALL, "--config.grid.devices=1")
+    code, out, err = jaxbias(*words, "--calibrate")
+    assert code == 0, err
+    assert "config.grid.mode='auto' takes" in out
+    (entry,) = json.loads((tmp_path / "home/modes.json").read_text())
+    assert entry["image_size"] == 12
+    assert set(entry["images_per_second"]) == {"map", "vmap", "unroll"}
+
+    entry["images_per_second"]["vmap"] *= 1000
+    (tmp_path / "home/modes.json").write_text(json.dumps([entry]))
+    plan = ("--stage=plan", f"--workdir={tmp_path}/run", "--config.grid.mode=auto")
+    assert jaxbias(*words, *plan)[0] == 0
+    assert json.loads((tmp_path / "run/plan.json").read_text())["mode"] == "vmap"
 
 
 def test_a_corrupt_image_is_named_and_can_be_skipped(jaxbias, pictures, tmp_path):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from jaxbias import holder as holder_module
 from jaxbias import leases as module
 from jaxbias.errors import InputError
-from jaxbias.leases import Holder, Leases
+from jaxbias.holder import Holder
+from jaxbias.leases import Leases
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,7 +38,7 @@ def leases(tmp_path, clock):
 
 def elsewhere(monkeypatch, host="far/pid:[1]"):
     """From now on this process is one of another host."""
-    monkeypatch.setattr(module, "_host", lambda: host)
+    monkeypatch.setattr(holder_module, "_host", lambda: host)
 
 
 def test_a_lease_is_held_by_one_and_free_again_after_its_work(leases):

@@ -406,3 +406,18 @@ def test_models_of_another_recipe_are_no_repeats(tmp_path):
     jaxbias.run(config(0.1), tmp_path / "other")
     with pytest.raises(InputError, match=r"recipe \(learning_rate=0\.02\), and no finished"):
         jaxbias.run(config(0.1, 0.3), tmp_path / "neither")
+
+
+def test_a_store_beyond_the_memory_is_fed_from_the_host_with_the_same_bits(finished, tmp_path):
+    workdir = tmp_path / "fed"
+    config = tiny_config(grid={"pack_width": 4, "devices": 2, "store": "host"})
+    workflow.train(make_study(config), workdir)
+    assert json.loads((workdir / "plan.json").read_text())["store"] == "host"
+    expected, found = scores_of(finished[0]), scores_of(workdir)
+    assert expected.keys() == found.keys()
+    for id, scores in expected.items():
+        np.testing.assert_array_equal(scores, found[id])
+    small = make_study(tiny_config(grid={"memory_mib": 1, "devices": 2}))
+    big = dataclasses.replace(tiny_dataset(), images=np.zeros((1, 512, 512, 3), np.uint8))
+    assert planning._layout(small, tiny_dataset()).store == "device"
+    assert planning._layout(small, big).store == "host"

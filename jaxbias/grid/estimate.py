@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import jax
 import numpy as np
 
-from jaxbias.grid.calibration import Kind, Rates, calibrate, extraction_seconds
-from jaxbias.grid.members import schedule_of
+from jaxbias.grid.calibration import Rates, calibrate, extraction_seconds
+from jaxbias.grid.members import inputs_of, schedule_of
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.search import rung_epochs
+from jaxbias.grid.small import Kind
 from jaxbias.grid.variants import Base, Recipe, Variant
 from jaxbias.models import Head, Network
 
@@ -117,7 +118,7 @@ def estimate(
     """
     began = time.perf_counter()
     network = runner.starts.network(1)
-    inputs = _inputs(network)
+    inputs = inputs_of(network)
     pretraining = [
         _base_job(runner, base, pack, done)
         for pack in plan.bases
@@ -234,12 +235,6 @@ def _finetune(
     if recipe.mode == "head" and recipe.solver == "lbfgs":
         return Kind(model, objective, None), ("fit", objective, n), n
     return Kind.of(model, schedule), ("finetune", model, schedule), schedule.steps
-
-
-def _inputs(network: Network) -> int:
-    """Returns how many features a head sees."""
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    return shapes["head"]["kernel"].shape[0]
 
 
 def _bytes(network: Network) -> int:

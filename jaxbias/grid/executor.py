@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias.errors import InputError
 from jaxbias.grid.memory import Room, program_bytes
+from jaxbias.grid.programs import axes_of, donated
 from jaxbias.parallel import replicate, shard_variants, split_variants
 
 # What makes a program, and its static arguments before the mode: `make(*static, mode)`.
@@ -52,20 +53,28 @@ class Executor:
         """
         padded = [*members, *[members[-1]] * (width - len(members))]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
-        return self.call(maker, split_variants(stacked, self.mesh), replicate(shared, self.mesh))
+        stacked = split_variants(stacked, self.mesh, axes_of(maker[0]))
+        return self.call(maker, stacked, replicate(shared, self.mesh))
 
     def call(self, maker: Maker, stacked: Any, shared: Any) -> Any:
         """Runs a program on arguments that lie on the devices; returns host arrays."""
+        return jax.tree.map(np.asarray, self.on_devices(maker, stacked, shared))
+
+    def on_devices(self, maker: Maker, stacked: Any, shared: Any) -> Any:
+        """Runs a program on arguments that lie on the devices, and leaves its results there.
+
+        What the program's results take the place of (`programs.donated`) is gone afterwards.
+        """
         program = self._program(maker, stacked, shared)
         needed = program_bytes(program)
         if needed is not None and self.room is not None and needed > self.room.limit:
             width = jax.tree.leaves(stacked)[0].shape[0]
             raise InputError(
-                f"a pack of {width} needs {needed / 2**20:,.0f} MiB on a device and has "
-                f"{self.room.limit / 2**20:,.0f}; set config.grid.pack_width=0 in a new workdir, "
+                f"a pack of {width} needs {needed / 2**20:,.1f} MiB on a device and has "
+                f"{self.room.limit / 2**20:,.1f}; set config.grid.pack_width=0 in a new workdir, "
                 "which makes packs as wide as the memory allows, or raise config.grid.memory_mib"
             )
-        return jax.tree.map(np.asarray, program(stacked, shared))
+        return program(*_in_parts(maker, stacked), shared)
 
     def analysed_bytes(self, maker: Maker, member: Any, shared: Any, width: int) -> int | None:
         """Returns what a pack of a width holds on a device, by XLA's analysis of its program.
@@ -82,7 +91,9 @@ class Executor:
           Bytes; None where the platform has no analysis.
         """
         try:
-            return program_bytes(self._program(maker, *self._abstract(member, shared, width)))
+            return program_bytes(
+                self._program(maker, *self._abstract(maker, member, shared, width))
+            )
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -99,19 +110,24 @@ class Executor:
         """
         members, shared = jax.tree.map(
             lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
-            self._abstract(member, shared, width),
+            self._abstract(maker, member, shared, width),
         )
         program = self._program(maker, members, shared)
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
-            peak = _peak_resident(lambda: jax.block_until_ready(program(members, shared)))
             arguments = sum(leaf.nbytes for leaf in jax.tree.leaves((members, shared)))
+            split = _in_parts(maker, members)
+            peak = _peak_resident(lambda: jax.block_until_ready(program(*split, shared)))
             return None if peak is None else (peak + arguments) // self.mesh.size
-        jax.block_until_ready(program(members, shared))
-        return (device.memory_stats() or {}).get("peak_bytes_in_use")
+        before = _peak_of(device)
+        jax.block_until_ready(program(*_in_parts(maker, members), shared))
+        after = _peak_of(device)
+        # A peak of something larger that ran before hides this one's.
+        return after if after is not None and before is not None and after > before else None
 
-    def _abstract(self, member: Any, shared: Any, width: int) -> tuple[Any, Any]:
-        split, copied = (NamedSharding(self.mesh, PartitionSpec(*a)) for a in (("variant",), ()))
+    def _abstract(self, maker: Maker, member: Any, shared: Any, width: int) -> tuple[Any, Any]:
+        split = NamedSharding(self.mesh, PartitionSpec(axes_of(maker[0])))
+        copied = NamedSharding(self.mesh, PartitionSpec())
         return (
             jax.tree.map(
                 lambda leaf: jax.ShapeDtypeStruct((width, *leaf.shape), leaf.dtype, sharding=split),
@@ -129,10 +145,27 @@ class Executor:
         if (maker, shapes) not in self.programs:
             make, *static = maker
             began = time.perf_counter()
-            lifted = shard_variants(make(*static, self.mode), self.mesh)
-            self.programs[maker, shapes] = jax.jit(lifted).lower(stacked, shared).compile()
+            lifted = shard_variants(make(*static, self.mode), self.mesh, axes_of(make))
+            parts = _in_parts(maker, stacked)
+            if len(parts) == 2:
+                whole = lambda first, rest, shared: lifted((*first, *rest), shared)  # noqa: E731
+                program = jax.jit(whole, donate_argnums=0)
+            else:
+                program = jax.jit(lifted)
+            self.programs[maker, shapes] = program.lower(*parts, shared).compile()
             self.compile_seconds += time.perf_counter() - began
         return self.programs[maker, shapes]
+
+
+def _in_parts(maker: Maker, stacked: Any) -> tuple:
+    """The members' arrays as a program takes them: apart and first those that it replaces."""
+    count = donated(*maker)
+    return (stacked[:count], stacked[count:]) if count else (stacked,)
+
+
+def _peak_of(device: jax.Device) -> int | None:
+    """The most bytes that were ever held on a device, where it tells."""
+    return (device.memory_stats() or {}).get("peak_bytes_in_use")
 
 
 def _peak_resident(work: Callable[[], Any]) -> int | None:

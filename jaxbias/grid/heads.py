@@ -1,12 +1,13 @@
 """Heads: the extraction of the features they share."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbias.parallel import split_variants
+from jaxbias.grid.feed import prefetched
 
 # Splits that heads are trained or scored on.
 EXTRACTED = ("finetune", "validation", "test")
@@ -15,22 +16,29 @@ _BLOCK = 64
 _BLOCKS = 16
 
 
-def extract(rows: np.ndarray, mesh: Mesh, features_of: Callable[[Any], np.ndarray]) -> np.ndarray:
+def extract(
+    rows: np.ndarray,
+    mesh: Mesh,
+    load: Callable[[np.ndarray], Any],
+    features_of: Callable[[Any], np.ndarray],
+) -> np.ndarray:
     """Extracts features in calls of one shape.
 
     Args:
       rows: int32[M], of the image store.
       mesh: blocks of images are split over it.
-      features_of: maps ids int32[V, B], split over the mesh, to features float[V, B, F].
+      load: puts what `features_of` takes of ids int32[V, B] on the devices; it runs ahead.
+      features_of: maps it to features float[V, B, F].
 
     Returns:
       float32[M, F].
     """
     blocks = mesh.size * _BLOCKS
-    parts = []
-    for start in range(0, len(rows), blocks * _BLOCK):
-        part = rows[start : start + blocks * _BLOCK]
-        ids = np.resize(part, (blocks, _BLOCK)).astype(np.int32)
-        values = features_of(split_variants(ids, mesh))
-        parts.append(values.reshape(ids.size, -1)[: len(part)].astype(np.float32))
+    cut = [rows[start : start + blocks * _BLOCK] for start in range(0, len(rows), blocks * _BLOCK)]
+    ids = [np.resize(part, (blocks, _BLOCK)).astype(np.int32) for part in cut]
+    loaded = prefetched(functools.partial(load, each) for each in ids)
+    parts = [
+        features_of(each).reshape(blocks * _BLOCK, -1)[: len(part)].astype(np.float32)
+        for each, part in zip(loaded, cut, strict=True)
+    ]
     return np.concatenate(parts)

@@ -48,6 +48,12 @@ def key_of(purpose: str, seed: int) -> np.ndarray:
     return np.asarray(jax.random.key_data(jax.random.key(int.from_bytes(digest[:4], "little"))))
 
 
+def inputs_of(network: Network) -> int:
+    """Returns how many features the head of a network sees."""
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    return shapes["head"]["kernel"].shape[0]
+
+
 def network_shapes(network: Network, n: int) -> tuple[Params, Examples, Hyper, Any]:
     """Returns the shapes of a member that trains a network on n examples."""
     params = jax.eval_shape(network.init, jax.random.key(0))

@@ -144,16 +144,17 @@ def widest(
     if low is None or high is None:
         return None
     each = (high - low) / unit
+    if known is measured and each <= 0:
+        return None  # Arguments alone grow: other things moved more than this program.
     fixed = low - each * unit
-    # What grows by nothing is not limited by memory.
     fitting = (budget - fixed) / each if each > 0 else wanted
     width = _whole(min(wanted, fitting), unit)
     while known is analysed and width > unit and known(width) > budget:
         width = _whole(0.75 * width, unit)
     if low > budget:
         raise InputError(
-            f"a pack of {unit} needs {low / 2**20:,.0f} MiB on a device and has "
-            f"{budget / 2**20:,.0f}; use a smaller batch or model, or raise config.grid.memory_mib"
+            f"a pack of {unit} needs {low / 2**20:,.1f} MiB on a device and has "
+            f"{budget / 2**20:,.1f}; use a smaller batch or model, or raise config.grid.memory_mib"
         )
     return width
 

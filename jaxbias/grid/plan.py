@@ -39,6 +39,8 @@ class Plan:
       data: fingerprint of the dataset.
       mode: how variants are mapped on a device.
       devices: over how many devices packs are split.
+      data_devices: how many of them share the batches of a variant.
+      store: where the images are during training, "device" or "host".
       bases: packs of the first stage.
       finetunes: packs of the last stage.
       rungs: packs of a search, between the two; rung after rung is appended as results allow.
@@ -50,6 +52,12 @@ class Plan:
     bases: tuple[Pack, ...] = ()
     finetunes: tuple[Pack, ...] = ()
     rungs: tuple[Pack, ...] = ()
+    data_devices: int = 1
+    store: str = "device"
+
+    def unit(self, heads: bool) -> int:
+        """Returns the members that a padded pack has a multiple of; heads have a device each."""
+        return self.devices if heads else self.devices // self.data_devices
 
     @property
     def variants(self) -> list[Variant]:
@@ -113,33 +121,40 @@ def extend_plan(
     starts = {base.id: base for base in (*bases, *(v.base for v in (*trials, *variants)))}
     new_bases = [b for b in starts.values() if b.role != "scratch" and b.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
-    heads = [variant for variant in new_variants if variant.recipe.mode == "head"]
+    heads = [variant for variant in new_variants if _is_head(variant)]
     # Base by base, so that a base's features are read once.
     order = {id: place for place, id in enumerate(dict.fromkeys(v.base.id for v in heads))}
     heads.sort(key=lambda variant: order[variant.base.id])
-    others = [variant for variant in new_variants if variant.recipe.mode != "head"]
+    others = [variant for variant in new_variants if not _is_head(variant)]
     groups = _grouped([*others, *heads], signatures)
 
-    def widths_of(groups: Mapping[Any, list[Variant]]) -> Sequence[int]:
-        return width(list(groups.values())) if callable(width) else [width] * len(groups)
+    def packed(
+        groups: Mapping[Any, list[Variant]], used: Mapping[Any, set[int]], what: str = ""
+    ) -> tuple[Pack, ...]:
+        widths = width(list(groups.values())) if callable(width) else [width] * len(groups)
+        packs = [
+            _pack(group, most, plan.unit(_is_head(group[0])), used.get(signature, ()), what)
+            for (signature, group), most in zip(groups.items(), widths, strict=True)
+        ]
+        return sum(packs, ())
 
-    widths = widths_of(groups)
-    base_groups = _grouped(new_bases, signatures)
+    base_groups, unit = _grouped(new_bases, signatures), plan.unit(heads=False)
     used: dict[Any, set[int]] = {}
     for pack in plan.finetunes:
         # Of members that the study no longer wants, no signature is known.
         used.setdefault(signatures.get(pack.members[0].id), set()).add(pack.width)
     tried = {trial.id for pack in plan.rungs for trial in pack.members}
-    rungs = _grouped(
-        {trial.id: trial for trial in trials if trial.id not in tried}.values(), signatures
-    )
+    new_trials = {trial.id: trial for trial in trials if trial.id not in tried}
     return dataclasses.replace(
         plan,
-        bases=plan.bases
-        + _pack(base_groups, [plan.devices] * len(base_groups), plan.devices, used={}),
-        finetunes=plan.finetunes + _pack(groups, widths, plan.devices, used),
-        rungs=plan.rungs + _pack(rungs, widths_of(rungs), plan.devices, {}, "rung"),
+        bases=plan.bases + sum((_pack(g, unit, unit) for g in base_groups.values()), ()),
+        finetunes=plan.finetunes + packed(groups, used),
+        rungs=plan.rungs + packed(_grouped(new_trials.values(), signatures), {}, "rung"),
     )
+
+
+def _is_head(variant: Variant) -> bool:
+    return variant.recipe.mode == "head"
 
 
 def _grouped(members: Iterable[Any], signatures: dict[str, Any]) -> dict[Any, list[Any]]:
@@ -150,25 +165,24 @@ def _grouped(members: Iterable[Any], signatures: dict[str, Any]) -> dict[Any, li
 
 
 def _pack(
-    groups: Mapping[Any, list[Any]],
-    widths: Sequence[int],
-    devices: int,
-    used: Mapping[Any, Collection[int]],
+    group: Sequence[Any],
+    width: int,
+    unit: int,
+    used: Collection[int] = (),
     what: str = "",
 ) -> tuple[Pack, ...]:
+    padded = _padded(len(group), width, unit, used)
+    even = -(-len(group) // -(-len(group) // padded))
     packs = []
-    for (signature, group), width in zip(groups.items(), widths, strict=True):
-        padded = _padded(len(group), width, devices, used.get(signature, ()))
-        even = -(-len(group) // -(-len(group) // padded))
-        for start in range(0, len(group), even):
-            chosen = tuple(group[start : start + even])
-            # A trial trained to a rung's end may also be a finetune: their packs are not the same.
-            content = [padded, [m.id for m in chosen], *([what] if what else [])]
-            packs.append(Pack(content_id(content), padded, chosen))
+    for start in range(0, len(group), even):
+        chosen = tuple(group[start : start + even])
+        # A trial trained to a rung's end may also be a finetune: their packs are not the same.
+        content = [padded, [m.id for m in chosen], *([what] if what else [])]
+        packs.append(Pack(content_id(content), padded, chosen))
     return tuple(packs)
 
 
-def _padded(members: int, width: int, devices: int, used: Collection[int]) -> int:
+def _padded(members: int, width: int, unit: int, used: Collection[int]) -> int:
     """Returns the padded width of the packs of a group.
 
     Equal packs waste the least padding and need one program. A width that has a program already
@@ -176,12 +190,12 @@ def _padded(members: int, width: int, devices: int, used: Collection[int]) -> in
     """
     count = -(-members // width)
     even = -(-members // count)
-    most = -(-width // devices) * devices
+    most = -(-width // unit) * unit
     places = {padded: -(-members // padded) * padded for padded in used if padded <= most}
     best = min(places, key=lambda padded: (places[padded], -padded), default=0)
     if best and places[best] - members <= members / 8:
         return best
-    return -(-even // devices) * devices
+    return -(-even // unit) * unit
 
 
 def _base(content: dict[str, Any]) -> Base:

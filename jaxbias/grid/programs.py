@@ -8,11 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxbias.models import Head, Network
-from jaxbias.parallel import map_variants
+from jaxbias.parallel import SPLIT, WHOLE, map_variants
 from jaxbias.training import (
+    Phase,
     Schedule,
+    State,
+    Steps,
     Trained,
     batches_of,
     make_fit,
@@ -24,12 +28,30 @@ from jaxbias.training import (
 Packed = Callable[[Any, Any], dict[str, Any]]
 
 
-def networks(network: Network, schedule: Schedule, keep: bool, mode: str) -> Packed:
+def axes_of(make: Callable) -> tuple[str, ...]:
+    """Returns the axes of the mesh that the members of a program are split over.
+
+    The batches of whole networks are split over the axis "data". Heads and blocks of images are so
+    many and so small that each has one device.
+    """
+    return WHOLE if make in (heads, fitted_heads, extraction, extraction_fed) else SPLIT
+
+
+def donated(make: Callable, *static: Any) -> int:
+    """Returns how many of a member's arrays, from the first, the results of a program replace.
+
+    Only results of the same shapes can: parameters of networks that are returned, and states.
+    """
+    keeps = make is networks and static[2]
+    return int(keeps or make is advanced)
+
+
+def networks(network: Network, schedule: Schedule, keep: bool, parts: int, mode: str) -> Packed:
     """Whole networks on images; their parameters are returned only where they are kept.
 
     Members: (params, examples, hyper, key); shared: (ids to score, images).
     """
-    train, score = make_train(network, schedule), make_score(network)
+    train, score = make_train(network, schedule, parts), make_score(network, parts)
 
     def one(member: tuple, shared: tuple) -> dict[str, Any]:
         params, examples, hyper, key = member
@@ -58,6 +80,38 @@ def rung(network: Network | Head, schedule: Schedule, first: int, mode: str) -> 
         state, scores = advance(state, examples, hyper, jax.random.wrap_key_data(key), *shared)
         end = {"loss": state.loss, "diverged_at": state.diverged_at}
         return {"scores": scores, "state": state, **end}
+
+    return map_variants(one, mode)
+
+
+def begun(network: Network, schedule: Schedule, trains: str, parts: int, mode: str) -> Packed:
+    """States before the first step of a phase. Members: (params,)."""
+    phase = Phase(network, schedule, trains, parts)
+    return map_variants(lambda member, _: phase.begin(*member), mode)
+
+
+def advanced(network: Network, schedule: Schedule, trains: str, parts: int, mode: str) -> Packed:
+    """States some steps later, on images that come from the host.
+
+    Members: (state, examples, hyper, key, batches int32[K, batch], images uint8[K, batch, S, S,
+    3]); shared: places of the steps int32[K].
+    """
+    phase = Phase(network, schedule, trains, parts)
+
+    def one(member: tuple, index: jax.Array) -> State:
+        state, examples, hyper, key, batches, images = member
+        steps = Steps(index, batches, images)
+        return phase.advance(state, steps, examples, hyper, jax.random.wrap_key_data(key), None)
+
+    return map_variants(one, mode)
+
+
+def rated(network: Network, parts: int, mode: str) -> Packed:
+    """Scores of networks on images that come from the host. Members: (params,); shared: images."""
+    score = make_score(network, parts)
+
+    def one(member: tuple, images: jax.Array) -> jax.Array:
+        return score(*member, jnp.arange(images.shape[0], dtype=jnp.int32), images)
 
     return map_variants(one, mode)
 
@@ -117,3 +171,8 @@ def extraction(network: Network, mode: str) -> Callable[[Any, Any], jax.Array]:
         return network.features(params, images[ids])
 
     return map_variants(block, mode)
+
+
+def extraction_fed(network: Network, mode: str) -> Callable[[Any, Any], jax.Array]:
+    """The same of images that come from the host, uint8[V, B, S, S, 3]; shared: params."""
+    return map_variants(lambda images, params: network.features(params, images), mode)

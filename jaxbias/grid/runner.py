@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,11 +12,13 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.grid.curator import Curator
 from jaxbias.grid.executor import Executor
 from jaxbias.grid.features import Features
+from jaxbias.grid.feed import Feed
 from jaxbias.grid.members import examples_of, hyper_of, key_of, penalty_of, schedule_of
 from jaxbias.grid.memory import device_room
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.programs import fitted_heads, heads, networks
 from jaxbias.grid.rows import Row, base_row, variant_row
+from jaxbias.grid.signatures import signatures
 from jaxbias.grid.starts import LoadBase, LoadFeatures, Starts
 from jaxbias.grid.variants import Base, Recipe, Variant
 from jaxbias.models import Head, Network
@@ -50,9 +52,13 @@ class Runner:
         self.curator = Curator(study, dataset)
         # Before anything is put there.
         room = device_room(study.grid.memory_mib, plan.devices)
-        self.executor = Executor(make_mesh(plan.devices), plan.mode, room)
+        self.executor = Executor(make_mesh(plan.devices, plan.data_devices), plan.mode, room)
+        # Where the images stay on the host.
+        self.feed = (
+            Feed(self.executor, dataset.images, plan.data_devices) if plan.store == "host" else None
+        )
         self.starts = Starts(
-            self.curator, self.executor, lambda: self.images, load_base, load_features
+            self.curator, self.executor, lambda: self.images, self.feed, load_base, load_features
         )
         self.validation = np.flatnonzero(self.curator.pools["validation"]).astype(np.int32)
         self.test = np.flatnonzero(self.curator.pools["test"]).astype(np.int32)
@@ -89,23 +95,7 @@ class Runner:
         Raises:
           InputError: a curation needs examples that the data does not have.
         """
-        bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
-        signatures: dict[str, Any] = {
-            id: (self.network_of(base).outputs, self.curator.pretrain_size(base))
-            for id, base in bases.items()
-        }
-        for variant in variants:
-            shape = (
-                variant.recipe.shape,
-                variant.objective,
-                len(self.curator.cells(variant.task).names),
-            )
-            size = self.curator.size(variant.task, variant.curation, variant.n)
-            signatures[variant.id] = (1, size, *shape)
-            if variant.recipe.mode == "head":  # Heads of a pack share features and batch orders.
-                shared = (variant.recipe.solver, variant.base.id, variant.seed)
-                signatures[variant.id] += shared
-        return signatures
+        return signatures(self.curator, self.starts, variants)
 
     def pretrain(self, pack: Pack) -> tuple[list[Row], list[Params]]:
         """Pretrains a pack of bases.
@@ -219,8 +209,13 @@ class Runner:
         """Trains a pack of whole networks on the images; those of bases are kept."""
         keys = [key_of(purpose, member.seed) for member in pack.members]
         members = list(zip(start, examples, map(hyper_of, recipes), keys, strict=True))
-        maker = (networks, network, schedule, purpose == "pretrain")
-        return self.run(pack, maker, members, (scored, self.images), schedule.steps, schedule.batch)
+        sgd = schedule.steps, schedule.batch
+        keep = purpose == "pretrain"
+        if self.feed:
+            asked = (network, schedule, members, pack.width, scored, keep)
+            return self._counted(pack, functools.partial(self.feed.train, *asked), scored, *sgd)
+        maker = (networks, network, schedule, keep, self.plan.data_devices)
+        return self.run(pack, maker, members, (scored, self.images), *sgd)
 
     def run(
         self,
@@ -245,14 +240,21 @@ class Runner:
           What the program returns, as host arrays, with the seconds of a member and what its
           failure is called before the number of its step.
         """
+        run = functools.partial(self.executor.run, maker, members, pack.width, shared)
+        return self._counted(pack, run, shared[0], steps, batch)
+
+    def _counted(
+        self, pack: Pack, run: Callable[[], Row], scored: np.ndarray, steps: int, batch: int
+    ) -> Row:
+        """Runs a pack and counts what it took."""
         began, compiled = time.perf_counter(), self.compile_seconds
-        out = self.executor.run(maker, members, pack.width, shared)
+        out = run()
         seconds = time.perf_counter() - began - (self.compile_seconds - compiled)
         if steps:
             self.train_steps += steps * len(pack.members)
             self.trained_images += steps * batch * len(pack.members)
             self.train_seconds += seconds
         self.run_seconds += seconds
-        self.scored_images += len(shared[0]) * len(pack.members)
+        self.scored_images += len(scored) * len(pack.members)
         failure = "diverged at step" if steps else "did not converge by iteration"
         return {**out, "seconds": seconds / len(pack.members), "failure": failure}

@@ -10,13 +10,14 @@ import numpy as np
 from jaxbias.grid.curator import Curator
 from jaxbias.grid.executor import Executor
 from jaxbias.grid.features import Features, features_id, principal_axes
+from jaxbias.grid.feed import Feed
 from jaxbias.grid.heads import EXTRACTED, extract
 from jaxbias.grid.members import key_of
-from jaxbias.grid.programs import extraction
+from jaxbias.grid.programs import extraction, extraction_fed
 from jaxbias.grid.variants import Base, Variant
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
-from jaxbias.parallel import replicate
+from jaxbias.parallel import WHOLE, replicate, split_variants
 
 LoadBase = Callable[[Base, Network], Params]
 LoadFeatures = Callable[[str, Callable[[], Features]], Features]
@@ -29,6 +30,7 @@ class Starts:
       curator: of the study.
       executor: extracts features.
       images: returns the image store on the devices.
+      feed: gives images of the host instead, or None.
       load_base: returns the stored parameters of a base, given its network.
       load_features: returns the stored features of a name, or makes and stores them.
     """
@@ -38,12 +40,14 @@ class Starts:
         curator: Curator,
         executor: Executor,
         images: Callable[[], jax.Array],
+        feed: Feed | None,
         load_base: LoadBase,
         load_features: LoadFeatures,
     ) -> None:
         self.curator = curator
         self.executor = executor
         self.images = images
+        self.feed = feed
         # What features are extracted of, in ascending order.
         self.rows = np.flatnonzero(
             np.any([curator.pools[name] for name in EXTRACTED], axis=0)
@@ -90,8 +94,14 @@ class Starts:
 
         def make() -> Features:
             mesh, call = self.executor.mesh, self.executor.call
-            shared = (replicate(params, mesh), self.images())
-            values = extract(self.rows, mesh, lambda ids: call((extraction, network), ids, shared))
+            params_there = replicate(params, mesh)
+            if self.feed is None:
+                maker, shared = (extraction, network), (params_there, self.images())
+                load = functools.partial(split_variants, mesh=mesh, axes=WHOLE)
+            else:
+                maker, shared = (extraction_fed, network), params_there
+                load = self.feed.blocks
+            values = extract(self.rows, mesh, load, lambda blocks: call(maker, blocks, shared))
             pool = self.curator.pools["finetune"][self.rows]
             return principal_axes(values, pool) if principal else Features(values)
 

@@ -9,12 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxbias.grid.members import fit_shapes, head_shapes, network_shapes, schedule_of
+from jaxbias.grid.members import fit_shapes, head_shapes, inputs_of, network_shapes, schedule_of
 from jaxbias.grid.memory import widest
-from jaxbias.grid.programs import fitted_heads, heads, networks
+from jaxbias.grid.programs import advanced, fitted_heads, heads, networks
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.variants import Variant
 from jaxbias.models import Head
+from jaxbias.training import Phase
 
 # Wider packs gain nothing: devices are busy, and a pack is what an interruption costs.
 MOST_NETWORKS = 64
@@ -67,7 +68,8 @@ def pack_widths(runner: Runner, groups: Sequence[Sequence[Variant]]) -> list[int
     for places in by_kind.values():
         most = max(min(_most(groups[i][0]), len(groups[i])) for i in places)
         largest = max((found[i] for i in places), key=lambda program: program.n)
-        width = _widest(runner, largest, -(-most // runner.plan.devices) * runner.plan.devices)
+        unit = runner.plan.unit(_is_head(groups[places[0]][0]))
+        width = _widest(runner, largest, -(-most // unit) * unit, unit)
         for i in places:
             widths[i] = width
     return widths
@@ -81,8 +83,8 @@ def _most(variant: Variant) -> int:
     return MOST_HEADS if _is_head(variant) else MOST_NETWORKS
 
 
-def _widest(runner: Runner, program: _Program, wanted: int) -> int:
-    executor, unit = runner.executor, runner.plan.devices
+def _widest(runner: Runner, program: _Program, wanted: int, unit: int) -> int:
+    executor = runner.executor
     asked = (program.maker, program.member, program.shared)
     brief = (_brief(program.maker), *asked[1:])
     width = executor.room and widest(
@@ -117,16 +119,30 @@ def _program(runner: Runner, variant: Variant) -> _Program:
     scored = _shape((len(runner.validation) + len(runner.test),), np.int32)
     images = runner.curator.dataset.images
     kind = (recipe.shape, recipe.solver, objective, cells)
+    parts = runner.plan.data_devices
+    if not _is_head(variant) and runner.feed:
+        params, *rest = network_shapes(network, n)
+        state = jax.eval_shape(Phase(network, schedule, schedule.mode, parts).begin, params)
+        batch = _shape((1, recipe.batch), np.int32)
+        step = _shape((1, recipe.batch, *images.shape[1:]), images.dtype)
+        return _Program(
+            kind,
+            n,
+            (advanced, network, schedule, schedule.mode, parts),
+            (state, *rest, batch, step),
+            _shape((1,), np.int32),
+            beside=int(2 * runner.feed.chunk_bytes),
+        )
     if not _is_head(variant):
         return _Program(
             kind,
             n,
-            (networks, network, schedule, False),
+            (networks, network, schedule, False, parts),
             network_shapes(network, n),
             (scored, _shape(images.shape, images.dtype)),
             beside=0,
         )
-    inputs = jax.eval_shape(network.init, jax.random.key(0))["head"]["kernel"].shape[0]
+    inputs = inputs_of(network)
     head, features = Head(inputs), _shape((len(runner.rows), inputs), np.float32)
     if recipe.solver == "lbfgs":
         shared = (scored, features, _shape((inputs,), np.float32))
@@ -134,7 +150,7 @@ def _program(runner: Runner, variant: Variant) -> _Program:
     else:
         shared = (scored, features, _shape((2,), np.uint32))
         maker, member = (heads, head, schedule), head_shapes(head, n)
-    return _Program(kind, n, maker, member, shared, beside=images.nbytes)
+    return _Program(kind, n, maker, member, shared, beside=0 if runner.feed else images.nbytes)
 
 
 def _shape(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:

@@ -40,7 +40,9 @@ class Head:
             return (features @ head["kernel"][:, 0] + head["bias"])[:, None]
         return features @ head["kernel"] + head["bias"][None, :]
 
-    def train_logits(self, parts: Parts, features: jax.Array, mode: str) -> tuple[jax.Array, Flat]:
+    def train_logits(
+        self, parts: Parts, features: jax.Array, mode: str, devices: int = 1
+    ) -> tuple[jax.Array, Flat]:
         """Computes `logits`; there are no statistics."""
-        del mode
+        del mode, devices
         return self.logits(parts.join(), features), {}

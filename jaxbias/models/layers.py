@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxbias.models.convolution import convolve
+from jaxbias.parallel import mean_of_parts
 
 _EPSILON = 1e-5
 _MOMENTUM = 0.1  # Share of the new batch in the running statistics.
@@ -50,6 +51,7 @@ class BatchNorm(nnx.Module):
 
     Attributes:
       training: whether it uses and records the statistics of the batch, or the running ones.
+      devices: of the mesh axis "data"; with several, each sees an equal part of the batch.
     """
 
     def __init__(self, features: int, *, scale: float = 1.0) -> None:
@@ -58,15 +60,16 @@ class BatchNorm(nnx.Module):
         self.mean = nnx.BatchStat(jnp.zeros((features,), jnp.float32))
         self.var = nnx.BatchStat(jnp.ones((features,), jnp.float32))
         self.training = False
+        self.devices = 1
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [B, H, W, C] to the same shape and dtype."""
         mean, var = self.mean[...], self.var[...]
         wide = x.astype(mean.dtype)
         if self.training:
-            count = wide.size // wide.shape[-1]
-            batch_mean = wide.mean(axis=(0, 1, 2))
-            batch_var = jnp.square(wide - _channels(batch_mean)).mean(axis=(0, 1, 2))
+            count = self.devices * wide.size // wide.shape[-1]
+            batch_mean = self._mean(wide)
+            batch_var = self._mean(jnp.square(wide - _channels(batch_mean)))
             unbiased = batch_var * (count / max(count - 1, 1))
             self.mean[...] = mean + _MOMENTUM * (batch_mean - mean)
             self.var[...] = var + _MOMENTUM * (unbiased - var)
@@ -74,6 +77,10 @@ class BatchNorm(nnx.Module):
         factor = self.scale[...] * jax.lax.rsqrt(var + _EPSILON)
         shift = self.bias[...] - mean * factor
         return (wide * _channels(factor) + _channels(shift)).astype(x.dtype)
+
+    def _mean(self, x: jax.Array) -> jax.Array:
+        """The mean of every channel over the whole batch."""
+        return mean_of_parts(x.mean(axis=(0, 1, 2)), self.devices)
 
 
 class LayerNorm(nnx.Module):

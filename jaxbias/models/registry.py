@@ -182,13 +182,16 @@ class Network:
         x, dtype = self._inputs(params, images)
         return self._merge(params)(x).astype(dtype)
 
-    def train_logits(self, parts: Parts, images: jax.Array, mode: str) -> tuple[jax.Array, Flat]:
+    def train_logits(
+        self, parts: Parts, images: jax.Array, mode: str, devices: int = 1
+    ) -> tuple[jax.Array, Flat]:
         """Computes logits as a mode trains them.
 
         Args:
           parts: of `partition` by the mode.
           images: uint8[B, S, S, 3].
           mode: its norms use the statistics of this batch; those of frozen parts do not.
+          devices: of the mesh axis "data", each of which has a part of the batch.
 
         Returns:
           float[B, outputs], and the updated `parts.statistics`.
@@ -199,6 +202,7 @@ class Network:
         for path, layer in nnx.iter_modules(module) if parts.statistics else ():
             if isinstance(layer, BatchNorm):
                 layer.training = self._trains(path, mode)
+                layer.devices = devices
         logits = module(x).astype(dtype)
         new = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
         return logits, {path: new[path] for path in parts.statistics}

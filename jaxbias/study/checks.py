@@ -13,6 +13,7 @@ _RANGES = (
     ("data.image_size", 1, 1024),
     ("data.seed", 0, 2**31 - 1),
     ("grid.devices", 0, 4096),
+    ("grid.data_devices", 1, 4096),
     ("grid.pack_width", 0, 2**16),
     ("grid.memory_mib", 0, 2**24),
     ("answer.epsilon", 0, 1),
@@ -63,10 +64,11 @@ _CHOICES = {
     "finetune.solver": ("sgd", "lbfgs"),
     "screen.solver": ("sgd", "lbfgs"),
     "search.criterion": ("val_loss", "val_auc", "val_worst_group", "val_gap_constrained"),
-    "grid.mode": ("map", "vmap", "unroll"),
     "model.stem": ("imagenet", "small"),
     "model.compute_dtype": ("float32", "bfloat16", "auto"),
     "model.convolution": ("auto", "patches", "conv"),
+    "grid.store": ("auto", "device", "host"),
+    "grid.mode": ("auto", "map", "vmap", "unroll"),
 }
 
 
@@ -91,6 +93,16 @@ def check_study(study: Study) -> None:
             "config.finetune.mode='head'; set that to 'full' or 'last_block', or screen.on=False",
         )
         refuse_solver("head", study.screen.solver, study.curations.group_dro, "", "screen")
+    parts = study.grid.data_devices
+    for path, count in (
+        ("pretrain.batch", study.pretrain.batch),
+        ("finetune.batch", fine.batch),
+        ("grid.devices", study.grid.devices),
+    ):
+        _require(
+            count % parts == 0,
+            f"config.grid.data_devices={parts} must divide config.{path}={count}",
+        )
     for source, shares in study.data.splits.items():
         for split, share in shares.items():
             _choice(f"data.splits.{source}", split, SPLITS)

@@ -242,13 +242,21 @@ class AnswerSpec:
 class GridSpec:
     """How variants are laid out on the machine; recorded in the plan."""
 
-    mode: str = "map"  # map | vmap | unroll
+    # How variants are mapped on a device: map | vmap | unroll; auto: the fastest by the table that
+    # `jaxbias run --calibrate` writes, or that comes with jaxbias; "map" where neither tells.
+    mode: str = "map"
     # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
     # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
     pack_width: int = 8
     # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
     memory_mib: int = 0
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
+    # Where the images are during training: device | host, from where the next are fetched while the
+    # present ones are trained on; auto: on the device, unless they take half of its memory.
+    store: str = "auto"
+    # Devices that share the batches of one variant, where a variant is too large or too slow for
+    # one. Heads have a device each.
+    data_devices: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

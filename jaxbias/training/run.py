@@ -11,6 +11,7 @@ import optax
 
 from jaxbias.models import Head, Network, Parts
 from jaxbias.models.registry import Flat, Params
+from jaxbias.parallel import join_parts, part_of, sum_of_parts
 from jaxbias.training.objectives import cell_means, example_losses, weighted_mean
 
 # The authors multiply the learning rate by 0.1 late in training.
@@ -102,11 +103,13 @@ class Phase:
       network: the architecture, or a head whose images are stored features float[N, F].
       schedule: the static shapes of the run.
       mode: which parameters are trained, one of `Network.partition`.
+      parts: devices of the mesh axis "data", each of which has a part of every batch.
     """
 
     network: Network | Head
     schedule: Schedule
     mode: str
+    parts: int = 1
 
     def begin(self, params: Params) -> State:
         """Returns the state before the first step, in the dtype of the parameters."""
@@ -142,34 +145,41 @@ class Phase:
           The state after them. A run whose loss turns non-finite keeps the last finite parameters
           and does nothing more.
         """
-        network, schedule = self.network, self.schedule
+        network, schedule, parts = self.network, self.schedule, self.parts
         dtype = jax.tree.leaves(state.params)[0].dtype
         examples = examples._replace(weights=examples.weights.astype(dtype))
         hyper = Hyper(*(value.astype(dtype) for value in hyper))
         _, flip_key = jax.random.split(key)
-        parts = network.partition(state.params, self.mode)
+        split = network.partition(state.params, self.mode)
 
         def loss_of(  # noqa: ANN202
             trained: Flat, statistics: Flat, x: jax.Array, batch: jax.Array, cell_weights: jax.Array
         ):
-            now = Parts(trained, statistics, parts.frozen)
-            logits, statistics = network.train_logits(now, x, self.mode)
-            losses = example_losses(logits, examples.labels[batch])
+            part = part_of(batch, parts)
+            now = Parts(trained, statistics, split.frozen)
+            logits, statistics = network.train_logits(now, x, self.mode, parts)
+            losses = example_losses(logits, examples.labels[part])
             if schedule.objective != "group_dro":
-                return weighted_mean(losses, examples.weights[batch]), (statistics, cell_weights)
-            by_cell = cell_means(losses, examples.cells[batch], schedule.cells)
-            shifted = cell_weights * jnp.exp(hyper.dro_step * jax.lax.stop_gradient(by_cell))
+                weights = examples.weights
+                loss = weighted_mean(losses, weights[part], weights[batch])
+                return loss, (statistics, cell_weights)
+            cells = examples.cells
+            by_cell = cell_means(losses, cells[part], schedule.cells, cells[batch])
+            worst = sum_of_parts(jax.lax.stop_gradient(by_cell), parts)
+            shifted = cell_weights * jnp.exp(hyper.dro_step * worst)
             shifted = shifted / shifted.sum()
             return jnp.sum(shifted * by_cell), (statistics, shifted)
 
         def step(state: State, inputs: Steps) -> tuple[State, None]:
             index, batch, x = inputs
             x = images[examples.ids[batch]] if x is None else x
-            x = network.augment(x, jax.random.fold_in(flip_key, index))
+            # The whole batch on every device, for chance turns its images over by their places.
+            x = part_of(network.augment(x, jax.random.fold_in(flip_key, index)), parts)
             trained, statistics, _ = state.params
             (loss, (statistics, cell_weights)), gradients = jax.value_and_grad(
                 loss_of, has_aux=True
             )(trained, statistics, x, batch, state.cell_weights)
+            loss, gradients = sum_of_parts((loss, gradients), parts)
             dropped = index.astype(dtype) >= hyper.drop_at * schedule.steps
             rate = hyper.learning_rate * jnp.where(dropped, _DROP_FACTOR, 1.0).astype(dtype)
             old = state.optimizer._replace(
@@ -178,11 +188,13 @@ class Phase:
             updates, new = self._optimizer.update(gradients, old, trained)
             params = Parts(optax.apply_updates(trained, updates), statistics, {})
 
+            within = index < schedule.steps  # Steps beyond fill a chunk and do nothing.
+            loss = jnp.where(within, loss, state.loss)
             # Norms can hide from the loss that activations have overflowed.
             finite = [jnp.isfinite(loss), *(jnp.isfinite(x).all() for x in statistics.values())]
-            diverged = (state.diverged_at < 0) & ~functools.reduce(jnp.logical_and, finite)
+            diverged = within & (state.diverged_at < 0) & ~functools.reduce(jnp.logical_and, finite)
             diverged_at = jnp.where(diverged, index, state.diverged_at)
-            keep = diverged_at < 0
+            keep = within & (diverged_at < 0)
             params, new, cell_weights = jax.tree.map(
                 lambda new, old: jnp.where(keep, new, old),
                 (params, new, cell_weights),
@@ -191,9 +203,9 @@ class Phase:
             return State(params, new, cell_weights, loss, diverged_at), None
 
         # The frozen parts stay outside the loop.
-        begin = state._replace(params=parts._replace(frozen={}))
+        begin = state._replace(params=split._replace(frozen={}))
         end, _ = jax.lax.scan(step, begin, steps)
-        return end._replace(params=end.params._replace(frozen=parts.frozen).join())
+        return end._replace(params=end.params._replace(frozen=split.frozen).join())
 
     @property
     def _optimizer(self) -> optax.GradientTransformation:
@@ -206,12 +218,15 @@ class Phase:
         return optax.inject_hyperparams(make)(learning_rate=0.0, weight_decay=0.0)
 
 
-def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Trained]:
+def make_train(
+    network: Network | Head, schedule: Schedule, parts: int = 1
+) -> Callable[..., Trained]:
     """Makes the run of a schedule.
 
     Args:
       network: the architecture, or a head whose `images` are stored features float[N, F].
       schedule: its static shapes.
+      parts: as of `Phase`.
 
     Returns:
       `train(params, examples, hyper, key, images, batches=None) -> Trained`, where `images` is the
@@ -219,8 +234,8 @@ def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Tra
       may share `batches_of` it. A run whose loss turns non-finite
       keeps the last finite parameters and does nothing more.
     """
-    phase = Phase(network, schedule, schedule.mode)
-    refit = Phase(network, schedule, "head")
+    phase = Phase(network, schedule, schedule.mode, parts)
+    refit = Phase(network, schedule, "head", parts)
 
     def train(
         params: Params,
@@ -254,15 +269,24 @@ def headless(params: Params) -> Params:
     return {**params, "head": jax.tree.map(jnp.zeros_like, params["head"])}
 
 
-def make_score(network: Network) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
-    """Makes `score(params, ids int32[M], images) -> logits float32[M, outputs]`."""
+def make_score(
+    network: Network, parts: int = 1
+) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
+    """Makes `score(params, ids int32[M], images) -> logits float32[M, outputs]`.
+
+    Args:
+      network: the architecture.
+      parts: devices of the mesh axis "data", each of which scores a part of the images.
+    """
 
     def score(params: Params, ids: jax.Array, images: jax.Array) -> jax.Array:
         count = ids.shape[0]
-        blocks = -(-count // _SCORE_BATCH)
+        blocks = -(-count // (_SCORE_BATCH * parts)) * parts
         padded = jnp.pad(ids, (0, blocks * _SCORE_BATCH - count)).reshape(blocks, _SCORE_BATCH)
-        logits = jax.lax.map(lambda block: network.logits(params, images[block]), padded)
-        return logits.reshape(-1, network.outputs)[:count]
+        logits = jax.lax.map(
+            lambda block: network.logits(params, images[block]), part_of(padded, parts)
+        )
+        return join_parts(logits, parts).reshape(-1, network.outputs)[:count]
 
     return score
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from jaxbias.grid import Plan, Runner, expand, expand_by_experiment, extend_plan
-from jaxbias.grid.calibration import Kind, _score_flops, _step_flops
+from jaxbias.grid.calibration import _score_flops, _step_flops
 from jaxbias.grid.estimate import estimate, estimate_text
+from jaxbias.grid.small import Kind
 from jaxbias.models import make_network
 from jaxbias.training import Schedule
 from tests.tiny import tiny_dataset, tiny_study

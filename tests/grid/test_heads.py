@@ -49,7 +49,10 @@ def test_rows_have_the_columns_of_any_variant(reference):
 
 def test_packs_devices_and_order_do_not_change_a_head(reference):
     study, rows, _ = reference
-    other, _ = run_all(width=1, study=study, devices=1, shuffle=True)
+    # Bases pretrained by shared batches differ in the last bits, and so where a fit may stop.
+    shared = study.finetune.solver == "sgd"
+    layout = {"devices": 4, "data_devices": 2} if shared else {"devices": 1}
+    other, _ = run_all(width=1, study=study, shuffle=True, **layout)
     for id, row in rows.items():
         np.testing.assert_array_equal(row["ids"], other[id]["ids"])
         np.testing.assert_allclose(row["test_scores"], other[id]["test_scores"], atol=1e-4)

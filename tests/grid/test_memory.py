@@ -1,5 +1,8 @@
 """Memory of devices and programs, and the width rule, by hand-made analyses and small systems."""
 
+import types
+
+import jax
 import pytest
 
 from jaxbias.errors import InputError
@@ -48,12 +51,12 @@ def test_without_an_analysis_two_small_packs_are_measured_and_nothing_wide_is_ru
     assert widest(64, 2, 5 + 3 * 20, lambda width: None, measured) == 20
     assert asked == [2, 4]
     assert widest(64, 2, 100, lambda width: None, lambda width: None) is None
-    # A resident set that does not grow limits nothing.
-    assert widest(64, 2, 100, lambda width: None, lambda width: 7) == 64
+    # What does not grow was not seen, as arguments alone do.
+    assert widest(64, 2, 100, lambda width: None, lambda width: 7) is None
 
 
 def test_what_never_fits_is_refused_with_the_numbers():
-    with pytest.raises(InputError, match=r"a pack of 2 needs 6 MiB on a device and has 5"):
+    with pytest.raises(InputError, match=r"a pack of 2 needs 6.0 MiB on a device and has 5.0"):
         widest(8, 2, 5 * MIB, lambda width: 3 * width * MIB, nobody)
 
 
@@ -92,6 +95,15 @@ def test_available_ram_minds_both_kinds_of_cgroups(tmp_path):
         },
     )
     assert available_ram(first) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("stats", "room"), [({"bytes_limit": 1000}, Room(900, 1000)), ({}, None), (None, None)]
+)
+def test_accelerators_say_what_they_have(monkeypatch, stats, room):
+    device = types.SimpleNamespace(platform="gpu", memory_stats=lambda: stats)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    assert device_room(0, 1) == room
 
 
 def test_a_setting_goes_before_what_the_device_says():

@@ -10,11 +10,11 @@ from jaxbias.parallel import make_mesh
 from tests.tiny import tiny_dataset, tiny_study
 
 
-def run_all(width, study=None, devices=2, shuffle=False):
+def run_all(width, study=None, devices=2, shuffle=False, **layout):
     """Pretrains and finetunes everything; returns rows by variant id, and the runner."""
     study, dataset = study or tiny_study(), tiny_dataset()
     params = {}
-    layout = Plan(dataset.fingerprint, "map", devices)
+    layout = Plan(dataset.fingerprint, "map", devices, **layout)
     runner = Runner(study, dataset, layout, lambda base, _: params[base.id])
     variants = expand(study, dataset.fingerprint)
     if shuffle:
@@ -47,6 +47,15 @@ def test_every_variant_is_scored_on_every_validation_and_test_example(reference)
 def test_packs_and_order_do_not_change_a_variant(reference):
     """Few float32 steps: any layout agrees closely, and draws agree exactly."""
     other, _ = run_all(width=18, devices=1, shuffle=True)
+    for id, row in reference[0].items():
+        np.testing.assert_array_equal(row["ids"], other[id]["ids"])
+        np.testing.assert_allclose(row["test_scores"], other[id]["test_scores"], atol=1e-5)
+
+
+def test_devices_that_share_batches_do_not_change_a_variant(reference):
+    """18 variants over two groups of four devices, in packs of 5 padded to 6."""
+    other, runner = run_all(width=5, devices=8, data_devices=4)
+    assert runner.mesh.shape == {"variant": 2, "data": 4}
     for id, row in reference[0].items():
         np.testing.assert_array_equal(row["ids"], other[id]["ids"])
         np.testing.assert_allclose(row["test_scores"], other[id]["test_scores"], atol=1e-5)
@@ -106,6 +115,13 @@ def test_more_devices_than_there_are_is_refused():
     with pytest.raises(InputError, match="made for 99 devices and 8 are visible"):
         make_mesh(99)
     assert len(jax.local_devices()) == 8
+
+
+def test_devices_that_cannot_share_are_refused():
+    with pytest.raises(InputError, match=r"8 devices cannot be shared out in groups of .*=3"):
+        make_mesh(8, 3)
+    with pytest.raises(InputError, match=r"data_devices=3 must divide config\.pretrain\.batch=16"):
+        tiny_study(grid={"data_devices": 3})
 
 
 def test_mitigations_train_on_the_natural_images_and_end_elsewhere():

@@ -1,0 +1,91 @@
+"""The table of modes: what it says is done, the user's before the shipped, "map" where in doubt."""
+
+import dataclasses
+import json
+
+import pytest
+
+from jaxbias.errors import InputError
+from jaxbias.grid import modes
+from jaxbias.grid.modes import Entry, chosen_mode, read_table, user_table, write_table
+from tests.tiny import tiny_study
+
+ENTRY = Entry(
+    device="cpu",
+    hardware="made up",
+    load=1.0,
+    jax="0.0",
+    model="convnet",
+    parameters=177,
+    image_size=8,
+    batch=16,
+    trains="full",
+    width=8,
+    images_per_second={"map": 100.0, "vmap": 50.0, "unroll": 120.0},
+    compile_seconds={"map": 1.0, "vmap": 1.0, "unroll": 1.0},
+)
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path, monkeypatch):
+    """A home of its own, and a shipped table that is empty."""
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path))
+    monkeypatch.setattr(modes, "_SHIPPED", tmp_path / "shipped.json")
+    return tmp_path
+
+
+def mode(device="cpu", **finetune):
+    finetune = {"n": (20,), "epochs": 1, "batch": 16, **finetune}
+    return chosen_mode(tiny_study(grid={"mode": "auto"}, finetune=finetune), device)[0]
+
+
+def with_rates(entry=ENTRY, **rates):
+    return dataclasses.replace(entry, images_per_second=rates)
+
+
+def test_another_mode_than_map_must_be_clearly_faster():
+    assert ENTRY.mode == "unroll"
+    assert with_rates(map=100.0, vmap=50.0, unroll=104.0).mode == "map"
+
+
+def test_auto_asks_the_tables_and_a_mode_that_is_given_does_not():
+    assert mode() == "map"
+    write_table(modes._SHIPPED, [ENTRY])
+    assert mode() == "unroll"
+    assert mode(device="another") == mode(mode="last_block") == "map"
+    assert chosen_mode(tiny_study(grid={"mode": "map"}), "cpu") == ("map", None)
+    write_table(user_table(), [with_rates(map=1.0, vmap=2.0, unroll=1.0)])
+    assert mode() == "vmap"
+
+
+def test_the_nearest_image_size_counts_before_whose_table_it_is():
+    write_table(user_table(), [dataclasses.replace(ENTRY, image_size=64)])
+    write_table(modes._SHIPPED, [with_rates(map=1.0, vmap=9.0, unroll=1.0)])
+    assert mode() == "vmap"
+
+
+def test_the_widest_pack_decides_and_timing_again_replaces():
+    narrow = dataclasses.replace(with_rates(map=1.0, vmap=9.0, unroll=1.0), width=1)
+    write_table(user_table(), [narrow, ENTRY])
+    assert mode() == "unroll"
+    write_table(user_table(), [with_rates(map=9.0, vmap=1.0, unroll=1.0)])
+    assert mode() == "map"
+    assert len(read_table(user_table())) == 2
+
+
+def test_a_damaged_table_is_named():
+    user_table().write_text("[{}]")
+    with pytest.raises(InputError, match=r"modes\.json is no table of modes .* delete it"):
+        mode()
+
+
+def test_what_comes_with_jaxbias_can_be_read_and_names_its_hardware(monkeypatch):
+    monkeypatch.undo()
+    for entry in read_table(modes._SHIPPED):
+        assert set(entry.images_per_second) == set(modes.MODES)
+        assert entry.hardware
+
+
+def test_the_table_is_plain_json(tables):
+    write_table(user_table(), [ENTRY])
+    assert json.loads((tables / "modes.json").read_text())[0]["model"] == "convnet"
