@@ -20,7 +20,7 @@ from jaxbias.data import files
 from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.decode import BadImageError
 from jaxbias.data.readers.tfds_features import as_text, flat, label, parse, short
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source, locate, with_labels
 from jaxbias.errors import InputError, nearest
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
@@ -134,9 +134,8 @@ class Reader:
 
     def __call__(self, row: int) -> bytes:
         """Returns the bytes of row `row`, as they were encoded."""
-        which = int(np.searchsorted(self.ends, row, side="right"))
-        first = self.ends[which - 1] if which else 0
-        record = _opened(self.folder, self.splits[which])[row - first]
+        part, at = locate(self.ends, row)
+        record = _opened(self.folder, self.splits[part])[at]
         (image,) = parse(record, [self.image])
         if not len(image):
             raise BadImageError("the example holds no bytes of an image")
