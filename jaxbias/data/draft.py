@@ -172,13 +172,14 @@ class Draft:
             for start in range(0, self.count, most):
                 stop = min(start + most, self.count)
                 file.seek(self.offset + start * self.row_bytes)
-                block = np.frombuffer(file.read((stop - start) * self.row_bytes), np.uint8)
-                block = block.reshape(stop - start, self.row_bytes)[good[start:stop]]
-                if stop > first:
+                block = file.read((stop - start) * self.row_bytes)
+                if stop > first:  # From here on rows move.
+                    rows = np.frombuffer(block, np.uint8).reshape(stop - start, self.row_bytes)
+                    block = rows[good[start:stop]].tobytes()
                     file.seek(to)
-                    file.write(block.tobytes())
-                to += block.nbytes
-                digest.update(np.ascontiguousarray(block).data)
+                    file.write(block)
+                to += len(block)
+                digest.update(block)
                 advance(stop - start)
             file.truncate(to)
             file.seek(0)

@@ -1,7 +1,8 @@
 """What a reader of a dataset hands over: a table of labels and the encoded image of each row."""
 
+import bisect
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -64,3 +65,13 @@ def with_labels(
     fixed["split"] = split if isinstance(split, str) else list(split)
     columns = {name: column.reset_index(drop=True) for name, column in labels.items()}
     return pd.concat([fixed, pd.DataFrame(columns, index=fixed.index)], axis=1)
+
+
+def locate(ends: Sequence[int], row: int) -> tuple[int, int]:
+    """Returns in which of several joined parts a row is, and its row there.
+
+    >>> locate((2, 5), 1), locate((2, 5), 2)
+    ((0, 1), (1, 0))
+    """
+    part = bisect.bisect_right(ends, row)
+    return part, row - (ends[part - 1] if part else 0)

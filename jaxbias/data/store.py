@@ -64,7 +64,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
     if store is None:
         with writing("the image store", path.parent):
             _build(path, source, size, on_bad_image)
-        store = _opened(path, source, verify)
+        store = _opened(path, source, verify, cheap=0)  # Its checksum is a moment old.
         if store is None:
             raise InputError(f"the image store {path} cannot be read back: check the disk")
         store = dataclasses.replace(store, built=True)
@@ -73,7 +73,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
     return store
 
 
-def _opened(path: Path, source: Source, verify: bool) -> Store | None:
+def _opened(path: Path, source: Source, verify: bool, cheap: int = _CHEAP_BYTES) -> Store | None:
     """Returns the store at `path`, or None when there is none or it is damaged."""
     try:
         record = json.loads((path / _RECORD).read_text())
@@ -86,7 +86,7 @@ def _opened(path: Path, source: Source, verify: bool) -> Store | None:
             and len(rows) == len(images)
             and source.table["id"].iloc[rows].tolist() == examples["id"].tolist()
         )
-        if whole and (verify or images.nbytes <= _CHEAP_BYTES):
+        if whole and (verify or images.nbytes <= cheap):
             whole = hashlib.sha256(images).hexdigest() == record["sha256"]
         return Store(images, rows, record["sha256"], tuple(record["skipped"])) if whole else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):

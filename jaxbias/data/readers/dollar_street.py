@@ -120,7 +120,7 @@ def _topics(text: str, row: int, path: Path) -> list[str]:
 
 def _bins(income: pd.Series, path: Path) -> pd.Series:
     values = pd.to_numeric(income.replace("", "nan"), errors="coerce")
-    wrong = np.flatnonzero(~(values > 0) & (income != ""))
+    wrong = np.flatnonzero(~((values > 0) & np.isfinite(values)) & (income != ""))
     if len(wrong):
         raise InputError(
             f"row {wrong[0] + 1} of {path}: income '{income.iloc[wrong[0]]}' must be"

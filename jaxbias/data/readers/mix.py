@@ -10,7 +10,7 @@ import pandas as pd
 from jaxbias.data.attach import attach
 from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.readers import reader
-from jaxbias.data.source import Source, check
+from jaxbias.data.source import Source, check, locate
 from jaxbias.data.table import add_derived
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
@@ -86,8 +86,8 @@ class Reader:
 
     def __call__(self, row: int) -> bytes:
         """Returns the bytes of row `row`."""
-        which = int(np.searchsorted(self.ends, row, side="right"))
-        return self.reads[which](row - (self.ends[which - 1] if which else 0))
+        part, at = locate(self.ends, row)
+        return self.reads[part](at)
 
 
 def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:

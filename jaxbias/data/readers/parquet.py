@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxbias.data import files
+from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.decode import BadImageError
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source, locate, with_labels
 from jaxbias.data.table import labels, named, texts
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import DataSpec
@@ -31,13 +32,14 @@ def read(data: DataSpec) -> Source:
     `data.image_column` holds encoded images: bytes, or a struct with 'bytes'. Other columns are
     labels where they can be (`data.columns`: label column -> column; empty: all of them); class
     numbers take the names that `datasets` keeps in the file. The split is the file's name before
-    '-00000-of-00002', or all of it.
+    '-00000-of-00002', or all of it; of a file that is a number ('train/0000.parquet'), its folder.
 
     Raises:
       InputError: no file, one that cannot be read or differs from the others, or no such column.
     """
     if data.path.endswith(".parquet") and Path(data.path).expanduser().is_file():
         paths = [Path(data.path).expanduser()]
+        root = paths[0].parent
     else:
         root = files.folder(data.path, "holds .parquet files with images in them")
         paths = sorted(root.rglob("*.parquet"))
@@ -63,20 +65,19 @@ def read(data: DataSpec) -> Source:
         if file.schema_arrow.remove_metadata() != schema.remove_metadata():
             raise InputError(f"{path} has other columns than {paths[0]}")
         parts.append(file.read(columns=sorted(set(wanted.values()))))
-        name = path.name.removesuffix(".parquet")
-        split = _SHARD.match(name)
-        splits += [split["split"] if split else name] * file.metadata.num_rows
-        ids += [f"{path.name}#{row:07d}" for row in range(file.metadata.num_rows)]
+        name = path.relative_to(root).as_posix()
+        splits += [_split(path)] * file.metadata.num_rows
+        ids += [f"{name}#{row:07d}" for row in range(file.metadata.num_rows)]
         groups += [
             (path, group, file.metadata.row_group(group).num_rows)
             for group in range(file.metadata.num_row_groups)
         ]
         status = path.stat()
-        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     found, unusable = _labels(pa.concat_tables(parts), wanted, _classes(schema))
     return Source(
         name=f"Parquet {Path(data.path).name}",
-        key=f"parquet/{paths[0].resolve().parent}/{image}/{digest.hexdigest()}",
+        key=f"parquet/{root.resolve()}/{image}/{digest.hexdigest()}",
         table=with_labels(ids, splits, found),
         read=Reader(
             tuple((path, group) for path, group, _ in groups),
@@ -97,14 +98,20 @@ class Reader:
 
     def __call__(self, row: int) -> bytes:
         """Returns the bytes of row `row`."""
-        which = int(np.searchsorted(self.ends, row, side="right"))
-        first = self.ends[which - 1] if which else 0
-        value = _group(*self.groups[which], self.image)[row - first].as_py()
+        part, at = locate(self.ends, row)
+        value = _group(*self.groups[part], self.image)[at].as_py()
         if isinstance(value, dict):
             value = value.get("bytes")
         if not isinstance(value, bytes):
             raise BadImageError("the row holds no bytes of an image")
         return value
+
+
+def _split(path: Path) -> str:
+    shard = _SHARD.match(path.stem)
+    if shard:
+        return shard["split"]
+    return path.parent.name if path.stem.isdigit() else path.stem
 
 
 def _group(*wanted: Any) -> pa.ChunkedArray:
@@ -144,7 +151,7 @@ def _labels(
     found: dict[str, Any] = {}
     plain = {}
     for name, column in wanted.items():
-        if column in classes:
+        if column in classes and name not in FIXED_COLUMNS:
             numbers = table.column(column).fill_null(-1).to_numpy()
             if ((numbers < -1) | (numbers >= len(classes[column]))).any():
                 raise InputError(f"column '{column}' has a class number that has no name")
@@ -153,9 +160,5 @@ def _labels(
             plain[name] = table.column(column)
     text, unusable = texts(plain)
     more, neither = labels(text)
-    return {
-        name: found.get(name, more.get(name)) for name in wanted if name in found or name in more
-    }, {
-        **unusable,
-        **neither,
-    }
+    found = {**found, **more}
+    return {name: found[name] for name in wanted if name in found}, {**unusable, **neither}

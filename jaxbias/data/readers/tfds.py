@@ -18,8 +18,9 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.dataset import FIXED_COLUMNS
-from jaxbias.data.readers.tfds_features import as_text, at, flat, label, short
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.decode import BadImageError
+from jaxbias.data.readers.tfds_features import as_text, flat, label, parse, short
+from jaxbias.data.source import Source, locate, with_labels
 from jaxbias.errors import InputError, nearest
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
@@ -92,7 +93,7 @@ def read_prepared(
     splits = [split for split, info in builder.info.splits.items() if info.num_examples]
     sizes = [builder.info.splits[split].num_examples for split in splits]
     names = [path for path in _NAMES if path in features]
-    values = _values(folder, splits, sizes, image, {*wanted.values(), *names})
+    values = _values(folder, splits, sizes, sorted({*wanted.values(), *names}))
     found, unusable = {}, {}
     for column, path in wanted.items():
         made = label(values[path], features[path], path)
@@ -133,21 +134,21 @@ class Reader:
 
     def __call__(self, row: int) -> bytes:
         """Returns the bytes of row `row`, as they were encoded."""
-        which = int(np.searchsorted(self.ends, row, side="right"))
-        first = self.ends[which - 1] if which else 0
-        example = _opened(self.folder, self.splits[which], self.image)[row - first]
-        return at(example, self.image)
+        part, at = locate(self.ends, row)
+        record = _opened(self.folder, self.splits[part])[at]
+        (image,) = parse(record, [self.image])
+        if not len(image):
+            raise BadImageError("the example holds no bytes of an image")
+        return image[0]
 
 
 @functools.lru_cache(maxsize=32)
-def _opened(folder: Path, split: str, image: str) -> Any:
+def _opened(folder: Path, split: str) -> Any:
     import tensorflow_datasets
 
-    nested: Any = tensorflow_datasets.decode.SkipDecoding()
-    for part in reversed(image.split("/")):
-        nested = {part: nested}
+    raw = tensorflow_datasets.decode.DeserializeMethod.RAW_BYTES
     with _quiet():
-        return _builder(folder).as_data_source(split, decoders=nested)
+        return _builder(folder).as_data_source(split, deserialize_method=raw)
 
 
 @functools.lru_cache(maxsize=8)
@@ -166,19 +167,18 @@ def _builder(folder: Path) -> Any:
 
 
 def _values(
-    folder: Path, splits: Sequence[str], sizes: Sequence[int], image: str, paths: set[str]
-) -> dict[str, list[Any]]:
+    folder: Path, splits: Sequence[str], sizes: Sequence[int], paths: Sequence[str]
+) -> dict[str, list[Sequence[Any]]]:
     """Reads features of every example, in the order of splits."""
-    found: dict[str, list[Any]] = {path: [] for path in paths}
+    found: list[list[Sequence[Any]]] = [[] for _ in paths]
     with progress(sum(sizes), "reading labels", "examples") as advance:
         for split in splits:
-            source = _opened(folder, split, image)
+            source = _opened(folder, split)
             for row in range(len(source)):
-                example = source[row]
-                for path in paths:
-                    found[path].append(at(example, path))
+                for values, value in zip(found, parse(source[row], paths), strict=True):
+                    values.append(tuple(value))
                 advance()
-    return found
+    return dict(zip(paths, found, strict=True))
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -63,6 +63,7 @@ def test_the_older_metadata(tmp_path, holds_contract):
     ("old", "new", "words"),
     [
         ("58.0", "-58", r"row 1 of .*: income '-58' must be a positive"),
+        ("58.0", "inf", r"row 1 of .*: income 'inf' must be a positive"),
         ("58.0", "much", r"row 1 of .*: income 'much' must be a positive"),
         ("['Kids bed']", "[__import__('os')]", r"row 2 of .*: topics .* no list of words"),
         ("['Kids bed']", "[" * 9000, r"row 2 of .*: topics .* no list of words"),

@@ -139,6 +139,13 @@ def test_bad_images_are_named_or_skipped_and_counted(root):
     assert "pictures/5.jpg (the file is empty)" in note
 
 
+def test_a_file_too_large_to_be_a_picture_is_bad_and_is_not_read(root):
+    with (root / "pictures" / "5.jpg").open("wb") as file:
+        file.truncate(300 * 2**20)
+    with pytest.raises(InputError, match=r"'pictures/5\.jpg' cannot be decoded: 314,572,800 bytes"):
+        jaxbias.data.load(spec(root))
+
+
 def test_a_category_of_bad_images_alone_is_gone(root):
     (root / "pictures" / "0.jpg").write_bytes(b"")
     rewrite(root, lambda table: table.assign(gender=["other", *table["gender"][1:]]))

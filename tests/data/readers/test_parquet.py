@@ -51,7 +51,7 @@ def test_contract(spec, holds_contract):
     source = holds_contract(spec, [5, 0, 1, 2, 3, 4], ["test"] + ["train"] * 5)
     assert values(source, "label") == [None, "cat", "dog", "cat", "dog", "cat"]
     assert values(source, "hat") == [False, True, True, True, False, False]
-    assert source.table["id"][5] == "train-00001-of-00002.parquet#0000000"
+    assert source.table["id"][5] == "data/train-00001-of-00002.parquet#0000000"
     assert "distinct numbers" in source.unusable["score"]
     assert "list" in source.unusable["embedding"]
 
@@ -69,6 +69,18 @@ def test_one_file_with_plain_bytes_and_chosen_columns(spec, tmp_path):
         parquet.read(dataclasses.replace(chosen, columns={"cap": "hut"}))
     with pytest.raises(InputError, match=r"image_column='image' is no column"):
         parquet.read(dataclasses.replace(chosen, image_column="image"))
+
+
+def test_numbered_files_in_a_folder_per_split(tmp_path):
+    for number, split in enumerate(("test", "train")):
+        (tmp_path / "default" / split).mkdir(parents=True)
+        table = pa.table({"image": [encoded(number)], "split": [0]})
+        pq.write_table(table, tmp_path / "default" / split / "0000.parquet")
+    source = parquet.read(DataSpec(name="parquet", path=str(tmp_path)))
+    assert source.table["split"].tolist() == ["test", "train"]
+    assert source.table["id"].tolist()[1] == "default/train/0000.parquet#0000000"
+    assert source.read(1) == encoded(1)
+    assert "jaxbias uses itself" in source.unusable["split"]
 
 
 def test_a_row_without_bytes_is_a_bad_image(tmp_path):
