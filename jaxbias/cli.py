@@ -8,6 +8,8 @@ jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --g
 jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
 jaxbias curate --config=... --out=ids.csv
 jaxbias data describe --config=... [--out=sheet.png]
+jaxbias weights import --arch=resnet50 --source=torchvision --file=F.pth --out=DIR
+jaxbias weights describe F.pth
 """
 
 import io
@@ -32,6 +34,7 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.grid import Plan, curate
 from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.study import Study, default_config, make_study
+from jaxbias.weights import describe_text, import_text
 
 _FLAGS = {
     "workdir": "The result directory.",
@@ -49,6 +52,9 @@ _FLAGS = {
     "against": "A model every other is compared with.",
     "link": "identity: scores are probabilities; sigmoid: logits.",
     "interval": "standard, percentile or bca.",
+    "arch": "The architecture of weights, such as resnet50.",
+    "source": "Who saved them, such as torchvision.",
+    "file": "A checkpoint.",
 }
 _DEFAULTS = {"threshold": "base_rate", "link": "identity", "interval": "standard"}
 _LISTS = {
@@ -186,6 +192,18 @@ def _describe(given: flags.FlagValues) -> None:
     print(f"Contact sheet: {out}")
 
 
+def _weights_import(given: flags.FlagValues) -> None:
+    arch = _required(given, "arch", "such as resnet50")
+    source = _required(given, "source", "such as torchvision")
+    file = Path(_required(given, "file", "a checkpoint"))
+    out = Path(_required(given, "out", "a new directory for the weights"))
+    print(import_text(arch, source, file, out))
+
+
+def _weights_describe(given: flags.FlagValues) -> None:
+    print(describe_text(Path(_required(given, "file", "a checkpoint, or imported weights"))))
+
+
 # What each command does, and the flags it looks at.
 _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
     "run": (_run, "config workdir stage packs dry_run"),
@@ -200,7 +218,11 @@ _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
     ),
     "curate": (_curate, "config out"),
     "data describe": (_describe, "config out"),
+    "weights import": (_weights_import, "arch source file out"),
+    "weights describe": (_weights_describe, "file"),
 }
+# Commands that take a word after their name for a flag.
+_WORD = {"weights describe": "file"}
 
 
 def _refuse_unused(given: flags.FlagValues, uses: str, what: str) -> None:
@@ -225,9 +247,11 @@ def _command(argv: list[str]) -> tuple[str, list[str]]:
     for count in (2, 1):
         name = " ".join(words[:count])
         if name in _COMMANDS:
+            if name in _WORD and len(words) == count + 1:
+                return name, [f"--{_WORD[name]}={words[count]}", *argv[2 + count :]]
             if words[count:]:
                 raise InputError(f"'{words[count]}' is not understood after 'jaxbias {name}'")
-            return name, argv[1 + len(name.split()) :]
+            return name, argv[1 + count :]
     raise InputError(f"'{' '.join(words)}' is no command; {nearest(words[0], _COMMANDS)}")
 
 
