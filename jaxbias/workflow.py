@@ -25,13 +25,14 @@ from jaxbias.grid import (
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
 from jaxbias.leases import Leases
-from jaxbias.models import Network, make_network
+from jaxbias.models import Network
 from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
 from jaxbias.study import Study, make_study
 from jaxbias.telemetry import Clock, Telemetry
+from jaxbias.weights import departures
 
 STAGES = ("plan", "pretrain", "finetune", "report")
 # Sections inside those of pretraining and finetuning. Training and scoring are one program.
@@ -65,6 +66,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     leases = Leases(directory.path / "leases")
     with clock.section("data"):
         dataset = data.load(study.data)
+        dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *departures(study)))
     use_compilation_cache()
     with clock.section("plan"):
         plan, runner = _agree_on_plan(study, dataset, directory, leases)
@@ -165,11 +167,7 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     plan, runner = _lay_out(study, dataset, directory.plan(), _base_loader(directory))
 
     def has_features(base: Base, solver: str) -> bool:
-        network = (
-            runner.network_of(base)
-            if base.target
-            else make_network(study.model, study.data.image_size, 1)
-        )
+        network = runner.network_of(base) if base.target else runner.network(base)
         name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
         return (directory.features_path / f"{name}.json").exists()
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from jaxbias.grid.calibration import Kind, Rates, calibrate, extraction_seconds
 from jaxbias.grid.plan import Pack, Plan
-from jaxbias.grid.runner import Runner
+from jaxbias.grid.runner import Runner, features_of
 from jaxbias.grid.variants import Base, Recipe, Variant
-from jaxbias.models import Head, Network, make_network
+from jaxbias.models import Head, Network
 from jaxbias.training import Schedule
 
 
@@ -112,15 +112,13 @@ def estimate(
       budget: seconds after which no further kind of program is timed.
     """
     began = time.perf_counter()
-    network = make_network(runner.study.model, runner.study.data.image_size, 1)
-    inputs = _inputs(network)
     pretraining = [
         _base_job(runner, base, pack, done)
         for pack in plan.bases
         for done in (has(pack),)
         for base in pack.members
     ]
-    what = functools.cache(functools.partial(_finetune, network, Head(inputs)))
+    what = functools.cache(_finetune)
     scored = len(runner.validation) + len(runner.test)
     finetuning = {
         variant.id: _Job(*what(*_settings(runner, variant)), scored, pack, done)
@@ -145,8 +143,7 @@ def estimate(
         for variant in variants
         if variant.recipe.mode == "head"
     }
-    missing = sum(not has_features(*each) for each in seen)
-    per_image = extraction_seconds(runner, network) if missing else 0.0
+    per_image = functools.cache(functools.partial(extraction_seconds, runner))
     rows = len(runner.rows)
     bases = {base.id: base for pack in plan.bases for base in pack.members}
     return Estimate(
@@ -156,9 +153,11 @@ def estimate(
         },
         bases=_cost(pretraining, rates),
         finetunes=_cost(wanted, rates),
-        feature_seconds=missing * rows * per_image,
+        feature_seconds=sum(
+            rows * per_image(runner.network(each[0])) for each in seen if not has_features(*each)
+        ),
         parameter_bytes=sum(_bytes(runner.network_of(base)) for base in bases.values()),
-        feature_bytes=4 * rows * len(seen) * inputs,
+        feature_bytes=sum(4 * rows * features_of(runner.network(base)) for base, _ in seen),
         image_bytes=runner.images.nbytes,
         memory=max((rate.memory for rate in rates.values()), default=0),
         kinds=len(rates),
@@ -200,17 +199,18 @@ def _base_job(runner: Runner, base: Base, pack: Pack, done: bool) -> _Job:
     )
 
 
-def _settings(runner: Runner, variant: Variant) -> tuple[Recipe, str, int, int]:
+def _settings(runner: Runner, variant: Variant) -> tuple[Network, Recipe, str, int, int]:
     size = runner.curator.size(variant.task, variant.curation, variant.n)
-    return variant.recipe, variant.objective, size, len(runner.curator.cells(variant.task).names)
+    cells = len(runner.curator.cells(variant.task).names)
+    return runner.network(variant.base), variant.recipe, variant.objective, size, cells
 
 
 def _finetune(
-    network: Network, head: Head, recipe: Recipe, objective: str, n: int, cells: int
+    network: Network, recipe: Recipe, objective: str, n: int, cells: int
 ) -> tuple[Kind, tuple, int]:
     """Returns the kind, what else makes the program, and its steps (of a fit: its examples)."""
     schedule = _schedule(recipe, objective, n, cells)
-    model = head if recipe.mode == "head" else network
+    model = Head(features_of(network)) if recipe.mode == "head" else network
     if recipe.mode == "head" and recipe.solver == "lbfgs":
         return Kind(model, objective, None), ("fit", objective, n), n
     return Kind.of(model, schedule), ("finetune", model, schedule), schedule.steps
@@ -219,12 +219,6 @@ def _finetune(
 def _schedule(recipe: Recipe, objective: str, n: int, cells: int) -> Schedule:
     mode, epochs, batch, momentum = recipe.shape
     return Schedule(n, epochs, batch, momentum, mode, objective, cells)
-
-
-def _inputs(network: Network) -> int:
-    """Returns how many features a head sees."""
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    return shapes["head"]["kernel"].shape[0]
 
 
 def _bytes(network: Network) -> int:

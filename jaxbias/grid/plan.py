@@ -102,7 +102,7 @@ def extend_plan(
       The longer plan.
     """
     have = {member.id for pack in (*plan.bases, *plan.finetunes) for member in pack.members}
-    bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
+    bases = {v.base.id: v.base for v in variants if v.base.trained_here}
     new_bases = [base for base in bases.values() if base.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
     heads = [variant for variant in new_variants if variant.recipe.mode == "head"]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from jaxbias.models.registry import Params
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
 from jaxbias.study import Study
 from jaxbias.training import Examples, Hyper, Penalty, Schedule
+from jaxbias.weights import Imported, describe_imported, load
 
 Row = dict[str, Any]
 
@@ -67,6 +69,7 @@ class Runner:
         self._programs: dict[tuple, Callable] = {}
         self.base_params = functools.cache(load_base)
         self.fresh = functools.cache(self._fresh)
+        self.weights = functools.cache(load)
         self.load_features = load_features
         # Packs come base by base, so one base's features are on the devices at a time.
         self.device_features = functools.lru_cache(maxsize=1)(self._features_on_device)
@@ -75,6 +78,15 @@ class Runner:
         """Returns the network a base is pretrained with: one output per class, one if binary."""
         classes = self.curator.cells(base.target).classes
         return self._network(1 if classes == 2 else classes)
+
+    def network(self, base: Base, outputs: int = 1) -> Network:
+        """Returns the network that is finetuned from a base."""
+        if base.role != "imported":
+            return self._network(outputs)
+        return self._imported(base).network(outputs, self.study.model, self.plan.mode)
+
+    def _imported(self, base: Base) -> Imported:
+        return describe_imported(Path(self.study.bases[base.name].weights))
 
     def _network(self, outputs: int) -> Network:
         return make_network(
@@ -87,7 +99,7 @@ class Runner:
         Raises:
           InputError: a curation needs examples that the data does not have.
         """
-        bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
+        bases = {v.base.id: v.base for v in variants if v.base.trained_here}
         signatures: dict[str, Any] = {
             id: (self.network_of(base).outputs, self.curator.pretrain_size(base))
             for id, base in bases.items()
@@ -100,6 +112,8 @@ class Runner:
             )
             size = self.curator.size(variant.task, variant.curation, variant.n)
             signatures[variant.id] = (1, size, *shape)
+            if variant.base.role == "imported":
+                signatures[variant.id] += (self.network(variant.base),)
             if variant.recipe.mode == "head":  # Heads of a pack share features and batch orders.
                 shared = (variant.recipe.solver, variant.base.id, variant.seed)
                 signatures[variant.id] += shared
@@ -161,7 +175,7 @@ class Runner:
         if first.recipe.mode == "head":
             out = self._train_heads(pack, schedule, examples, scored)
         else:
-            network = self._network(1)
+            network = self.network(first.base)
             out = self._train_networks(
                 pack,
                 network,
@@ -208,6 +222,8 @@ class Runner:
         if base.role == "scratch":
             network = self._network(1)
             return network, self.fresh(network, base.seed)
+        if base.role == "imported":
+            return self.network(base), self.weights(self._imported(base))
         network = self.network_of(base)
         return network, self.base_params(base, network)
 
@@ -239,17 +255,17 @@ class Runner:
 
     def heads_width(self, variants: list[Variant]) -> int:
         """Returns how many of the largest heads among variants fit the memory for a pack."""
-        shapes = jax.eval_shape(self._network(1).init, jax.random.key(0))
-        kinds = {(v.recipe, v.n) for v in variants if v.recipe.mode == "head"}
+        heads = [v for v in variants if v.recipe.mode == "head"]
+        kinds = {(self.network(v.base), v.recipe, v.n) for v in heads}
         sizes = (
             head_bytes(
                 recipe,
-                features=shapes["head"]["kernel"].shape[0],
+                features=features_of(network),
                 n=n,
                 scored=len(self.validation) + len(self.test),
                 mode=self.plan.mode,
             )
-            for recipe, n in kinds
+            for network, recipe, n in kinds
         )
         return widest(self.study.grid.heads_mib * 2**20, max(sizes, default=1))
 
@@ -271,7 +287,7 @@ class Runner:
             members = list(zip(examples, penalties, strict=True))
             maker = (fitted_heads, head, schedule.objective)
             return self._run(pack, maker, members, (places, features, variances), steps=0)
-        start = {"head": self.fresh(self._network(1), first.seed)["head"]}
+        start = {"head": self.fresh(self.network(first.base), first.seed)["head"]}
         members = [
             (start, part, _hyper(recipe)) for part, recipe in zip(examples, recipes, strict=True)
         ]
@@ -332,6 +348,13 @@ class Runner:
             self._programs[maker, shapes] = jax.jit(lifted).lower(stacked, shared).compile()
             self.compile_seconds += time.perf_counter() - began
         return self._programs[maker, shapes]
+
+
+@functools.cache
+def features_of(network: Network) -> int:
+    """Returns how many features the head of a network sees."""
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    return shapes["head"]["kernel"].shape[0]
 
 
 def _schedule(recipe: Recipe, objective: str, draw: Draw) -> Schedule:

@@ -11,6 +11,7 @@ from jaxbias.study.rule import KINDS, MITIGATIONS, Curation, parse_curation, par
 from jaxbias.study.specs import (
     ROLES,
     SPLITS,
+    STUDIED,
     AnswerSpec,
     BaseSpec,
     DataSpec,
@@ -33,6 +34,7 @@ __all__ = [
     "MITIGATIONS",
     "ROLES",
     "SPLITS",
+    "STUDIED",
     "AnswerSpec",
     "BaseSpec",
     "Curation",
