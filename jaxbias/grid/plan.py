@@ -100,7 +100,17 @@ def extend_plan(
 
     Returns:
       The longer plan.
+
+    Raises:
+      InputError: an imported base of the plan has other weights now.
     """
+    weights: dict[str, str] = {}
+    for base in (v.base for v in (*plan.variants, *variants) if v.base.role == "imported"):
+        if weights.setdefault(base.name, base.id) != base.id:
+            raise InputError(
+                f"config.bases.{base.name}: its weights are not those that the variants in this "
+                "workdir started from; give the base another name"
+            )
     have = {member.id for pack in (*plan.bases, *plan.finetunes) for member in pack.members}
     bases = {v.base.id: v.base for v in variants if v.base.trained_here}
     new_bases = [base for base in bases.values() if base.id not in have]

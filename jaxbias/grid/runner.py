@@ -69,6 +69,7 @@ class Runner:
         self._programs: dict[tuple, Callable] = {}
         self.base_params = functools.cache(load_base)
         self.fresh = functools.cache(self._fresh)
+        self.network = functools.cache(self._network_from)
         self.weights = functools.cache(load)
         self.load_features = load_features
         # Packs come base by base, so one base's features are on the devices at a time.
@@ -79,11 +80,11 @@ class Runner:
         classes = self.curator.cells(base.target).classes
         return self._network(1 if classes == 2 else classes)
 
-    def network(self, base: Base, outputs: int = 1) -> Network:
-        """Returns the network that is finetuned from a base."""
+    def _network_from(self, base: Base) -> Network:
+        """The network that is finetuned from a base."""
         if base.role != "imported":
-            return self._network(outputs)
-        return self._imported(base).network(outputs, self.study.model, self.plan.mode)
+            return self._network(1)
+        return self._imported(base).network(1, self.study.model, self.plan.mode)
 
     def _imported(self, base: Base) -> Imported:
         return describe_imported(Path(self.study.bases[base.name].weights))

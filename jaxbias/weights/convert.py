@@ -122,8 +122,10 @@ def _geometry(tensors: Arrays, arch: str, source: str, recipe: Recipe) -> tuple[
                 )
             size = side * known.multiple
     elif known.kind == "convnet":
-        stages = [name for name in tensors if name.startswith("stages/") and name.endswith("bias")]
-        spec = dataclasses.replace(spec, widths=tuple(tensors[n].size for n in sorted(stages)))
+        count = len({name.split("/")[1] for name in tensors if name.startswith("stages/")})
+        biases = (tensors.get(f"stages/{i}/linear/bias") for i in range(count))
+        widths = tuple(bias.size for bias in biases if bias is not None)
+        spec = dataclasses.replace(spec, widths=widths or spec.widths)
     elif source == "jaxbias" and tensors.get("stem/kernel", np.zeros(7)).shape[0] == 3:
         spec = dataclasses.replace(spec, stem="small")
     return spec, size

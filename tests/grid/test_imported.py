@@ -86,6 +86,12 @@ def test_ids_are_of_the_content(weights, tmp_path):
     bases = [expand(study_of(place), "d")[0].base for place in (weights, tmp_path / "out")]
     assert bases[0].id != bases[1].id
     assert dataclasses.replace(bases[0], id="") == dataclasses.replace(bases[1], id="")
+    before, after = (expand(study_of(place), "d") for place in (weights, tmp_path / "out"))
+    signatures = {v.id: 0 for v in (*before, *after)}
+    plan = extend_plan(Plan("d", "map", 1), before, signatures, 4)
+    assert extend_plan(plan, before, signatures, 4) == plan
+    with pytest.raises(InputError, match=r"config\.bases\.Imported: its weights are not those"):
+        extend_plan(plan, after, signatures, 4)
 
 
 @pytest.mark.parametrize(

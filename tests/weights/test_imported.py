@@ -2,11 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
-from jaxbias import cli
+from jaxbias import checkpoint, cli
 from jaxbias.errors import InputError
+from jaxbias.models import make_network
+from jaxbias.study import ModelSpec
 from jaxbias.weights import describe_imported, import_weights, load
 from jaxbias.weights.convert import flat_names
 from jaxbias.weights.imported import content_hash
@@ -92,6 +95,25 @@ def test_preprocessing_travels(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(hub))
     with pytest.raises(InputError, match="does not say how images are prepared"):
         recipe_of(HALF, file, "", "huggingface")
+
+
+@pytest.mark.parametrize(
+    "spec", [ModelSpec(widths=(4, 8)), ModelSpec(name="resnet_tiny", stem="small")]
+)
+def test_a_base_of_a_study_becomes_weights(spec, tmp_path):
+    network = make_network(spec, 8, 3)
+    params = jax.tree.map(np.asarray, jax.jit(network.init)(jax.random.key(0)))
+    base = tmp_path / "run" / "bases" / "abc"
+    checkpoint.save(base, params)
+    with pytest.raises(InputError, match="give a base of a result directory"):
+        import_weights(spec.name, "jaxbias", base, tmp_path / "out")
+    study = {"settings": {"data": {"image_size": 8}}}
+    (tmp_path / "run" / "study.json").write_text(json.dumps(study))
+    imported, _ = import_weights(spec.name, "jaxbias", base, tmp_path / "out")
+    assert imported.spec.content == spec.content
+    assert imported.recipe.differences(8) == ""
+    assert imported.network(3).preprocessing == network.preprocessing
+    jax.tree.map(np.testing.assert_array_equal, load(imported), params)
 
 
 def test_names_are_sorted_paths():
