@@ -1,6 +1,6 @@
 """Seconds per training step by either convolution, for every way of mapping variants.
 
-    python -m benchmarks.convolution --models=convnet,resnet18 --out=benchmarks/results/convolution.json
+    python -m benchmarks.convolution --out=benchmarks/results/convolution.json
 
 `models.convolution.choose` goes by these: what `auto` takes on a platform and in a mode.
 """

@@ -47,6 +47,10 @@ def close(got, want, tolerance=1e-4):
     np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max())
 
 
+def _distance(got, want):
+    return (got.double() - want).abs().max() / want.abs().max()
+
+
 def quick(fn, *args):
     return jax.jit(fn, compiler_options={"xla_backend_optimization_level": 0})(*args)
 
@@ -79,9 +83,10 @@ def test_evaluation_agrees_with_pytorch(arch, source, size):
 
 @pytest.mark.parametrize(("arch", "source", "size"), CASES)
 def test_training_agrees_with_pytorch(arch, source, size):
-    """Float32 logits to 1e-4; in float64 gradients and statistics too, to 1e-8.
+    """In float64 logits, gradients and statistics to 1e-8.
 
-    In float32 rounding grows through norms over few positions, in PyTorch's backward pass too.
+    In float32 logits are within 1e-4 of PyTorch's in float64, or no further than PyTorch's own:
+    rounding grows through a hundred norms over few positions (to 4e-4 in its ResNet-101).
     """
     if not arch.startswith("resnet"):
         pytest.skip("has no BatchNorm: it computes in training what it does in evaluation")
@@ -95,8 +100,7 @@ def test_training_agrees_with_pytorch(arch, source, size):
         return network.train_logits(network.partition(params, "full"), images, "full")[0]
 
     with torch.no_grad():
-        model.train()
-        close(quick(forward, params), logits_of(model, x))
+        narrow = logits_of(model.train(), x)
 
     model, _ = build(arch, source, classes, size)
     model = model.double().train()
@@ -112,6 +116,8 @@ def test_training_agrees_with_pytorch(arch, source, size):
         expected = logits_of(model, inputs(images, converted.recipe, torch.float64))
         (expected**2).mean().backward()
         close(logits, expected, 1e-8)
+        truth = expected.detach()
+        close(quick(forward, params), truth, max(1e-4, float(_distance(narrow, truth))))
         after = network.partition(converted_of(model, arch, source, size, np.float64)[2], "full")
         for path, want in after.statistics.items():
             close(statistics[path], torch.from_numpy(want), 1e-8)
