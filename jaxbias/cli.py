@@ -251,7 +251,7 @@ def _command(argv: list[str]) -> tuple[str, list[str]]:
                 return name, [f"--{_WORD[name]}={words[count]}", *argv[2 + count :]]
             if words[count:]:
                 raise InputError(f"'{words[count]}' is not understood after 'jaxbias {name}'")
-            return name, argv[1 + count :]
+            return name, argv[1 + len(name.split()) :]
     raise InputError(f"'{' '.join(words)}' is no command; {nearest(words[0], _COMMANDS)}")
 
 

@@ -99,8 +99,8 @@ def check_study(study: Study) -> None:
         )
         _require(
             (base.role in ("scratch", "imported")) == (not base.target),
-            f"config.bases.{name}: a base of the role {base.role} "
-            + (f"has no target; got '{base.target}'" if base.target else "needs a target"),
+            f"config.bases.{name}: a scratch base has no target, an imported one neither, and "
+            "every other base needs one",
         )
         _require(
             (base.role == "imported") == bool(base.weights),

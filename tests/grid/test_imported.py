@@ -99,7 +99,7 @@ def test_ids_are_of_the_content(weights, tmp_path):
     [
         ({"role": "imported"}, "weights=''; the role imported alone has weights"),
         ({"role": "scratch", "weights": "w"}, "the role imported alone has weights"),
-        ({"role": "imported", "weights": "w", "target": "group"}, "has no target; got 'group'"),
+        ({"role": "imported", "weights": "w", "target": "group"}, "an imported one neither"),
     ],
 )
 def test_bases_that_contradict_themselves_are_refused(base, message):
