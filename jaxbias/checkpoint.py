@@ -88,3 +88,16 @@ def load(path: Path, network: Network) -> Params:
             f"{path} holds no checkpoint of this network ({reason}); delete the files of packs/ "
             "and run again: whatever is missing is trained anew"
         ) from error
+
+
+def load_any(path: Path) -> Params:
+    """Reads the parameters of whatever network a checkpoint holds, as host arrays.
+
+    Raises:
+      InputError: there is no whole checkpoint.
+    """
+    try:
+        return jax.tree.map(np.asarray, ocp.load(path.absolute()))
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} holds no checkpoint ({reason})") from error

@@ -11,6 +11,8 @@ jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--ou
 jaxbias curate --config=... --out=ids.csv
 jaxbias data describe --config=... [--out=sheet.png]
 jaxbias data prepare --config=...
+jaxbias weights import --arch=resnet50 --source=torchvision --file=F.pth --out=DIR
+jaxbias weights describe F.pth
 """
 
 import io
@@ -36,6 +38,7 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.grid import Plan, curate
 from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.study import Study, default_config, make_study
+from jaxbias.weights import describe_text, import_text
 
 _FLAGS = {
     "workdir": "The result directory.",
@@ -53,6 +56,9 @@ _FLAGS = {
     "against": "A model every other is compared with.",
     "link": "identity: scores are probabilities; sigmoid: logits.",
     "interval": "standard, percentile or bca.",
+    "arch": "The architecture of weights, such as resnet50.",
+    "source": "Who saved them, such as torchvision.",
+    "file": "A checkpoint.",
 }
 _DEFAULTS = {"threshold": "base_rate", "link": "identity", "interval": "standard"}
 _LISTS = {
@@ -214,6 +220,18 @@ def _prepare(given: flags.FlagValues) -> None:
         print(note)
 
 
+def _weights_import(given: flags.FlagValues) -> None:
+    arch = _required(given, "arch", "such as resnet50")
+    source = _required(given, "source", "such as torchvision")
+    file = Path(_required(given, "file", "a checkpoint"))
+    out = Path(_required(given, "out", "a new directory for the weights"))
+    print(import_text(arch, source, file, out))
+
+
+def _weights_describe(given: flags.FlagValues) -> None:
+    print(describe_text(Path(_required(given, "file", "a checkpoint, or imported weights"))))
+
+
 # What each command does, and the flags it looks at.
 _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
     "run": (_run, "config workdir stage packs dry_run calibrate"),
@@ -229,7 +247,11 @@ _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
     "curate": (_curate, "config out"),
     "data describe": (_describe, "config out"),
     "data prepare": (_prepare, "config"),
+    "weights import": (_weights_import, "arch source file out"),
+    "weights describe": (_weights_describe, "file"),
 }
+# Commands that take a word after their name for a flag.
+_WORD = {"weights describe": "file"}
 
 
 def _refuse_unused(given: flags.FlagValues, uses: str, what: str) -> None:
@@ -254,6 +276,8 @@ def _command(argv: list[str]) -> tuple[str, list[str]]:
     for count in (2, 1):
         name = " ".join(words[:count])
         if name in _COMMANDS:
+            if name in _WORD and len(words) == count + 1:
+                return name, [f"--{_WORD[name]}={words[count]}", *argv[2 + count :]]
             if words[count:]:
                 raise InputError(f"'{words[count]}' is not understood after 'jaxbias {name}'")
             return name, argv[1 + len(name.split()) :]

@@ -23,7 +23,7 @@ def read_external(
     Args:
       scores_path: CSV or Parquet, one row per example: `id` and one column per model.
       variants_path: one row per model: model, base, curation ("natural", "correlation 3", ...), n,
-        seed; optionally role (studied, control, scratch), task and pretrain_seed.
+        seed; optionally role (studied, imported, control, scratch), task and pretrain_seed.
       labels_path: one row per example: `id`, optionally `split` (validation, test, and finetune
         for the natural shares; all test where absent), and label columns.
       study: its targets, group and rules.
@@ -86,7 +86,11 @@ def external_study(
             raise InputError(
                 f"{variants_path}: base '{name}' needs a column role with one of {', '.join(ROLES)}"
             )
-        bases[name] = {"role": role, "target": "" if role == "scratch" else name}
+        bases[name] = {
+            "role": role,
+            "target": "" if role in ("scratch", "imported") else name,
+            "weights": name if role == "imported" else "",
+        }
     if not values:
         column = require_column(read_table(labels_path), group, "--group", labels_path)
         values = tuple(sorted(set(column) - {""}))

@@ -157,7 +157,7 @@ class Bases:
                     )
 
     def _missing(self, pack: Pack) -> list[Pack]:
-        ids = {variant.base.id for variant in pack.members if variant.base.role != "scratch"}
+        ids = {variant.base.id for variant in pack.members if variant.base.trained_here}
         needed = {self._pack_of[id].id: self._pack_of[id] for id in sorted(ids)}
         missing = [p for p in needed.values() if p.id not in self._there]
         self._there |= {p.id for p in missing if self._directory.has(p)}

@@ -110,7 +110,7 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     plan = extend(old or runner.plan, runner, results, list(every.values()))
 
     def has_features(base: Base, solver: str) -> bool:
-        network = runner.network_of(base) if base.target else runner.starts.network(1)
+        network = runner.network_of(base) if base.target else runner.starts.finetuned(base)
         name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
         return (directory.features_path / f"{name}.json").exists()
 

@@ -334,7 +334,9 @@ def _refuse_changes(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) 
                 f"config says {values[0][1]}; use a new workdir"
             )
     for name, base in stored["bases"].items():
-        if name in wanted["bases"] and wanted["bases"][name] != base:
+        # Weights are known by their content, which the ids of variants are made of.
+        new = wanted["bases"].get(name, base)
+        if any(new[key] != value for key, value in base.items() if key != "weights"):
             raise InputError(
                 f"workdir {path} holds another base named '{name}': {base}, but the "
                 f"config says {wanted['bases'][name]}; give it another name"

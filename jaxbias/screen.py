@@ -15,7 +15,7 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid import Variant, expand
 from jaxbias.results import ResultDirectory, Scores
-from jaxbias.study import Study, in_head_mode
+from jaxbias.study import STUDIED, Study, in_head_mode
 
 # Task, base and n: what has a smallest fix of its own.
 Question = tuple[str, str, int]
@@ -89,7 +89,7 @@ def _questions(study: Study, grid: Iterable[Variant]) -> dict[Question, list[Var
     """The variants of studied bases by what they answer; pairs have no smallest fix."""
     asked: dict[Question, list[Variant]] = {}
     for variant in grid:
-        if variant.base.role == "studied" and variant.task in study.targets:
+        if variant.base.role in STUDIED and variant.task in study.targets:
             asked.setdefault(_question(variant), []).append(variant)
     return asked
 
@@ -136,7 +136,7 @@ def _standings(
     rule = study.answer
     found: dict[Question, dict[str, Standing]] = {question: {} for question in asked}
     table = scores.variants
-    useful = ((table["role"] == "studied") & (table["status"] == "ok")).to_numpy()
+    useful = (table["role"].isin(STUDIED) & (table["status"] == "ok")).to_numpy()
     for task in dict.fromkeys(question[0] for question in asked):
         kept = useful & (table["task"] == task).to_numpy()
         if not kept.any():

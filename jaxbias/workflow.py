@@ -22,6 +22,7 @@ from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import SearchStage, check_finished, read_tables
 from jaxbias.study import Study, make_study
 from jaxbias.telemetry import Clock, Telemetry
+from jaxbias.weights import departures
 
 STAGES = ("plan", "pretrain", "search", "finetune", "report")
 # Sections inside those of the training stages. Training and scoring are one program.
@@ -56,6 +57,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     leases = Leases(directory.path / "leases")
     with clock.section("data"):
         dataset = data.load(study.data)
+        dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *departures(study)))
     use_compilation_cache()
     with clock.section("plan"):
         plan, runner = agree_on_plan(study, dataset, directory, leases)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from jaxbias.analysis.evaluation import Evaluation
 from jaxbias.metrics import holm
-from jaxbias.study import AnswerSpec
+from jaxbias.study import STUDIED, AnswerSpec
 
 METRIC = "fpr_gap"
 
@@ -30,8 +30,8 @@ def excess_gaps(evaluation: Evaluation, rule: AnswerSpec) -> pd.DataFrame:
     sign = direction(evaluation)
     arms = evaluation.arms()
     rows = []
-    for studied in arms[arms["role"] == "studied"].itertuples():
-        others = arms[(arms["role"] != "studied") & (arms["n"] == studied.n)]
+    for studied in arms[arms["role"].isin(STUDIED)].itertuples():
+        others = arms[~arms["role"].isin(STUDIED) & (arms["n"] == studied.n)]
         for other in others[others["curation"] == studied.curation].itertuples():
             mine = evaluation.panel(METRIC, studied.base, studied.curation, studied.n)
             theirs = evaluation.panel(METRIC, other.base, other.curation, other.n)

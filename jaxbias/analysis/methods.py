@@ -88,6 +88,9 @@ def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
             f"Bases were pretrained on {pre.n:,} images for {pre.epochs} epochs ({_sgd(pre)}), "
             f"each from {fine.seeds} seeds: {'; '.join(pretrained)}."
         )
+    imported = [name for name, base in study.bases.items() if base.role == "imported"]
+    if imported:
+        parts.append(f"{' and '.join(imported)} started from imported weights.")
     if scratch:
         parts.append(f"{' and '.join(scratch)} started from random parameters.")
     parts.append(
@@ -162,7 +165,11 @@ _TRAINED = {
 
 
 def _trained(study: Study) -> str:
-    network = f"a {study.model.name} (widths {', '.join(map(str, study.model.widths))})"
+    network = f"a {study.model.name}"
+    if study.model.name == "convnet":
+        network += f" (widths {', '.join(map(str, study.model.widths))})"
+    if any(base.role == "imported" for base in study.bases.values()):
+        network += " (or the network of the imported weights)"
     fine = study.finetune
     fixed = fine.solver == "sgd" and not study.search.on
     epochs = f" for {fine.epochs} epochs" if fixed else ""

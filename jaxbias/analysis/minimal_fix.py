@@ -10,7 +10,7 @@ from scipy import stats
 from jaxbias.analysis.evaluation import Evaluation, Interval, Panel
 from jaxbias.analysis.overwriting import equivalence_confidence, gap_verdict
 from jaxbias.curation import Cells, quotas
-from jaxbias.study import AnswerSpec, Curation
+from jaxbias.study import STUDIED, AnswerSpec, Curation
 
 
 def cost(curation: Curation, cells: Cells, n: int) -> dict[str, float]:
@@ -69,7 +69,7 @@ def smallest_fix(
       One row per studied base and n.
     """
     arms = test.arms()
-    studied = arms[(arms["role"] == "studied") & (arms["curation"] != "natural")]
+    studied = arms[arms["role"].isin(STUDIED) & (arms["curation"] != "natural")]
     rows = []
     for (base, n), family in studied.groupby(["base", "n"], sort=False):
         tried = by_cost(family, test.cells, n)

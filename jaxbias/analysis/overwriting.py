@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jaxbias.analysis.evaluation import Evaluation, Interval, Panel
-from jaxbias.study import AnswerSpec
+from jaxbias.study import STUDIED, AnswerSpec
 
 _CURVES = ("auc", "fpr_gap", "tpr_gap", "auc_gap", "worst_group_accuracy", "accuracy")
 _CURVES_BY_GROUP = ("fpr", "tpr", "auc")
@@ -105,7 +105,7 @@ def gap_reduction(before: Panel, after: Panel) -> Panel:
 def sentences(table: pd.DataFrame, rule: AnswerSpec) -> list[str]:
     """Says per task and studied base which curations close the gap."""
     said = []
-    studied = table[(table["role"] == "studied") & (table["curation"] != "natural")]
+    studied = table[table["role"].isin(STUDIED) & (table["curation"] != "natural")]
     for (task, base, n), rows in studied.groupby(["task", "base", "n"], sort=False):
         closed = rows.loc[rows["verdict"] == "no gap", "curation"].tolist()
         surely = rows[rows["gap_reduction_low"] > 0]

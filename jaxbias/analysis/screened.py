@@ -10,7 +10,7 @@ from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.screening import axes, centre, standings
 from jaxbias.curation import Cells
 from jaxbias.results import Scores
-from jaxbias.study import Study, parse_curation
+from jaxbias.study import STUDIED, Study, parse_curation
 
 _KEYS = ["task", "base", "n"]
 _VALUES = ["gap", "gap_low", "gap_high", "auc_change", "auc_change_low", "auc_change_high"]
@@ -37,7 +37,7 @@ class Screened:
 def families(heads: Scores) -> dict[str, dict[tuple[str, int], int]]:
     """Returns task -> (studied base, n) -> how many curations were screened."""
     table = heads.variants
-    rows = table[(table["curation"] != "natural") & (table["role"] == "studied")]
+    rows = table[(table["curation"] != "natural") & table["role"].isin(STUDIED)]
     tried = rows.groupby(_KEYS)["curation"].nunique()
     found: dict[str, dict[tuple[str, int], int]] = {}
     for (task, base, n), count in tried.items():
@@ -68,7 +68,7 @@ def compare(
     """
     table = heads.variants
     # All that is compared: what may be a fix, and what tells whether bias is inherited.
-    useful = (table["role"] == "studied") | (table["curation"] == "natural")
+    useful = table["role"].isin(STUDIED) | (table["curation"] == "natural")
     useful &= (table["status"] == "ok") & table["task"].isin(list(validations))
     heads_used = heads.only(useful.to_numpy())
     if heads_used.variants.empty:
@@ -90,7 +90,7 @@ def compare(
             for split in ("test", "validation")
         )
         found = overwriting.overwritten(test, rule)
-        levels.append(found[found["role"] == "studied"])
+        levels.append(found[found["role"].isin(STUDIED)])
         excess.append(inheritance.excess_gaps(test, rule))
         for (base, n), count in tried[task].items() if task in tried else ():
             by_heads = standings(validation, base, n, rule, count)

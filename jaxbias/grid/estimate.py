@@ -117,15 +117,13 @@ def estimate(
       budget: seconds after which no further kind of program is timed.
     """
     began = time.perf_counter()
-    network = runner.starts.network(1)
-    inputs = inputs_of(network)
     pretraining = [
         _base_job(runner, base, pack, done)
         for pack in plan.bases
         for done in (has(pack),)
         for base in pack.members
     ]
-    what = functools.cache(functools.partial(_finetune, network, Head(inputs)))
+    what = functools.cache(_finetune)
     scored = len(runner.validation) + len(runner.test)
     finetuning = {
         variant.id: _Job(*what(*_settings(runner, variant)), scored, pack, done)
@@ -156,8 +154,7 @@ def estimate(
         for variant in variants
         if variant.recipe.mode == "head"
     }
-    missing = sum(not has_features(*each) for each in seen)
-    per_image = extraction_seconds(runner, network) if missing else 0.0
+    per_image = functools.cache(functools.partial(extraction_seconds, runner))
     rows = len(runner.rows)
     bases = {base.id: base for pack in plan.bases for base in pack.members}
     return Estimate(
@@ -168,9 +165,13 @@ def estimate(
         bases=_cost(pretraining, rates),
         finetunes=_cost(wanted, rates),
         trials=dataclasses.replace(_cost(trying, rates), score_bytes=0),
-        feature_seconds=missing * rows * per_image,
+        feature_seconds=sum(
+            rows * per_image(runner.starts.finetuned(each[0]))
+            for each in seen
+            if not has_features(*each)
+        ),
         parameter_bytes=sum(_bytes(runner.network_of(base)) for base in bases.values()),
-        feature_bytes=4 * rows * len(seen) * inputs,
+        feature_bytes=sum(4 * rows * inputs_of(runner.starts.finetuned(base)) for base, _ in seen),
         image_bytes=runner.curator.dataset.images.nbytes,
         memory=max((rate.memory for rate in rates.values()), default=0),
         kinds=len(rates),
@@ -221,17 +222,18 @@ def _trial_job(runner: Runner, what: Callable, trial: Variant, pack: Pack, done:
     return _Job(kind, ("rung", *program), steps * (last - first) // last, scored, pack, done)
 
 
-def _settings(runner: Runner, variant: Variant) -> tuple[Recipe, str, int, int]:
+def _settings(runner: Runner, variant: Variant) -> tuple[Network, Recipe, str, int, int]:
     size = runner.curator.size(variant.task, variant.curation, variant.n)
-    return variant.recipe, variant.objective, size, len(runner.curator.cells(variant.task).names)
+    cells = len(runner.curator.cells(variant.task).names)
+    return runner.starts.finetuned(variant.base), variant.recipe, variant.objective, size, cells
 
 
 def _finetune(
-    network: Network, head: Head, recipe: Recipe, objective: str, n: int, cells: int
+    network: Network, recipe: Recipe, objective: str, n: int, cells: int
 ) -> tuple[Kind, tuple, int]:
     """Returns the kind, what else makes the program, and its steps (of a fit: its examples)."""
     schedule = schedule_of(recipe, objective, n, cells)
-    model = head if recipe.mode == "head" else network
+    model = Head(inputs_of(network)) if recipe.mode == "head" else network
     if recipe.mode == "head" and recipe.solver == "lbfgs":
         return Kind(model, objective, None), ("fit", objective, n), n
     return Kind.of(model, schedule), ("finetune", model, schedule), schedule.steps

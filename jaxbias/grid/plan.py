@@ -116,10 +116,20 @@ def extend_plan(
 
     Returns:
       The longer plan.
+
+    Raises:
+      InputError: an imported base of the plan has other weights now.
     """
+    weights: dict[str, str] = {}
+    for base in (v.base for v in (*plan.variants, *variants) if v.base.role == "imported"):
+        if weights.setdefault(base.name, base.id) != base.id:
+            raise InputError(
+                f"config.bases.{base.name}: its weights are not those that the variants in this "
+                "workdir started from; give the base another name"
+            )
     have = {member.id for pack in (*plan.bases, *plan.finetunes) for member in pack.members}
     starts = {base.id: base for base in (*bases, *(v.base for v in (*trials, *variants)))}
-    new_bases = [b for b in starts.values() if b.role != "scratch" and b.id not in have]
+    new_bases = [b for b in starts.values() if b.trained_here and b.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
     heads = [variant for variant in new_variants if _is_head(variant)]
     # Base by base, so that a base's features are read once.

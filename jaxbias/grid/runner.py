@@ -146,7 +146,7 @@ class Runner:
         if first.recipe.mode == "head":
             out = self._train_heads(pack, schedule, examples, scored)
         else:
-            network = self.starts.network(1)
+            network = self.starts.finetuned(first.base)
             out = self._train_networks(
                 pack,
                 network,
@@ -186,7 +186,7 @@ class Runner:
             members = list(zip(examples, map(penalty_of, recipes), strict=True))
             maker = (fitted_heads, head, schedule.objective)
             return self.run(pack, maker, members, (places, features, variances))
-        start = {"head": self.fresh(self.starts.network(1), first.seed)["head"]}
+        start = {"head": self.fresh(self.starts.finetuned(first.base), first.seed)["head"]}
         members = [
             (start, part, hyper_of(recipe)) for part, recipe in zip(examples, recipes, strict=True)
         ]

@@ -14,7 +14,7 @@ def signatures(curator: Curator, starts: Starts, variants: Sequence[Variant]) ->
     Raises:
       InputError: a curation needs examples that the data does not have.
     """
-    bases = {v.base.id: v.base for v in variants if v.base.role != "scratch"}
+    bases = {v.base.id: v.base for v in variants if v.base.trained_here}
     found: dict[str, Any] = {
         id: (starts.network_of(base).outputs, curator.pretrain_size(base))
         for id, base in bases.items()
@@ -27,6 +27,8 @@ def signatures(curator: Curator, starts: Starts, variants: Sequence[Variant]) ->
         )
         size = curator.size(variant.task, variant.curation, variant.n)
         found[variant.id] = (1, size, *shape)
+        if variant.base.role == "imported":
+            found[variant.id] += (starts.finetuned(variant.base),)
         if variant.recipe.mode == "head":  # Heads of a pack share features and batch orders.
             shared = (variant.recipe.solver, variant.base.id, variant.seed)
             found[variant.id] += shared

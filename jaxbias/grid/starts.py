@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jaxbias.grid.variants import Base, Variant
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import WHOLE, replicate, split_variants
+from jaxbias.weights import Imported, describe_imported, load
 
 LoadBase = Callable[[Base, Network], Params]
 LoadFeatures = Callable[[str, Callable[[], Features]], Features]
@@ -54,6 +56,7 @@ class Starts:
         ).astype(np.int32)
         self.base_params = functools.cache(load_base)
         self.fresh = functools.cache(self._fresh)
+        self.weights = functools.cache(load)
         self.load_features = load_features
         # Packs come base by base, so one base's features are on the devices at a time.
         self.features_on_device = functools.lru_cache(maxsize=1)(self._features_on_device)
@@ -68,6 +71,16 @@ class Starts:
         classes = self.curator.cells(base.target).classes
         return self.network(1 if classes == 2 else classes)
 
+    def finetuned(self, base: Base) -> Network:
+        """Returns the network that is finetuned from a base: an imported base has its own."""
+        if base.role != "imported":
+            return self.network(1)
+        model = self.curator.study.model
+        return self._imported(base).network(1, model, self.executor.mode)
+
+    def _imported(self, base: Base) -> Imported:
+        return describe_imported(Path(self.curator.study.bases[base.name].weights))
+
     def of(self, network: Network, variant: Variant) -> Params:
         """Returns what a finetune starts with: its base's parameters, and a fresh head."""
         fresh = self.fresh(network, variant.seed)
@@ -78,6 +91,8 @@ class Starts:
         if base.role == "scratch":
             network = self.network(1)
             return network, self.fresh(network, base.seed)
+        if base.role == "imported":
+            return self.finetuned(base), self.weights(self._imported(base))
         network = self.network_of(base)
         return network, self.base_params(base, network)
 

@@ -104,7 +104,7 @@ class Trials:
         return rows, ends
 
     def _start(self, variant: Variant) -> tuple[Network | Head, Params]:
-        network = self.runner.starts.network(1)
+        network = self.runner.starts.finetuned(variant.base)
         if variant.recipe.mode != "head":
             return network, self.runner.starts.of(network, variant)
         fresh = self.runner.fresh(network, variant.seed)["head"]

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from jaxbias.study import (
@@ -19,6 +20,7 @@ from jaxbias.study import (
     parse_prevalence,
     to_dict,
 )
+from jaxbias.weights import describe_imported
 
 
 def content_id(content: Any) -> str:
@@ -81,8 +83,8 @@ class Base:
 
     Attributes:
       name: its key in config.bases.
-      role: studied, control or scratch.
-      target: the column it is pretrained to predict; "" for scratch.
+      role: studied, imported, control or scratch.
+      target: the column it is pretrained to predict; "" for those that are not pretrained here.
       curation: the curation of its pretraining set.
       seed: of the draw, the initialisation and the batch order.
       id: hash of the data, the network, the schedule and the above (the name and role excepted).
@@ -94,6 +96,11 @@ class Base:
     curation: str
     seed: int
     id: str
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether the study pretrains it."""
+        return self.role not in ("imported", "scratch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +232,9 @@ def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
 
 def _base(study: Study, data: str, name: str, seed: int) -> Base:
     spec = study.bases[name]
-    if spec.role == "scratch":
+    if spec.role == "imported":  # One checkpoint for every seed.
+        seed, content = 0, {"weights": describe_imported(Path(spec.weights)).identity}
+    elif spec.role == "scratch":
         content = {"model": study.model.content, "image_size": study.data.image_size, "seed": seed}
     else:
         content = {

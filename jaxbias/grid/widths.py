@@ -115,7 +115,7 @@ def _program(runner: Runner, variant: Variant) -> _Program:
     n = runner.curator.size(variant.task, variant.curation, variant.n)
     cells = len(runner.curator.cells(variant.task).names)
     schedule = schedule_of(recipe, objective, n, cells)
-    network = runner.starts.network(1)
+    network = runner.starts.finetuned(variant.base)
     scored = _shape((len(runner.validation) + len(runner.test),), np.int32)
     images = runner.curator.dataset.images
     kind = (recipe.shape, recipe.solver, objective, cells)

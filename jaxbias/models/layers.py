@@ -71,8 +71,8 @@ class BatchNorm(nnx.Module):
             batch_mean = self._mean(wide)
             batch_var = self._mean(jnp.square(wide - _channels(batch_mean)))
             unbiased = batch_var * (count / max(count - 1, 1))
-            self.mean[...] = mean + _MOMENTUM * (batch_mean - mean)
-            self.var[...] = var + _MOMENTUM * (unbiased - var)
+            self.mean.set_value(mean + _MOMENTUM * (batch_mean - mean))
+            self.var.set_value(var + _MOMENTUM * (unbiased - var))
             mean, var = batch_mean, batch_var
         factor = self.scale[...] * jax.lax.rsqrt(var + _EPSILON)
         shift = self.bias[...] - mean * factor

@@ -28,21 +28,26 @@ class Architecture:
     """What the registry knows of a name.
 
     Attributes:
+      kind: "convnet", "resnet" or "vit".
       make: (spec, image size, outputs, dtype, rngs) -> module with a layer `head`, which maps
         `features(x)` to the logits.
       last_block: spec -> the parts that mode "last_block" trains beside the head, as prefixes of
         paths.
       multiple: what the side of its images must be a multiple of.
+      heads: of its attention.
     """
 
+    kind: str
     make: Callable[[ModelSpec, int, int, Any, nnx.Rngs], nnx.Module]
     last_block: Callable[[ModelSpec], tuple[Path, ...]]
     multiple: int = 1
+    heads: int = 0
 
 
 def convnet() -> Architecture:
     """A small convnet of `widths`; its last block is the last convolution."""
     return Architecture(
+        "convnet",
         lambda spec, size, outputs, dtype, rngs: ConvNet(
             spec.widths, size, outputs, method=spec.convolution, dtype=dtype, rngs=rngs
         ),
@@ -53,6 +58,7 @@ def convnet() -> Architecture:
 def resnet(blocks: tuple[int, ...], *, bottleneck: bool, width: int = 64) -> Architecture:
     """A ResNet; its last block is the last stage (torchvision's layer4), norms included."""
     return Architecture(
+        "resnet",
         lambda spec, size, outputs, dtype, rngs: ResNet(
             blocks,
             outputs,
@@ -71,6 +77,7 @@ def resnet(blocks: tuple[int, ...], *, bottleneck: bool, width: int = 64) -> Arc
 def vit(*, width: int, depth: int, heads: int, patch: int = 16) -> Architecture:
     """A vision transformer; its last block is the last of the encoder and the norm after it."""
     return Architecture(
+        "vit",
         lambda spec, size, outputs, dtype, rngs: VisionTransformer(
             size,
             outputs,
@@ -83,6 +90,7 @@ def vit(*, width: int, depth: int, heads: int, patch: int = 16) -> Architecture:
         ),
         last_block=lambda spec: (("blocks", depth - 1), ("norm",)),
         multiple=patch,
+        heads=heads,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from jaxbias.report.style import label
+from jaxbias.study import STUDIED
 
 # What identifies one curation of one base's finetuning data.
 KEYS = ["task", "base", "role", "curation", "kind", "level", "n"]
@@ -71,7 +72,7 @@ def studied(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
     """Returns the rows of the studied bases."""
     if frame.empty:
         return frame
-    names = [name for name, base in study["bases"].items() if base["role"] == "studied"]
+    names = [name for name, base in study["bases"].items() if base["role"] in STUDIED]
     return frame[frame["base"].isin(names)]
 
 

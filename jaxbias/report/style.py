@@ -27,11 +27,17 @@ _LEGEND = 100  # Characters across the text width, an entry's mark counting as s
 # the role can be told apart before the legend is read.
 _COLOURS = {
     "studied": ("#D55E00", "#E69F00"),
+    "imported": ("#E69F00", "#D55E00", "#F0E442", "#000000"),
     "control": ("#0072B2", "#009E73", "#56B4E9", "#CC79A7"),
     "scratch": ("#6e6e6e",),
 }
-_MARKERS = {"studied": ("o", "p"), "control": ("s", "^", "v", "<"), "scratch": ("D",)}
-_ORDER = {"studied": 0, "control": 1, "scratch": 2}
+_MARKERS = {
+    "studied": ("o", "p"),
+    "imported": ("h", "P", "X", "*"),
+    "control": ("s", "^", "v", "<"),
+    "scratch": ("D",),
+}
+_ORDER = {"studied": 0, "imported": 1, "control": 2, "scratch": 3}
 
 _RC = {
     "font.family": FONT,
@@ -87,7 +93,7 @@ def looks(bases: Iterable[tuple[str, str]]) -> dict[str, Look]:
       bases: (name, role) pairs in any order, repeats allowed.
 
     Returns:
-      name -> look, studied bases first, then controls, then scratch.
+      name -> look, studied bases first, then imported ones, then controls, then scratch.
 
     >>> list(looks([("Scratch", "scratch"), ("Control_Hat", "control"), ("Gendered", "studied")]))
     ['Gendered', 'Control_Hat', 'Scratch']

@@ -12,6 +12,7 @@ from jaxbias.study.search import SEARCHED, search_basis, searched_curation
 from jaxbias.study.specs import (
     ROLES,
     SPLITS,
+    STUDIED,
     AnswerSpec,
     BaseSpec,
     DataSpec,
@@ -37,6 +38,7 @@ __all__ = [
     "ROLES",
     "SEARCHED",
     "SPLITS",
+    "STUDIED",
     "AnswerSpec",
     "BaseSpec",
     "Curation",

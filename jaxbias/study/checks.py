@@ -136,8 +136,14 @@ def check_study(study: Study) -> None:
             f"bases.{name}.curation", base.curation, ("natural", "class_balanced", "group_balanced")
         )
         _require(
-            (base.role == "scratch") == (not base.target),
-            f"config.bases.{name}: a scratch base has no target and every other base needs one",
+            (base.role in ("scratch", "imported")) == (not base.target),
+            f"config.bases.{name}: a scratch base has no target, an imported one neither, and "
+            "every other base needs one",
+        )
+        _require(
+            (base.role == "imported") == bool(base.weights),
+            f"config.bases.{name}: role={base.role}, weights='{base.weights}'; the role imported "
+            "alone has weights, the directory that `jaxbias weights import` wrote",
         )
 
     _require(bool(study.finetune.n), "config.finetune.n is empty")

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 SPLITS = ("pretrain", "finetune", "validation", "test")
-ROLES = ("studied", "control", "scratch")
+ROLES = ("studied", "imported", "control", "scratch")
+STUDIED = ("studied", "imported")  # Whose bias is asked for; the others are compared with them.
 
 Point = Mapping[str, Any]  # Axis -> value; what it leaves out takes all the values of the study.
 Sweep = tuple[Point, ...]
@@ -106,10 +107,11 @@ class ModelSpec:
 
 @dataclasses.dataclass(frozen=True)
 class BaseSpec:
-    """An initialisation: pretrained here on `target`, or random for the role "scratch"."""
+    """An initialisation: pretrained here on `target`, random ("scratch"), or `weights`."""
 
-    role: str = "studied"  # studied | control | scratch
+    role: str = "studied"  # studied | imported | control | scratch
     target: str = ""
+    weights: str = ""  # Of the role imported: the directory that `jaxbias weights import` wrote.
     curation: str = "group_balanced"  # natural | class_balanced | group_balanced
 
 

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx, traverse_util
 
 from jaxbias.errors import InputError
+from jaxbias.grid import expand
 from jaxbias.models import make_network
 from jaxbias.models.layers import BatchNorm
 from jaxbias.models.registry import ARCHITECTURES
@@ -17,6 +18,7 @@ from jaxbias.parallel import map_variants
 from jaxbias.study import ModelSpec
 from jaxbias.training import Examples, Hyper, Schedule, make_score, make_train
 from tests.models.architectures import TINY, tiny_architectures  # noqa: F401
+from tests.tiny import tiny_study
 
 SIZE, COUNT = 8, 24
 SPECS = {
@@ -225,3 +227,7 @@ def test_ids_are_of_the_settings_that_apply():
     assert ModelSpec(name="resnet18", widths=(1,)).content == ModelSpec(name="resnet18").content
     assert ModelSpec(name="resnet18", stem="small").content != ModelSpec(name="resnet18").content
     assert "compute_dtype" in ModelSpec(compute_dtype="bfloat16").content
+    # Of a study of convnets that ran before there were others.
+    variants = expand(tiny_study(), "data")
+    assert (variants[0].id, variants[0].base.id) == ("0b8fc7c0898838a7", "75a86837982109ad")
+    assert (variants[-1].id, variants[-1].base.id) == ("a5db27a8dcb0a245", "81ee1b4b9e731404")

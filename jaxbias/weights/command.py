@@ -1,0 +1,84 @@
+"""What `jaxbias weights import` and `jaxbias weights describe` say."""
+
+from pathlib import Path
+
+from jaxbias.errors import InputError
+from jaxbias.models.registry import ARCHITECTURES
+from jaxbias.weights.convert import Converted, convert
+from jaxbias.weights.files import read_tensors
+from jaxbias.weights.imported import Imported, describe_imported, import_weights
+from jaxbias.weights.sources import SOURCES
+
+# A parameter of each kind of architecture that no other has under the same name.
+_FIRST = {"convnet": ("stages", 0), "resnet": ("stem", "kernel"), "vit": ("embed", "kernel")}
+
+
+def import_text(arch: str, source: str, file: Path, out: Path) -> str:
+    """Imports a checkpoint; returns what was done, in lines for a terminal."""
+    imported, converted = import_weights(arch, source, file, out)
+    lines = [f"{out}: {arch} of {source}, {_head(imported.classes)}", *_account(converted)]
+    return "\n".join([*lines, *_images(imported)])
+
+
+def describe_text(file: Path) -> str:
+    """Returns what a checkpoint, or a directory of imported weights, holds."""
+    if file.is_dir():
+        imported = describe_imported(file)
+        record = imported.record
+        lines = [
+            f"{file}: {record['arch']} of {imported.source}, {_head(imported.classes)}",
+            f"imported from {record['file']} (SHA-256 {record['file_sha256'][:16]}…)",
+            f"content {imported.content[:16]}…, {record['mapped']} tensors",
+        ]
+        return "\n".join([*lines, *_images(imported)])
+    tensors = read_tensors(file)
+    count = sum(array.size for array in tensors.arrays.values())
+    lines = [f"{file}: {len(tensors.arrays):,} tensors, {count:,} numbers"]
+    if tensors.beside:
+        lines.append(f"beside the network: {', '.join(tensors.beside)}")
+    fits = matches(tensors.arrays)
+    for arch, source, converted in fits:
+        lines.append(f"fits --arch={arch} --source={source}, {_head(converted.classes)}")
+        lines += [f"  {line}" for line in _account(converted)]
+    if not fits:
+        shown = list(tensors.arrays.items())[:10]
+        lines += ["fits no architecture of any source; it begins with"]
+        lines += [f"  {name} {array.dtype}{list(array.shape)}" for name, array in shown]
+    return "\n".join(lines)
+
+
+def matches(arrays: dict) -> list[tuple[str, str, Converted]]:
+    """Returns every architecture and source that all the tensors of a checkpoint fit."""
+    found = []
+    for source, origin in SOURCES.items():
+        cleaned, _ = origin.clean(arrays)
+        for arch, architecture in ARCHITECTURES.items():
+            names = origin.names.get(architecture.kind)
+            if names and source != "jaxbias" and names(_FIRST[architecture.kind])[0] in cleaned:
+                try:
+                    found.append((arch, source, convert(arrays, arch, source)))
+                except InputError:
+                    continue
+    return found
+
+
+def _head(classes: int) -> str:
+    return f"{classes} classes" if classes else "without a head"
+
+
+def _account(converted: Converted) -> list[str]:
+    reasons: dict[str, int] = {}
+    for reason in converted.dropped.values():
+        reasons[reason] = reasons.get(reason, 0) + 1
+    lines = [f"{converted.mapped} tensors mapped"]
+    return lines + [f"{count} dropped: {reason}" for reason, count in reasons.items()]
+
+
+def _images(imported: Imported) -> list[str]:
+    recipe = imported.recipe
+    resize = f"the shorter side resized to {recipe.resize}, " if recipe.resize else ""
+    mean, std = (", ".join(f"{value:g}" for value in v) for v in (recipe.mean, recipe.std))
+    return [
+        f"images ({recipe.origin}): {resize}{recipe.crop}² {recipe.interpolation}, "
+        f"mean {mean}, deviation {std}"
+    ]

@@ -1,0 +1,167 @@
+"""From another framework's tensors to a network's parameters, every tensor accounted for."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from jaxbias.errors import InputError, nearest
+from jaxbias.models import Network, make_network
+from jaxbias.models.registry import ARCHITECTURES, Params, Path
+from jaxbias.study import ModelSpec
+from jaxbias.weights.layouts import Entry, entry
+from jaxbias.weights.recipes import Recipe
+from jaxbias.weights.sources import SOURCES, Arrays, Source
+
+_NAMED = 4  # Tensors that an error lists.
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """Weights as a network has them.
+
+    Attributes:
+      network: of these weights; it has one output where they have no head.
+      params: float32, with zeros for a head that they lack.
+      classes: outputs of their head; 0: they have none.
+      recipe: how images were prepared.
+      mapped: tensors that went into the parameters.
+      dropped: name -> why it was left out.
+    """
+
+    network: Network
+    params: Params
+    classes: int
+    recipe: Recipe
+    mapped: int
+    dropped: dict[str, str]
+
+
+def convert(arrays: Arrays, arch: str, source: str, recipe: Recipe | None = None) -> Converted:
+    """Brings tensors into a network's parameters.
+
+    Args:
+      arrays: of a checkpoint, by name.
+      arch: the architecture.
+      source: who saved them; one of `SOURCES`.
+      recipe: how images were prepared; None: as the source usually does.
+
+    Raises:
+      InputError: the source has no such architecture; or a tensor is unknown, missing, of a wrong
+        shape or not finite.
+    """
+    origin, kind = checked(arch, source)
+    recipe = recipe or origin.recipes[kind]
+    tensors, dropped = origin.clean(arrays)
+    names = origin.names[kind]
+    head = tensors.get(names(("head", "bias"))[0])
+    classes = 0 if head is None else head.size
+    if origin.classes is not None and classes != origin.classes:
+        wanted, found = (
+            f"a head of {n} classes" if n else "no head" for n in (origin.classes, classes)
+        )
+        raise InputError(f"{source}'s {arch} has {wanted}, but the file has {found}")
+
+    spec, size = _geometry(tensors, arch, source, recipe)
+    recipe = dataclasses.replace(
+        recipe, crop=size, resize=recipe.resize if size == recipe.crop else 0
+    )
+    network = make_network(spec, size, max(classes, 1), preprocessing=recipe.preprocessing)
+    entries = entries_of(network, source)
+    zeros = {}
+    if not classes:
+        head = [path for path in entries if path[0] == "head"]
+        zeros = {path: np.zeros(entries.pop(path).target, np.float32) for path in head}
+    _refuse(tensors, entries.values(), f"{source}'s {arch}")
+    flat = {path: found.take(tensors) for path, found in entries.items()}
+    params = traverse_util.unflatten_dict({**flat, **zeros})
+    mapped = sum(len(found.names) for found in entries.values())
+    return Converted(network, params, classes, recipe, mapped, dropped)
+
+
+def entries_of(network: Network, source: str) -> dict[Path, Entry]:
+    """Returns where each parameter of a network comes from in a source's checkpoints."""
+    known = ARCHITECTURES[network.spec.name]
+    names = SOURCES[source].names[known.kind]
+    shapes = traverse_util.flatten_dict(jax.eval_shape(network.init, jax.random.key(0)))
+    return {
+        path: entry(source, path, leaf.shape, names(path), known.multiple, known.heads)
+        for path, leaf in shapes.items()
+    }
+
+
+def checked(arch: str, source: str) -> tuple[Source, str]:
+    """Looks a source and an architecture up; returns the source and the architecture's kind."""
+    if source not in SOURCES:
+        raise InputError(f"--source={source} is unknown; {nearest(source, SOURCES)}")
+    if arch not in ARCHITECTURES:
+        raise InputError(f"--arch={arch} is unknown; {nearest(arch, ARCHITECTURES)}")
+    kind = ARCHITECTURES[arch].kind
+    if kind not in SOURCES[source].names:
+        valid = [name for name, a in ARCHITECTURES.items() if a.kind in SOURCES[source].names]
+        raise InputError(f"--source={source} has no {arch}; it has {', '.join(valid)}")
+    return SOURCES[source], kind
+
+
+def _geometry(tensors: Arrays, arch: str, source: str, recipe: Recipe) -> tuple[ModelSpec, int]:
+    """The settings that only the tensors tell, and the side of the images in pixels."""
+    known, names = ARCHITECTURES[arch], SOURCES[source].names[ARCHITECTURES[arch].kind]
+    spec, size = ModelSpec(name=arch), recipe.crop
+    if known.kind == "vit":
+        positions = tensors.get(names(("positions",))[0])
+        if positions is not None:
+            tokens = positions.shape[-2]
+            side = math.isqrt(tokens - 1)
+            if side * side != tokens - 1:
+                raise InputError(
+                    f"{names(('positions',))[0]} has {tokens} positions: not those of a class "
+                    "token and a square of patches"
+                )
+            size = side * known.multiple
+    elif known.kind == "convnet":
+        count = len({name.split("/")[1] for name in tensors if name.startswith("stages/")})
+        biases = (tensors.get(f"stages/{i}/linear/bias") for i in range(count))
+        widths = tuple(bias.size for bias in biases if bias is not None)
+        spec = dataclasses.replace(spec, widths=widths or spec.widths)
+    elif source == "jaxbias" and tensors.get("stem/kernel", np.zeros(7)).shape[0] == 3:
+        spec = dataclasses.replace(spec, stem="small")
+    return spec, size
+
+
+def _refuse(tensors: Arrays, entries: Iterable[Entry], what: str) -> None:
+    """Refuses tensors that are not one for one those of the entries."""
+    wanted = {name: found for found in entries for name in found.names}
+    missing = [name for name in wanted if name not in tensors]
+    unknown = [name for name in tensors if name not in wanted]
+    if missing or unknown:
+        parts = [
+            f"{len(some)} {kind} ({_listed(some)})"
+            for kind, some in (("missing", missing), ("unknown", unknown))
+            if some
+        ]
+        raise InputError(
+            f"the file is no {what}: of its tensors {' and '.join(parts)}; "
+            "`jaxbias weights describe` says what it is"
+        )
+    for name, found in wanted.items():
+        if tensors[name].shape != found.shape:
+            raise InputError(
+                f"{name} has shape {tensors[name].shape}, but {what} has {found.shape}"
+            )
+        if not np.isfinite(tensors[name].astype(np.float32)).all():
+            raise InputError(f"{name} holds values that are not finite: the file is damaged")
+
+
+def _listed(names: list[str]) -> str:
+    more = f", … {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(sorted(names)[:_NAMED]) + more
+
+
+def flat_names(params: Params) -> dict[str, np.ndarray]:
+    """Returns a network's parameters by path, such as "stages/0/1/convs/0/kernel", in order."""
+    flat: dict[Path, np.ndarray] = traverse_util.flatten_dict(params)
+    named = {"/".join(map(str, path)): np.asarray(leaf) for path, leaf in flat.items()}
+    return dict(sorted(named.items()))

@@ -1,0 +1,254 @@
+"""Imported weights on disk: parameters, where they come from, and a fingerprint that loads check.
+
+DIR/params/       the parameters, through Orbax
+DIR/weights.json  the architecture, the source, the preprocessing, what was dropped, hashes and the
+                  fingerprint; written last
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxbias import checkpoint
+from jaxbias.atomic import make_directory, write_text
+from jaxbias.errors import InputError
+from jaxbias.models import Network, make_network
+from jaxbias.models.registry import Params
+from jaxbias.study import ModelSpec, Study
+from jaxbias.weights.convert import Converted, convert, flat_names
+from jaxbias.weights.files import read_tensors
+from jaxbias.weights.recipes import Recipe, recipe_of
+from jaxbias.weights.sources import SOURCES, Arrays
+
+_FORMAT = 1
+_RECORD = "weights.json"
+_SHOWN = 8  # Features and logits per image in a fingerprint.
+# A fingerprint made elsewhere differs by rounding: other processors, other convolutions.
+_TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What is known of imported weights, without the weights.
+
+    Attributes:
+      directory: where they lie.
+      spec: the network's settings.
+      source: who saved them.
+      classes: outputs of their head; 0: they have none.
+      recipe: how images were prepared for them.
+      content: SHA-256 of the parameters.
+      record: all that weights.json says.
+    """
+
+    directory: Path
+    spec: ModelSpec
+    source: str
+    classes: int
+    recipe: Recipe
+    content: str
+    record: dict[str, Any] = dataclasses.field(hash=False, compare=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the ids of bases and variants are made of."""
+        how = self.recipe.preprocessing
+        return {
+            "content": self.content,
+            "model": self.spec.content,
+            "preprocessing": {k: str(v) for k, v in dataclasses.asdict(how).items()},
+        }
+
+    def network(self, outputs: int, spec: ModelSpec | None = None, mapped: str = "map") -> Network:
+        """Returns the network of these weights with a head of its own.
+
+        Args:
+          outputs: logits per image.
+          spec: of the study: how it is computed, `compute_dtype` and `convolution`.
+          mapped: how variants are mapped.
+        """
+        how = spec or self.spec
+        merged = dataclasses.replace(
+            self.spec, compute_dtype=how.compute_dtype, convolution=how.convolution
+        )
+        return make_network(
+            merged,
+            self.recipe.crop,
+            outputs,
+            preprocessing=self.recipe.preprocessing,
+            mapped=mapped,
+        )
+
+
+def import_weights(arch: str, source: str, file: Path, out: Path) -> tuple[Imported, Converted]:
+    """Converts a checkpoint and writes it to a new directory.
+
+    Args:
+      arch: the architecture.
+      source: who saved it; one of `SOURCES`.
+      file: the checkpoint; for source "jaxbias" a base's directory, WORKDIR/bases/ID.
+      out: the directory to make.
+
+    Raises:
+      InputError: the file does not fit, or there is something at `out`; nothing is written then.
+    """
+    if out.exists():
+        raise InputError(f"--out: there is something at {out} already; choose a new directory")
+    converted, sha256, beside = read(arch, source, file)
+    params, network = converted.params, converted.network
+    make_directory(out)
+    checkpoint.save(out / "params", params)
+    spec = network.spec
+    record = {
+        "format": _FORMAT,
+        "arch": arch,
+        "widths": list(spec.widths),
+        "stem": spec.stem,
+        "source": source,
+        "file": file.name,
+        "file_sha256": sha256,
+        "classes": converted.classes,
+        "recipe": dataclasses.asdict(converted.recipe),
+        "content": content_hash(params),
+        "mapped": converted.mapped,
+        "dropped": {**converted.dropped, **dict.fromkeys(beside, "beside the network")},
+        "fingerprint": fingerprint(network, params, converted.classes),
+    }
+    write_text(out / _RECORD, json.dumps(record, indent=1))
+    return describe_imported(out), converted
+
+
+def read(arch: str, source: str, file: Path) -> tuple[Converted, str, tuple[str, ...]]:
+    """Reads and converts a checkpoint; returns also its SHA-256 and what it held beside."""
+    if source == "jaxbias":
+        arrays, recipe = _own(file)
+        sha256 = content_hash(arrays)
+        return convert(arrays, arch, source, recipe), sha256, ()
+    tensors = read_tensors(file)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    default = convert(tensors.arrays, arch, source)
+    known = recipe_of(default.recipe, file, sha256, source)
+    if known != default.recipe:
+        default = convert(tensors.arrays, arch, source, known)
+    return default, sha256, tensors.beside
+
+
+def _own(directory: Path) -> tuple[Arrays, Recipe]:
+    """A base that a study has pretrained: its size is known from the study beside it."""
+    record = directory.absolute().parent.parent / "study.json"
+    if not record.is_file():
+        raise InputError(
+            f"--file={directory}: give a base of a result directory, WORKDIR/bases/ID; there is no "
+            f"{record}"
+        )
+    size = json.loads(record.read_text())["settings"]["data"]["image_size"]
+    recipe = dataclasses.replace(
+        SOURCES["jaxbias"].recipes["resnet"], crop=size, origin="the study it is a base of"
+    )
+    return flat_names(checkpoint.load_any(directory)), recipe
+
+
+def describe_imported(directory: Path) -> Imported:
+    """Reads what is known of imported weights.
+
+    Raises:
+      InputError: the directory holds none, or the record is damaged.
+    """
+    path = directory / _RECORD
+    if not path.is_file():
+        raise InputError(
+            f"{directory} holds no imported weights (no {_RECORD}); make it with "
+            "`jaxbias weights import`"
+        )
+    try:
+        record = json.loads(path.read_text())
+        if record["format"] != _FORMAT:
+            raise InputError(f"{path} is of another format; import the weights again")
+        spec = ModelSpec(name=record["arch"], widths=tuple(record["widths"]), stem=record["stem"])
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record["recipe"].items()}
+        return Imported(
+            directory,
+            spec,
+            record["source"],
+            record["classes"],
+            Recipe(**fields),
+            record["content"],
+            record,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged ({error!r}); import the weights again") from error
+
+
+def departures(study: Study) -> list[str]:
+    """Says, per imported base, how the study's images differ from those its weights are for."""
+    notes = []
+    for name, base in study.bases.items():
+        if base.weights:
+            found = describe_imported(Path(base.weights)).recipe.differences(study.data.image_size)
+            notes += (
+                [f"Base {name}, against how its weights were trained: {found}."] if found else []
+            )
+    return notes
+
+
+def load(imported: Imported) -> Params:
+    """Reads imported weights and checks them against their hash and fingerprint.
+
+    Raises:
+      InputError: they are damaged, or this version computes something else with them.
+    """
+    network = imported.network(max(imported.classes, 1))
+    params = checkpoint.load(imported.directory / "params", network)
+    if content_hash(params) != imported.content:
+        raise InputError(f"{imported.directory}: the weights are damaged; import them again")
+    expected = imported.record["fingerprint"]
+    for name, values in fingerprint(network, params, imported.classes).items():
+        want, got = np.asarray(expected[name]), np.asarray(values)
+        error = np.abs(got - want).max() / max(np.abs(want).max(), np.finfo(np.float32).tiny)
+        if not error <= _TOLERANCE:
+            raise InputError(
+                f"{imported.directory}: {name} on fixed images differ from those at the import by "
+                f"{error:.1g}; this version computes something else: import the weights again"
+            )
+    return params
+
+
+def fingerprint(network: Network, params: Params, classes: int) -> dict[str, Any]:
+    """Returns features and logits on two fixed images, the first few of each.
+
+    Args:
+      network: it computes in float32 for this.
+      params: its parameters.
+      classes: outputs of their head; 0: they have none.
+    """
+    images = fixed_images(network.image_size)
+    features = jax.jit(network.features)(params, images)
+    found = {"features": np.asarray(features[:, :_SHOWN]).tolist()}
+    if classes:
+        head = params["head"]
+        logits = np.asarray(features) @ head["kernel"] + head["bias"]
+        found["logits"] = logits[:, :_SHOWN].tolist()
+    return found
+
+
+def fixed_images(size: int) -> np.ndarray:
+    """Returns uint8[2, size, size, 3]: waves of two lengths, without any generator's luck."""
+    image, row, column, channel = np.indices((2, size, size, 3))
+    waves = np.sin(row / (3 + image) + channel) + np.cos(column / (5 + channel) + image)
+    return np.round(127.5 + 63 * waves).astype(np.uint8)
+
+
+def content_hash(params: Params | Arrays) -> str:
+    """Returns the SHA-256 of parameters: names, shapes and values."""
+    digest = hashlib.sha256()
+    for name, leaf in flat_names(params).items():
+        digest.update(f"{name}{leaf.shape}{leaf.dtype}".encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""How images were prepared for imported weights: what is known, and what a study does instead."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxbias.errors import InputError
+from jaxbias.models import Preprocessing
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALF = (0.5, 0.5, 0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How images were prepared for evaluation.
+
+    Attributes:
+      resize: side in pixels to which the shorter one was resized; 0: both were, to `crop`.
+      crop: side of the central crop, the network's input.
+      interpolation: of resizing.
+      mean: of each channel, of values in [0, 1].
+      std: of each channel.
+      origin: where this is known from.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    origin: str
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What a network of these weights does with a study's images."""
+        method = self.interpolation if self.interpolation in ("bilinear", "bicubic") else "bilinear"
+        return Preprocessing(self.crop, tuple(self.mean), tuple(self.std), method)
+
+    def differences(self, image_size: int) -> str:
+        """Says how a study of images of a side departs from it; "" where it does not."""
+        parts = []
+        if image_size != self.crop:
+            parts.append(f"images of {image_size}² pixels are resized to {self.crop}²")
+        if self.resize > self.crop:
+            parts.append(f"whole images are shown instead of the central {self._share} of the side")
+        if self.interpolation != self.preprocessing.interpolation:
+            parts.append(f"by bilinear instead of {self.interpolation} interpolation")
+        elif self.interpolation != "bilinear":
+            # The store's own images were made by bilinear interpolation.
+            parts.append(f"stored images are bilinear, the weights saw {self.interpolation} ones")
+        return "; ".join(parts)
+
+    @property
+    def _share(self) -> str:
+        return f"{self.crop / self.resize:.0%}"
+
+
+IMAGENET = Recipe(256, 224, "bilinear", _MEAN, _STD, "the source's evaluation script")
+PLAIN = Recipe(0, 224, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "the source's scripts")
+HALF = Recipe(0, 224, "bilinear", _HALF, _HALF, "the source's evaluation script")
+
+# The first digits of a released file's SHA-256, which torchvision writes into its name -> recipe.
+_RELEASED = {
+    **dict.fromkeys(
+        ("f37072fd", "b627a593", "0676ba61", "63fe2227", "c867db91"),
+        dataclasses.replace(IMAGENET, origin="torchvision's IMAGENET1K_V1"),
+    ),
+    **dict.fromkeys(
+        ("11ad3fa6", "cd907fc2"),
+        dataclasses.replace(IMAGENET, resize=232, origin="torchvision's IMAGENET1K_V2"),
+    ),
+    "9ac1b537": Recipe(384, 384, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_E2E_V1"),
+    "4e70ced5": Recipe(224, 224, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_LINEAR_V1"),
+}
+# Pillow's numbers of its filters, as transformers writes them.
+_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+
+
+def recipe_of(default: Recipe, file: Path, sha256: str, source: str) -> Recipe:
+    """Returns how images were prepared: by the released file, by what lies beside it, or usually.
+
+    timm keeps it in config.json, transformers in preprocessor_config.json.
+    """
+    if source == "torchvision" and sha256[:8] in _RELEASED:
+        return _RELEASED[sha256[:8]]
+    beside = {"timm": ("config.json", _timm), "huggingface": ("preprocessor_config.json", _hub)}
+    name, read = beside.get(source, ("", None))
+    path = file.with_name(name) if name else file
+    if read is None or not path.is_file():
+        return default
+    try:
+        return dataclasses.replace(read(json.loads(path.read_text()), default), origin=name)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} does not say how images are prepared ({error!r})") from error
+
+
+def _timm(content: dict[str, Any], default: Recipe) -> Recipe:
+    config = content["pretrained_cfg"]
+    crop = config["input_size"][-1]
+    return dataclasses.replace(
+        default,
+        resize=int(crop / config.get("crop_pct", 1.0)),
+        crop=crop,
+        interpolation=config["interpolation"],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+
+
+def _hub(content: dict[str, Any], default: Recipe) -> Recipe:
+    size = content["size"]
+    side = size if isinstance(size, int) else size.get("height", size.get("shortest_edge"))
+    share = content.get("crop_pct")
+    return dataclasses.replace(
+        default,
+        resize=int(side / share) if share else 0,
+        crop=side,
+        interpolation=_FILTERS[content.get("resample", 2)],
+        mean=tuple(content["image_mean"]),
+        std=tuple(content["image_std"]),
+    )
