@@ -19,6 +19,7 @@ _RANGES = (
     ("search.learning_rates", 0, 1e3),
     ("search.weight_decays", 0, 1e3),
     ("search.eta", 2, 100),
+    ("search.keep", 0, 1),
     ("finetune.C", 1e-9, 1e9),
     ("finetune.tolerance", 1e-7, 1),  # Float32 gets no further.
     *(

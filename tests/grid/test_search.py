@@ -16,6 +16,8 @@ SEARCH = {
     "learning_rates": (0.1, 0.05, 0.02, 0.01),
     "weight_decays": (0.0, 1e-3),
     "repeats": 2,
+    "eta": 2,
+    "keep": 0.5,
     "first_epochs": 2,
     "max_epochs": 8,
 }
@@ -178,6 +180,8 @@ def test_two_criteria_choose_differently():
     for name, winner in (("val_loss", 0), ("val_auc", 0), ("val_gap_constrained", 5)):
         course = follow(study_of(criterion=name), "d", results)
         assert {s.winner for s in course.searches} == {winner}
+        # The bound judges the choice; who goes on is told by the AUC, lowest for the fair one.
+        assert tried(course)[5] == 1
 
 
 def test_without_values_nothing_is_searched_and_ids_stay():
@@ -195,7 +199,7 @@ def test_one_axis_alone_takes_the_others_from_finetune():
 
 
 def test_rungs_and_points_of_several_modes():
-    assert rung_epochs(SearchSpec(first_epochs=3, max_epochs=24)) == (3, 6, 12, 24)
+    assert rung_epochs(SearchSpec(first_epochs=3, max_epochs=24, eta=2)) == (3, 6, 12, 24)
     assert rung_epochs(SearchSpec(first_epochs=4, max_epochs=4)) == (4,)
     config = tiny_config(search=SEARCH)
     config["experiments"] = {"both": ({"mode": "full"}, {"mode": "head"})}
