@@ -196,6 +196,12 @@ def test_other_modes_are_searched_too(mode, tmp_path):
     assert set(variants["learning_rate"]) == set(chosen["learning_rate"])
 
 
+def test_a_dry_run_counts_the_trials(finished):
+    lines = workflow.dry_run(study_of(), finished).splitlines()
+    row = next(line for line in lines if line.startswith("search"))
+    assert row.split()[1:3] == ["28", "28"]  # 16, 8 and 4 trials, all done.
+
+
 def test_the_command_refuses_a_search_of_nothing(tmp_path, capsys):
     config = tmp_path / "c.py"
     config.write_text(

@@ -7,7 +7,7 @@ import pytest
 
 from jaxbias.errors import InputError
 from jaxbias.grid import expand
-from jaxbias.grid.search import Arm, Ended, follow, rung_epochs
+from jaxbias.grid.search import Arm, Ended, assumed, follow, rung_epochs
 from jaxbias.grid.search_tables import tables
 from jaxbias.study import SearchSpec, make_study
 from tests.tiny import tiny_config, tiny_study
@@ -190,6 +190,13 @@ def test_without_values_nothing_is_searched_and_ids_stay():
     assert course.trials == [] and course.finetunes == expand(study, "d")
     # As they were before there were searches.
     assert expand(study, "d")[0].id == "557688f58a745b58"
+
+
+def test_planning_ahead_counts_every_rung_and_the_longest_finetunes():
+    study = study_of()
+    course = follow(study, "d", assumed(study, lambda trial: None))
+    assert len(course.trials) == 3 * 28
+    assert {v.recipe.epochs for v in course.finetunes} == {8}
 
 
 def test_one_axis_alone_takes_the_others_from_finetune():
