@@ -3,12 +3,18 @@
     python -m benchmarks.expansion --out=benchmarks/results/expansion.json
 
 No image is rendered or decoded and no example drawn: quotas follow from the labels alone.
+
+Also how many programs, pairs of a signature and a padded width, the packs need and how many of
+their places are padding, where the plan is made at once and where it grows: seed by seed, or
+experiment by experiment. A plan that grows uses its widths again ("again") where little is padded;
+"anew" gives every group that is added a width of its own.
 """
 
 import argparse
+import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +26,7 @@ from configs import programme
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.faces.attributes import frequencies
 from jaxbias.data.faces.roster import enroll
-from jaxbias.grid import Plan, Runner, expand, extend_plan
+from jaxbias.grid import Plan, Runner, Variant, expand, expand_by_experiment, extend_plan
 from jaxbias.study import Study, make_study
 
 
@@ -36,6 +42,41 @@ def labels_alone(study: Study) -> Dataset:
         frequencies=frequencies(spec.faces),
         group_share=spec.faces.male_share,
     )
+
+
+def grown(
+    layout: Plan, steps: Sequence[list[Variant]], signatures: dict[str, Any], width: int, anew: bool
+) -> dict[str, float]:
+    """Programs, packs and the share of padding of the finetunes of a plan that grows in steps."""
+    plan = layout
+    for variants in steps:
+        # Of packs whose signature is not known no width is used again.
+        have = {variant.id for variant in plan.variants} if anew else set()
+        known = {id: each for id, each in signatures.items() if id not in have}
+        plan = extend_plan(plan, variants, known, width)
+    return {
+        "programs": len({(signatures[p.members[0].id], p.width) for p in plan.finetunes}),
+        "packs": len(plan.finetunes),
+        "padding": round(1 - len(plan.variants) / sum(p.width for p in plan.finetunes), 4),
+    }
+
+
+def paddings(
+    layout: Plan, experiments: dict[str, list[Variant]], signatures: dict[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Both ways to choose widths, at several largest ones."""
+    variants = list({v.id: v for each in experiments.values() for v in each}.values())
+    seeds = sorted({variant.seed for variant in variants})
+    histories = {
+        "at once": [variants],
+        "seed by seed": [[v for v in variants if v.seed <= seed] for seed in seeds],
+        "experiment by experiment": list(experiments.values()),
+    }
+    cases = itertools.product(histories.items(), (8, 16, 64), ("again", "anew"))
+    return {
+        f"{history}, width {width}, {how}": grown(layout, steps, signatures, width, how == "anew")
+        for (history, steps), width, how in cases
+    }
 
 
 def measure(repeats: int) -> dict[str, Any]:
@@ -73,6 +114,7 @@ def measure(repeats: int) -> dict[str, Any]:
         "bases": sum(len(pack.members) for pack in plan.bases),
         "packs": packs,
         "signatures": len(set(signatures.values())),
+        "widths": paddings(layout, expand_by_experiment(study, dataset.fingerprint), signatures),
         "seconds": {name: [min(each), max(each)] for name, each in seconds.items()},
         "seconds_in_all": [float(totals.min()), float(totals.max())],
         "repeats": repeats,

@@ -9,6 +9,7 @@ jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --g
 jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
 jaxbias curate --config=... --out=ids.csv
 jaxbias data describe --config=... [--out=sheet.png]
+jaxbias data prepare --config=...
 """
 
 import io
@@ -25,10 +26,11 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxbias import data, external, report, score_files, workflow
+from jaxbias import data, external, planning, report, score_files, workflow
 from jaxbias.analysis import make_answer
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.describe import contact_sheet, describe
+from jaxbias.data.duplicates import duplicates_text, near_duplicates
 from jaxbias.errors import InputError, nearest
 from jaxbias.grid import Plan, curate
 from jaxbias.metrics import DEFAULT_METRICS
@@ -96,7 +98,7 @@ def _run(given: flags.FlagValues) -> None:
         return
     _set_up_devices(study, workdir)
     if given.dry_run:
-        print(workflow.dry_run(study, workdir))
+        print(planning.dry_run(study, workdir))
         return
     timings = workflow.train(study, workdir, stage, packs)
     if stage:
@@ -184,11 +186,22 @@ def _describe(given: flags.FlagValues) -> None:
     dataset = data.load(study.data)
     tasks = (*study.targets, *study.pairs)
     print(describe(dataset, study.group, tasks))
+    print(f"\n{duplicates_text(near_duplicates(dataset))}\n")
     out = Path(given.out or f"{study.name}-contact-sheet.png")
     png = io.BytesIO()
     contact_sheet(dataset, study.group, tasks[0]).save(png, "PNG")
     write_bytes(out, png.getvalue())
     print(f"Contact sheet: {out}")
+
+
+def _prepare(given: flags.FlagValues) -> None:
+    study = _study(given)
+    dataset = data.load(study.data, verify=True)
+    count, size = dataset.images.shape[:2]
+    done = "decoded" if dataset.built else "decoded before and whole"
+    print(f"{dataset.name}: {count:,} images of {size} × {size}, {done}, in {data.home()}/stores")
+    for note in dataset.notes:
+        print(note)
 
 
 # What each command does, and the flags it looks at.
@@ -205,6 +218,7 @@ _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
     ),
     "curate": (_curate, "config out"),
     "data describe": (_describe, "config out"),
+    "data prepare": (_prepare, "config"),
 }
 
 

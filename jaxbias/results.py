@@ -33,12 +33,14 @@ from jaxbias.grid.plan import Pack, Plan
 from jaxbias.study import Study, make_study, search_basis, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
-_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments")
+_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments", "screen")
 _GROWS_WITHIN = {
     "finetune": ("n", "seeds"),
     "data": ("path",),
     "search": ("curation", "pair_curation"),  # See `search_basis`.
 }
+# Settings of earlier versions that say nothing any more.
+_RETIRED = {"grid": ("heads_mib",)}
 # What study.json holds.
 _RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}
 
@@ -58,6 +60,15 @@ class Scores:
     validation: np.ndarray
     test: np.ndarray
     examples: pd.DataFrame
+
+    def only(self, kept: np.ndarray) -> "Scores":
+        """Returns the variants for which kept: bool[V] is true."""
+        return dataclasses.replace(
+            self,
+            variants=self.variants[kept].reset_index(drop=True),
+            validation=self.validation[kept],
+            test=self.test[kept],
+        )
 
 
 class ResultDirectory:
@@ -154,9 +165,14 @@ class ResultDirectory:
             absent = sorted(_RECORDED - stored.keys())
             if absent:
                 raise ValueError(f"it lacks {', '.join(absent)}")
-        except (ValueError, AttributeError) as error:
+            settings = stored["settings"]
+            for group, fields in _RETIRED.items():
+                for field in fields:
+                    settings[group].pop(field, None)
+        except (ValueError, AttributeError, KeyError) as error:
             raise InputError(f"{record} is damaged ({error}); use a new workdir") from error
-        return stored
+        # Settings that came later have their defaults.
+        return {**stored, "settings": _settings(make_study(settings))}
 
     def dataset(self) -> Dataset:
         """Returns the study's labels as a dataset without images."""
@@ -212,6 +228,12 @@ class ResultDirectory:
     def has(self, pack: Pack) -> bool:
         """Whether a pack is done."""
         return self.pack_path(pack).exists()
+
+    def done(self) -> set[str]:
+        """Returns the ids of the variants that finished packs hold."""
+        plan = self.plan()
+        packs = plan.finetunes if plan else ()
+        return {member.id for pack in packs if self.has(pack) for member in pack.members}
 
     def check_pack(self, pack: Pack) -> None:
         """Refuses the file of a finished pack that is damaged."""

@@ -1,7 +1,7 @@
 """Walking the flow: from a config to trained, scored variants and their answer."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,15 @@ from ml_collections import ConfigDict
 
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
-from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
-from jaxbias.grid import (
-    Base,
-    Pack,
-    Plan,
-    Runner,
-    features,
-)
-from jaxbias.grid.estimate import estimate, estimate_text
-from jaxbias.grid.features import Features
-from jaxbias.grid.layout import experiments, extend
-from jaxbias.grid.search import Results, assumed
+from jaxbias.grid import Base, Pack, Plan, Runner
 from jaxbias.grid.trials import Trials
 from jaxbias.leases import Leases
-from jaxbias.models import Network, make_network
-from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
+from jaxbias.planning import agree_on_plan
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
-from jaxbias.search_stage import SearchStage, check_finished, read_results, read_tables
+from jaxbias.search_stage import SearchStage, check_finished, read_tables
 from jaxbias.study import Study, make_study
 from jaxbias.telemetry import Clock, Telemetry
 
@@ -69,7 +57,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
         dataset = data.load(study.data)
     use_compilation_cache()
     with clock.section("plan"):
-        plan, runner = _agree_on_plan(study, dataset, directory, leases)
+        plan, runner = agree_on_plan(study, dataset, directory, leases)
     crew = Crew(directory, leases, Telemetry(directory.path / "events", runner), clock)
 
     def pretrain(pack: Pack) -> None:
@@ -105,11 +93,11 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
                 study,
                 crew,
                 Trials(runner),
-                lambda: _agree_on_plan(study, dataset, directory, leases, runner)[0],
+                lambda: agree_on_plan(study, dataset, directory, leases, runner)[0],
             )
             plan, tried = search.walk(plan, packs, needed, meanwhile)
-    if stage in ("", "finetune"):
-        check_finished(directory, study, plan)
+
+    def finetune_all(plan: Plan) -> int:
         wanted = select(plan.finetunes, packs, "finetune")
         # Of bases that others are still pretraining, features are extracted with the first pack.
         unextracted = _unextracted(directory, list(filter(needed.are_there, wanted)))
@@ -123,80 +111,23 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
                     advance()
         with clock.section("finetune"):
             work = Work("finetune", "finetuning", "variants", wanted, finetune, needed.are_there)
-            count = crew.share(work, meanwhile=lambda: meanwhile(work))
+            return crew.share(work, meanwhile=lambda: meanwhile(work))
+
+    if stage in ("", "finetune"):
+        check_finished(directory, study, plan)
+        count = finetune_all(plan)
+        while study.screen.on and not packs:  # What is done may ask for more.
+            with clock.section("plan"):
+                longer, _ = agree_on_plan(study, dataset, directory, leases, runner)
+            if longer == plan:
+                break
+            plan = longer
+            count += finetune_all(plan)
 
     timings = _accounting(clock, runner, len(dataset.table) if dataset.built else 0, count)
     if count or tried:  # A run that only found everything done has no times worth keeping.
         directory.write_timings(timings)
     return timings
-
-
-def _agree_on_plan(
-    study: Study,
-    dataset: Dataset,
-    directory: ResultDirectory,
-    leases: Leases,
-    runner: Runner | None = None,
-) -> tuple[Plan, Runner]:
-    """Writes or extends the plan, or uses the one that another process has written meanwhile."""
-    loaders = _base_loader(directory), _features_loader(directory, leases)
-    while True:
-        old = directory.plan()
-        results = read_results(directory, old)
-        if runner is None or old is None:
-            plan, runner = _lay_out(study, dataset, old, results, *loaders)
-        else:
-            plan = extend(old, runner, results)
-        directory.check(study, dataset)
-        with leases.lock("plan"):
-            if directory.plan() == old:
-                directory.claim(study, dataset)
-                if plan != old:
-                    directory.write_plan(plan)
-                return plan, runner
-            if old is None:
-                runner = None  # Another process has fixed the layout.
-
-
-def _lay_out(
-    study: Study, dataset: Dataset, old: Plan | None, results: Results, *loaders: Callable
-) -> tuple[Plan, Runner]:
-    """Returns the old plan with packs for all that it lacks, and the runner of its layout."""
-    layout = old or Plan(dataset.fingerprint, study.grid.mode, _devices(study))
-    runner = Runner(study, dataset, layout, *loaders)
-    for task in (*study.targets, *study.pairs):
-        runner.curator.check_evaluation(task)
-    return extend(layout, runner, results), runner
-
-
-def dry_run(study: Study, workdir: str | Path) -> str:
-    """Estimates what `train` would do, and writes nothing to the directory.
-
-    Returns:
-      Per experiment: variants, packs, programs, FLOPs, bytes and time; in lines for a terminal.
-
-    Raises:
-      InputError: as of `train`.
-    """
-    directory = ResultDirectory(workdir)
-    dataset = data.load(study.data)
-    directory.check(study, dataset)
-    old = directory.plan()
-    results = assumed(study, read_results(directory, old))
-    plan, runner = _lay_out(study, dataset, old, results, _base_loader(directory))
-
-    def has_features(base: Base, solver: str) -> bool:
-        network = (
-            runner.network_of(base)
-            if base.target
-            else make_network(study.model, study.data.image_size, 1)
-        )
-        name = features.features_id(base, network, dataset.fingerprint, solver == "lbfgs")
-        return (directory.features_path / f"{name}.json").exists()
-
-    named = experiments(study, dataset.fingerprint, results)
-    found = estimate(runner, plan, named, directory.has, has_features)
-    return estimate_text(found, plan.devices)
 
 
 def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:
@@ -208,7 +139,7 @@ def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -
     try:
         wanted = select(plan.packs(stage), packs, stage)
     except InputError:
-        if not study.search.on:
+        if not (study.search.on or study.screen.on):
             raise
         return False  # The plan may be about to grow.
     if not all(map(directory.has, wanted)):
@@ -271,30 +202,6 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(data.home() / "compilation"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _devices(study: Study) -> int:
-    return study.grid.devices or len(jax.local_devices())
-
-
-def _base_loader(directory: ResultDirectory) -> Callable[[Base, Network], Params]:
-    return lambda base, network: checkpoint.load(directory.base_path(base.id), network)
-
-
-def _features_loader(
-    directory: ResultDirectory, leases: Leases
-) -> Callable[[str, Callable[[], Features]], Features]:
-    place = directory.features_path
-
-    def load(name: str, make: Callable[[], Features]) -> Features:
-        if (stored := features.read(place, name)) is not None:
-            return stored
-        with leases.lock(f"features-{name}"):  # Another process may be extracting them.
-            stored = features.read(place, name) or features.write(place, name, make())
-        leases.forget(f"features-{name}")
-        return stored
-
-    return load
 
 
 def _unextracted(directory: ResultDirectory, packs: Sequence[Pack]) -> list[tuple[Base, str]]:

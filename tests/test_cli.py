@@ -196,6 +196,10 @@ def test_describe_curate_run_and_report_on_a_folder(jaxbias, pictures, tmp_path)
     code, out, _ = jaxbias("data", "describe", *common, f"--out={tmp_path / 'sheet.png'}")
     assert code == 0
     assert "smiling" in out
+    assert "every attribute and the group" in out
+    assert "near-duplicates across splits" in out
+    code, out, _ = jaxbias("data", "prepare", *common)
+    assert (code, "decoded before and whole" in out) == (0, True)
     code, out, _ = jaxbias("curate", *common, f"--out={tmp_path / 'ids.csv'}")
     assert code == 0
     ids = pd.read_csv(tmp_path / "ids.csv")

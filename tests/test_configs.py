@@ -12,7 +12,15 @@ from jaxbias.grid import Curator, curate
 from jaxbias.results import ResultDirectory
 from tests.tiny import tiny_config, tiny_dataset
 
-NAMES = ("quickstart", "fairface_age", "fairface_pair", "folder", "programme", "searched")
+NAMES = (
+    "quickstart",
+    "celeba",
+    "fairface_age",
+    "fairface_pair",
+    "folder",
+    "programme",
+    "searched",
+)
 FAIRFACE = Path(__file__).parents[2] / "shared" / "data" / "fairface"
 
 
@@ -34,8 +42,9 @@ def test_every_config_is_tested():
 @pytest.mark.parametrize("name", ["fairface_age", "fairface_pair"])
 def test_fairface_curations_fit_the_real_counts(name, monkeypatch):
     """Every quota of the real studies, without decoding an image."""
-    from jaxbias.data import fairface, splits
+    from jaxbias.data import splits
     from jaxbias.data.dataset import Dataset
+    from jaxbias.data.readers import fairface
     from jaxbias.data.table import add_derived
 
     config = importlib.import_module(f"configs.{name}").get_config()

@@ -26,7 +26,7 @@ _TRAIN = "workflow.train(make_study(tiny_config()), sys.argv[1])\n"
 _TOGETHER = """
 import os, time
 from pathlib import Path
-agree, meeting = workflow._agree_on_plan, Path(sys.argv[1]).parent / "meeting"
+agree, meeting = workflow.agree_on_plan, Path(sys.argv[1]).parent / "meeting"
 def meet(*args):
     agreed = agree(*args)
     meeting.mkdir(exist_ok=True)
@@ -34,7 +34,7 @@ def meet(*args):
     while len(list(meeting.iterdir())) < 2:
         time.sleep(0.005)
     return agreed
-workflow._agree_on_plan = meet
+workflow.agree_on_plan = meet
 """
 # The process stops for good in the middle of the first pack of a stage that it takes.
 _STUCK = """
@@ -45,8 +45,8 @@ workflow.Runner.{stage} = stuck
 """
 
 
-def start(workdir, *before):
-    code = "".join((_CHILD, *before, _TRAIN))
+def start(workdir, *before, train=_TRAIN):
+    code = "".join((_CHILD, *before, train))
     root = Path(__file__).parent.parent
     return subprocess.Popen([sys.executable, "-c", code, str(workdir), str(root)])
 

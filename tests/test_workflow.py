@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxbias
-from jaxbias import data, sweep, workflow
+from jaxbias import data, planning, sweep, workflow
 from jaxbias.errors import InputError
 from jaxbias.results import ResultDirectory
 from jaxbias.study import make_study
@@ -166,6 +166,17 @@ def test_a_damaged_record_is_named(copy, text):
         workflow.write_report(copy)
     with pytest.raises(InputError, match=message):
         workflow.train(make_study(tiny_config()), copy)
+
+
+def test_a_directory_of_an_earlier_version_goes_on(copy):
+    path = copy / "study.json"
+    record = json.loads(path.read_text())
+    record["settings"]["grid"]["heads_mib"] = 512
+    del record["settings"]["search"], record["settings"]["model"]["stem"]
+    path.write_text(json.dumps(record))
+    workflow.write_report(copy)
+    assert workflow.train(make_study(tiny_config()), copy)["variants"] == 0
+    assert "heads_mib" not in path.read_text()
 
 
 def test_too_large_n_writes_nothing(tmp_path):
@@ -355,14 +366,14 @@ def test_a_dry_run_counts_what_is_done_and_touches_nothing(copy):
         return {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
 
     before = state()
-    text = workflow.dry_run(make_study(tiny_config()), copy)
+    text = planning.dry_run(make_study(tiny_config()), copy)
     assert text.splitlines()[1].split()[:3] == ["tiny", "18", "18"]
     finetune = {"n": (10, 20), "epochs": 1, "batch": 16, "seeds": 2}
-    text = workflow.dry_run(make_study(tiny_config(finetune=finetune)), copy)
+    text = planning.dry_run(make_study(tiny_config(finetune=finetune)), copy)
     assert text.splitlines()[1].split()[:3] == ["tiny", "36", "18"]
     assert state() == before
     with pytest.raises(InputError, match="use a new workdir"):
-        workflow.dry_run(make_study(tiny_config(group={"column": "target"})), copy)
+        planning.dry_run(make_study(tiny_config(group={"column": "target"})), copy)
 
 
 def test_experiments_grow_in_a_directory_and_share_what_is_trained(copy):

@@ -6,10 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jaxbias.analysis import inheritance, minimal_fix, overwriting, underrepresentation
+from jaxbias.analysis import (
+    inheritance,
+    minimal_fix,
+    overwriting,
+    screened,
+    underrepresentation,
+)
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.methods import deviations, methods
-from jaxbias.analysis.recipe import of_one_recipe
+from jaxbias.analysis.recipe import apart, of_one_recipe
 from jaxbias.curation import Cells, pair_cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
@@ -31,6 +37,8 @@ class Answer:
       curves: every arm's metrics with intervals.
       overwritten: one verdict per arm.
       smallest_fix: one row per target, studied base and n.
+      screen: heads of a screened study beside what was confirmed, one row per curation.
+      screen_verdicts: what heads and finetuning chose, one row per target, studied base and n.
       underrepresentation: AUC per subgroup along the mix of a pair.
       matching_share: the share at which the other base catches up.
       sentences: the answer in words, in reading order.
@@ -53,6 +61,8 @@ class Answer:
     curves: pd.DataFrame
     overwritten: pd.DataFrame
     smallest_fix: pd.DataFrame
+    screen: pd.DataFrame
+    screen_verdicts: pd.DataFrame
     underrepresentation: pd.DataFrame
     matching_share: pd.DataFrame
     sentences: list[str]
@@ -92,6 +102,12 @@ def make_answer(
       The answer.
     """
     rule = study.answer
+    heads, scores = apart(study, scores)
+    if scores.variants.empty:
+        raise InputError(
+            f"the {len(heads.variants)} finished variants are heads of a screen and none is "
+            "confirmed yet; run `jaxbias run` again"
+        )
     scores, aside = of_one_recipe(study, scores)
     cells = {task: _cells(study, dataset, task) for task in (*study.targets, *study.pairs)}
     cells = {task: c for task, c in cells.items() if (scores.variants["task"] == task).any()}
@@ -149,11 +165,13 @@ def make_answer(
     overwritten = _concat(
         overwriting.overwritten(e, rule) for e in tests.values() if e.task in study.targets
     )
+    tried = screened.families(heads)
     fixes = _concat(
-        minimal_fix.smallest_fix(validations[e.task], e, rule)
+        minimal_fix.smallest_fix(validations[e.task], e, rule, tried.get(e.task))
         for e in targets
         if e.task in validations
     )
+    screen = screened.compare(study, heads, cells, validations, overwritten, verdicts)
     base_targets = {name: base.target for name, base in study.bases.items() if base.target}
     matching = _concat(underrepresentation.matching_share(e, base_targets, rule) for e in pairs)
     failures = [
@@ -170,6 +188,8 @@ def make_answer(
     ]
 
     spoken: list[str] = [*aside]
+    if len(heads.variants):
+        spoken.insert(0, screened.opening(study, heads, scores))
     if len(verdicts):
         spoken += verdicts["sentence"].tolist()
     if len(overwritten):
@@ -182,6 +202,7 @@ def make_answer(
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     for table in (fixes, matching):
         spoken += table["sentence"].tolist() if len(table) else []
+    spoken += screen.sentences
 
     return Answer(
         study=to_dict(study),
@@ -197,6 +218,8 @@ def make_answer(
         curves=_concat(overwriting.curves(e, rule) for e in tests.values()),
         overwritten=overwritten,
         smallest_fix=fixes,
+        screen=screen.levels,
+        screen_verdicts=screen.verdicts,
         underrepresentation=_concat(underrepresentation.subgroup_curves(e, rule) for e in pairs),
         matching_share=matching,
         sentences=spoken,

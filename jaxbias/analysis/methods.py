@@ -7,7 +7,15 @@ import pandas as pd
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid.search import kept, rung_epochs
 from jaxbias.results import Scores
-from jaxbias.study import SPLITS, FinetuneSpec, PretrainSpec, Study, searched_curation, to_dict
+from jaxbias.study import (
+    SPLITS,
+    FinetuneSpec,
+    PretrainSpec,
+    Study,
+    in_head_mode,
+    searched_curation,
+    to_dict,
+)
 
 _DOING = dict(zip(SPLITS, ("pretraining", "finetuning", "validation", "test"), strict=True))
 
@@ -22,7 +30,9 @@ def methods(study: Study, dataset: Dataset, scores: Scores, choices: pd.DataFram
       choices: the hyperparameters of every arm, where they were searched.
     """
     trained = _training(study, scores, choices) if trained_here(scores) else _elsewhere(scores)
-    return " ".join([_data(study, dataset, scores), *trained, _statistics(study, scores)])
+    screened = _screened(study) if study.screen.on and trained_here(scores) else []
+    parts = [_data(study, dataset, scores), *screened, *trained, _statistics(study, scores)]
+    return " ".join(parts)
 
 
 def trained_here(scores: Scores) -> bool:
@@ -94,6 +104,17 @@ def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
     if told:
         parts.append(f"Natural draws were also trained {'; '.join(told)}.")
     return parts
+
+
+def _screened(study: Study) -> list[str]:
+    how = _how(in_head_mode(study))
+    return [
+        f"The whole grid was first screened: the last layer alone was trained on frozen bases "
+        f"({how}). Confirmed by finetuning were all natural draws and, of each studied base, along "
+        "each kind of curation, what the screen would choose on validation and its neighbours, "
+        "then the levels that the confirmed ones asked for until the smallest fix, or the smallest "
+        "gap, lay between confirmed levels. Test examples had no part in it."
+    ]
 
 
 _CRITERIA = {
@@ -211,6 +232,10 @@ def _protocol(study: Study) -> list[str]:
         "error bars are t intervals over repeats and examples instead of 1.96·sd/5.",
         "Quotas are set from n itself instead of drawing n from a pool of the wanted correlation.",
     ]
+    if study.screen.on:
+        listed.append(
+            "Screening: only a part of the grid, chosen by heads on frozen bases, was finetuned."
+        )
     if fine.mode != "full":
         part = "the last layer" if fine.mode == "head" else "the last layer and the last block"
         listed.append(f"Finetuning: {part} alone, on a frozen base, instead of all layers.")

@@ -1,6 +1,7 @@
 """Smallest fix: the cheapest curation shown to close the gap without costing the AUC."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,20 @@ def cost(curation: Curation, cells: Cells, n: int) -> dict[str, float]:
     }
 
 
-def smallest_fix(validation: Evaluation, test: Evaluation, rule: AnswerSpec) -> pd.DataFrame:
+def by_cost(arms: pd.DataFrame, cells: Cells, n: int) -> pd.DataFrame:
+    """Returns arms with what their curations cost, the one that changes the fewest images first."""
+    costs = [cost(_curation(arm), cells, n) for arm in arms.itertuples()]
+    return arms.assign(**pd.DataFrame(costs, index=arms.index)).sort_values(
+        "images_changed", kind="stable"
+    )
+
+
+def smallest_fix(
+    validation: Evaluation,
+    test: Evaluation,
+    rule: AnswerSpec,
+    screened: Mapping[tuple[str, int], int] | None = None,
+) -> pd.DataFrame:
     """Chooses on validation, reports on test.
 
     A curation qualifies when, at a confidence shared out over all that were tried (Bonferroni),
@@ -48,6 +62,8 @@ def smallest_fix(validation: Evaluation, test: Evaluation, rule: AnswerSpec) -> 
       validation: evaluation of the variants on the validation split.
       test: the same variants on the test split.
       rule: epsilon, delta and confidence.
+      screened: per base and n, from how many curations a screen picked those evaluated here. All
+        of them share the confidence, so that however it picked, the choice is as sure.
 
     Returns:
       One row per studied base and n.
@@ -56,29 +72,26 @@ def smallest_fix(validation: Evaluation, test: Evaluation, rule: AnswerSpec) -> 
     studied = arms[(arms["role"] == "studied") & (arms["curation"] != "natural")]
     rows = []
     for (base, n), family in studied.groupby(["base", "n"], sort=False):
-        tried = family.assign(
-            **pd.DataFrame(
-                [cost(_curation(arm), test.cells, n) for arm in family.itertuples()],
-                index=family.index,
-            )
-        ).sort_values("images_changed", kind="stable")
+        tried = by_cost(family, test.cells, n)
+        count = max(len(tried), (screened or {}).get((base, n), 0))
         qualifying = [
             arm
             for arm in tried.itertuples()
-            if _qualifies(validation, base, arm.curation, n, rule, len(tried))
+            if qualifies(validation, base, arm.curation, n, rule, count)
         ]
         row = {"task": test.task, "population": test.population, "base": base, "n": n}
         if qualifying:
             row |= _chosen(test, base, qualifying[0], tried, n, rule)
         else:
-            row |= _none(validation, test, base, tried, n, rule)
+            row |= _none(validation, test, base, tried, count, n, rule)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _qualifies(
+def qualifies(
     evaluation: Evaluation, base: str, curation: str, n: int, rule: AnswerSpec, tried: int
 ) -> bool:
+    """Whether a curation is shown to be a fix, at the confidence left to one of all tried."""
     gap, change = _simultaneous(evaluation, base, curation, n, rule, tried)
     return gap.within(rule.epsilon) and change.low >= -rule.delta
 
@@ -149,6 +162,7 @@ def _none(
     test: Evaluation,
     base: str,
     tried: pd.DataFrame,
+    count: int,
     n: int,
     rule: AnswerSpec,
 ) -> dict:
@@ -167,9 +181,9 @@ def _none(
         f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
     )
     if verdict == "undecided" and interval.within(rule.epsilon):
-        held, cost_held = _simultaneous(validation, base, nearest, n, rule, len(tried))
+        held, cost_held = _simultaneous(validation, base, nearest, n, rule, count)
         sentence += (
-            f"; it could not be chosen, because on validation, with {len(tried)} curations to "
+            f"; it could not be chosen, because on validation, with {count} curations to "
             f"answer for, its gap is [{held.low:+.3f}, {held.high:+.3f}] and its AUC change at "
             f"least {cost_held.low:+.3f} (allowed: ±{rule.epsilon:g} and {-rule.delta:+g})"
         )

@@ -4,13 +4,30 @@ Where hyperparameters are searched, the choice of a base, task and n is its reci
 set what is searched, so what is left to vary (the mode, say) is all that tells recipes apart.
 """
 
-import dataclasses
-
 import numpy as np
 
 from jaxbias.errors import InputError
 from jaxbias.results import Scores
 from jaxbias.study import Study
+
+
+def apart(study: Study, scores: Scores) -> tuple[Scores, Scores]:
+    """Parts heads of a screen from the variants that answer.
+
+    Args:
+      study: whatever its screen is now, heads answer only where config.finetune trains heads.
+      scores: every finished variant.
+
+    Returns:
+      The heads of the present screen, and all variants but heads.
+    """
+    table = scores.variants
+    settings = ("solver", "C", "tolerance")
+    if study.finetune.mode == "head" or not {"mode", *settings} <= set(table.columns):
+        return scores.only(np.zeros(len(table), bool)), scores
+    heads = (table["mode"] == "head").to_numpy()
+    present = np.all([table[name] == getattr(study.screen, name) for name in settings], axis=0)
+    return scores.only(heads & present & study.screen.on), scores.only(~heads)
 
 
 def of_one_recipe(study: Study, scores: Scores) -> tuple[Scores, list[str]]:
@@ -42,12 +59,7 @@ def of_one_recipe(study: Study, scores: Scores) -> tuple[Scores, list[str]]:
         )
     aside = table[~kept]
     diverged = int((aside["status"] != "ok").sum())
-    return dataclasses.replace(
-        scores,
-        variants=table[kept].reset_index(drop=True),
-        validation=scores.validation[kept],
-        test=scores.test[kept],
-    ), [
+    return scores.only(kept), [
         f"Answered for config.finetune's recipe ({named}): {len(aside)} variants of other recipes, "
         f"{diverged} of them failed, are stored and no part of it."
     ]

@@ -11,6 +11,7 @@ from jaxbias.errors import InputError, nearest
 # Columns of the table that are not labels.
 FIXED_COLUMNS = ("id", "split", "stratum")
 UNKNOWN = -1
+_MOST_VALUES = 127  # Codes are int8.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +30,8 @@ class Dataset:
     group_share: float | None = None  # Declared P(Male = 1).
     notes: tuple[str, ...] = ()  # What the report must say about the data, in sentences.
     unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # float32[N] columns in [0, 1]: soft targets of labels that a model has scored; NaN = unknown.
+    soft: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     built: bool = False  # Whether its images were decoded now, and not by an earlier run.
 
     @property
@@ -79,15 +82,20 @@ class Dataset:
 
         Args:
           name: a label column.
-          values: at most 127 of its values as strings; those of a binary column are '0' and '1'.
+          values: its values as strings; those of a binary column are '0' and '1'.
 
         Returns:
           int8[N]: an index into `values`, -1 where the value is unknown or not among them.
 
         Raises:
-          InputError: no such column, or a value that no example has.
+          InputError: no such column, a value that no example has, or more than 127 of them.
         """
         column = self.column(name)
+        if len(values) > _MOST_VALUES:
+            raise InputError(
+                f"column '{name}' of {self.name} has {len(values):,} values, more than"
+                f" {_MOST_VALUES}: make a binary column of some of them (config.data.derived)"
+            )
         text = as_text(column)
         present = sorted(text.dropna().unique())
         for value in values:

@@ -93,7 +93,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert(
             "RGB"
         )
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _high_byte(image: Image.Image) -> Image.Image:

@@ -14,6 +14,8 @@ from jaxbias.study import SPLITS, GroupSpec
 _THUMBNAIL = 64  # Smallest side, in pixels, of an image on a contact sheet.
 _GAP = 4
 _CAPTION = 18
+_ROWS = 60  # Cells on a contact sheet, the largest of them.
+_ATTRIBUTES = 60  # Attributes shown in a text; the frame has all.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,6 +30,9 @@ class Description:
     # split, target, one column per group with the prevalence in it, and phi, the correlation of
     # the target with being in the first group; all over draws from the population.
     correlations: pd.DataFrame
+    # attribute, values, missing, association with the group: phi with being in the first group
+    # where it is binary, Cramér's V where it is a category; over all splits' population draws.
+    attributes: pd.DataFrame
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -37,6 +42,14 @@ class Description:
             parts.append(f"{target}\n{_text(table.unstack('split').reset_index())}")
         if len(self.correlations):
             parts.append(f"natural prevalence and correlation\n{_text(self.correlations)}")
+        if len(self.attributes):
+            shown = self.attributes.assign(
+                order=-self.attributes["association"].abs(),
+            ).sort_values("order", kind="stable", na_position="last")
+            rest = len(shown) - _ATTRIBUTES
+            more = f"\n({rest} attributes with less association left out)" if rest > 0 else ""
+            table = _text(shown.drop(columns="order").head(_ATTRIBUTES))
+            parts.append(f"every attribute and the group\n{table}{more}")
         return "\n\n".join([*parts, *self.notes])
 
 
@@ -89,6 +102,7 @@ def describe(dataset: Dataset, group: GroupSpec, targets: Sequence[str]) -> Desc
             cells, columns=["split", "target", "cell", "group", "count", "population"]
         ),
         correlations=pd.DataFrame(correlations, columns=["split", "target", *group.names, "phi"]),
+        attributes=_attributes(dataset, group, groups, drawn & (split != "")),
         notes=dataset.notes,
     )
 
@@ -138,6 +152,45 @@ def phi(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(x.astype(float), y.astype(float))[0, 1])
 
 
+def cramer(table: np.ndarray) -> float:
+    """Returns Cramér's V of a table of counts, int[R, C]; NaN where a side has one value only.
+
+    >>> round(cramer(np.array([[10, 0, 0], [0, 5, 5]])), 4)
+    1.0
+    """
+    table = table[table.sum(1) > 0][:, table.sum(0) > 0].astype(float)
+    if min(table.shape) < 2:
+        return float("nan")
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    chi2 = float(((table - expected) ** 2 / expected).sum())
+    return float((chi2 / (table.sum() * (min(table.shape) - 1))) ** 0.5)
+
+
+def _attributes(
+    dataset: Dataset, group: GroupSpec, groups: np.ndarray, used: np.ndarray
+) -> pd.DataFrame:
+    rows = []
+    for name in dataset.label_columns:
+        if name == group.column:
+            continue
+        column = dataset.column(name)
+        if column.dtype == "boolean":
+            codes, values = dataset.binary(name), 2
+        else:
+            codes, values = column.cat.codes.to_numpy(), len(column.cat.categories)
+        known = used & (codes >= 0) & (groups >= 0)
+        if column.dtype == "boolean":
+            association = phi(codes[known], groups[known] == 0)
+        else:
+            flat = groups[known].astype(int) * values + codes[known]
+            association = cramer(np.bincount(flat, minlength=2 * values).reshape(2, values))
+        missing = int((used & (codes < 0)).sum())
+        rows.append(
+            {"attribute": name, "values": values, "missing": missing, "association": association}
+        )
+    return pd.DataFrame(rows, columns=["attribute", "values", "missing", "association"])
+
+
 def contact_sheet(
     dataset: Dataset, group: GroupSpec, target: str, columns: int = 10, seed: int = 0
 ) -> Image.Image:
@@ -151,7 +204,8 @@ def contact_sheet(
       seed: which examples.
 
     Returns:
-      An RGB image: per cell a caption with its count over all splits, and the examples.
+      An RGB image: per cell (the 60 largest) a caption with its count over all splits, and the
+      examples.
 
     Raises:
       InputError: an unknown column or value, or a pair of columns that are not binary.
@@ -164,6 +218,7 @@ def contact_sheet(
         for j, cell in enumerate(kind.cells):
             members = np.flatnonzero(used & (groups == i) & (kind.codes == j))
             rows.append((f"{name}, {target} {cell}: {len(members):,}", members))
+    rows = sorted(rows, key=lambda row: -len(row[1]))[:_ROWS] if len(rows) > _ROWS else rows
     rng = np.random.default_rng(seed)
     size = dataset.images.shape[1]
     side = size * max(1, -(-_THUMBNAIL // size))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jaxbias.errors import InputError
 
-_STALE_SECONDS = 24 * 3600
+_DAY = 24 * 3600
 
 
 def home() -> Path:
@@ -38,15 +38,21 @@ def writing(what: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def remove_stale(folder: Path, pattern: str) -> None:
+def remove_stale(
+    folder: Path, pattern: str, but: Path | None = None, seconds: float = _DAY
+) -> None:
     """Removes the folders that writers that were killed left behind long ago.
 
     Args:
       folder: where they are; it need not exist.
       pattern: matches the names of unfinished folders and of nothing else.
+      but: stays, whatever its age.
+      seconds: how long ago the last file must have been changed.
     """
     for draft in folder.glob(pattern):
+        if draft == but:
+            continue
         with contextlib.suppress(OSError):  # Another process may be removing it too.
             newest = max(path.stat().st_mtime for path in (draft, *draft.iterdir()))
-            if time.time() - newest > _STALE_SECONDS:
+            if time.time() - newest > seconds:
                 shutil.rmtree(draft)

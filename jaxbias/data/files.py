@@ -1,14 +1,23 @@
 """The image files a table names: inside one folder, present, and told apart by size and time."""
 
+import dataclasses
 import hashlib
+import os
+import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from jaxbias.data.dataset import listed
+from jaxbias.data.decode import BadImageError
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
 
+# More than any photograph: what claims to be one is not read into memory.
+_MAX_BYTES = 256 * 2**20
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# Relative, in normal form, and the same path on every system: most names of a million are.
+_PLAIN = re.compile(r"(?:(?!\.{1,2}(?:/|$))[^/\\:\0]+/)*(?!\.{1,2}$)[^/\\:\0]+")
 _STEP = 1000  # Files between two redrawings of the progress bar.
 
 
@@ -27,7 +36,10 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
     Raises:
       InputError: a path that leaves the folder, a missing file, or a file named twice.
     """
-    normal = [_inside(name, row, table) for row, name in enumerate(names, start=1)]
+    normal = [
+        name if _PLAIN.fullmatch(name) else _inside(name, row, table)
+        for row, name in enumerate(names, start=1)
+    ]
     _check_unique(normal, table)
     resolved = root.resolve()
     key = hashlib.sha256(str(resolved).encode())
@@ -35,6 +47,8 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
     missing = []
     with progress(len(normal), "checking image files", "files") as advance:
         for row, name in enumerate(normal, start=1):
+            if row % _STEP == 0 or row == len(normal):
+                advance(row - (row - 1) // _STEP * _STEP)
             path = resolved / name
             inside = folders.get(path.parent)
             if inside is None:
@@ -55,8 +69,6 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
                     " put the file itself there"
                 )
             key.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-            if row % _STEP == 0 or row == len(normal):
-                advance(row - (row - 1) // _STEP * _STEP)
     if missing:
         raise InputError(
             f"{len(missing):,} of the {len(normal):,} image files that {table} names are not in"
@@ -65,9 +77,50 @@ def find(root: Path, names: Sequence[str], table: str) -> tuple[list[str], str]:
     return normal, key.hexdigest()
 
 
-def reader(root: Path, names: Sequence[str]) -> Callable[[int], bytes]:
-    """Returns a function from a row to the bytes of its file."""
-    return lambda row: (root / names[row]).read_bytes()
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """From a row to the bytes of its file; may be sent to other processes."""
+
+    root: Path
+    names: Sequence[str]
+
+    def __call__(self, row: int) -> bytes:
+        """Returns the bytes of row `row`.
+
+        Raises:
+          BadImageError: the file is too large to be a picture.
+        """
+        with (self.root / self.names[row]).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MAX_BYTES:
+                raise BadImageError(f"{size:,} bytes are more than {_MAX_BYTES:,}")
+            return file.read()
+
+
+def images(root: Path, below: str, table: str = "") -> list[str]:
+    """Returns every image file below a folder of `root`, relative to `root` and in order.
+
+    What has no suffix of an image (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff, in any case)
+    or begins with a dot is none. Links to folders are not followed.
+
+    Raises:
+      InputError: there is no such folder, or no image in it.
+    """
+    top = root / below
+    if not top.is_dir():
+        raise InputError(f"{root} has no folder {below}/{table and f'; it must {table}'}")
+    found = []
+    for at, folders, names in os.walk(top):
+        folders.sort()
+        inside = Path(at).relative_to(root).as_posix()
+        found += [
+            f"{inside}/{name}"
+            for name in sorted(names)
+            if name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+        ]
+    if not found:
+        raise InputError(f"{top} holds no image")
+    return found
 
 
 def folder(path: str, expected: str) -> Path:

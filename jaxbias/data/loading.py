@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from jaxbias.data import fairface, folder, splits
+from jaxbias.data import splits
+from jaxbias.data.attach import attach
 from jaxbias.data.dataset import Dataset
-from jaxbias.data.source import Source
+from jaxbias.data.readers import reader
+from jaxbias.data.source import check
 from jaxbias.data.store import Store, open_store
 from jaxbias.data.table import add_derived
-from jaxbias.errors import InputError, nearest
 from jaxbias.study import DataSpec
 
 # Bad images a note names; the rest are in the store's own record.
@@ -32,34 +32,31 @@ def load(data: DataSpec, verify: bool = False) -> Dataset:
     Raises:
       InputError: an unknown dataset, something wrong with its files, labels or splits.
     """
-    if data.name not in _READERS:
-        raise InputError(
-            f"config.data.name='{data.name}' is no dataset; {nearest(data.name, _READERS)}"
-        )
-    source = _READERS[data.name](data)
-    twice = source.table["id"][source.table["id"].duplicated()]
-    if len(twice):
-        raise InputError(f"{source.name} has {len(twice):,} ids twice, such as '{twice.iloc[0]}'")
+    source = reader(data.name)(data)
+    check(source)
     # All that can be wrong with the table is found before the images are decoded.
+    source, soft = attach(source, data)
     table = add_derived(_complete(source.table), data.derived, source.unusable)
     table["split"] = splits.assign(table, data.splits, data.seed)
     store = open_store(source, data.image_size, data.on_bad_image, verify)
     table = _kept(table, store.rows)
+    soft = soft.iloc[store.rows].reset_index(drop=True)
     return Dataset(
         name=source.name,
         images=store.images,
         table=table,
-        fingerprint=fingerprint(store.checksum, table),
+        fingerprint=fingerprint(store.checksum, table, soft),
+        soft=soft,
         frequencies=source.frequencies,
         group_share=source.group_share,
-        notes=_notes(store),
+        notes=(*source.notes, *_notes(store)),
         unusable=source.unusable,
         built=store.built,
     )
 
 
-def fingerprint(checksum: str, table: pd.DataFrame) -> str:
-    """Returns the sha256 hex of the pixels' checksum and all that the table says."""
+def fingerprint(checksum: str, table: pd.DataFrame, soft: pd.DataFrame) -> str:
+    """Returns the sha256 hex of the pixels' checksum and all that the tables say."""
     digest = hashlib.sha256(checksum.encode())
     for name in table.columns:
         column = table[name]
@@ -69,6 +66,9 @@ def fingerprint(checksum: str, table: pd.DataFrame) -> str:
         else:
             text = column.astype(object).where(column.notna(), None)
             digest.update(json.dumps(text.tolist()).encode())
+    for name in soft.columns:
+        digest.update(json.dumps([name, "soft"]).encode())
+        digest.update(soft[name].to_numpy(np.float32).tobytes())
     return digest.hexdigest()
 
 
@@ -95,16 +95,3 @@ def _notes(store: Store) -> tuple[str, ...]:
     named = ", ".join(f"{bad['id']} ({bad['reason']})" for bad in store.skipped[:_NAMED])
     more = f" and {count - _NAMED:,} more" if count > _NAMED else ""
     return (f"{count:,} bad image{'s' if count > 1 else ''} skipped: {named}{more}",)
-
-
-def _faces(data: DataSpec) -> Source:
-    from jaxbias.data import faces  # Brings in the renderer and TFDS, which no other dataset needs.
-
-    return faces.read(data)
-
-
-_READERS: dict[str, Callable[[DataSpec], Source]] = {
-    "faces": _faces,
-    "fairface": fairface.read,
-    "folder": folder.read,
-}

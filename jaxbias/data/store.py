@@ -2,35 +2,33 @@
 
 A store is a folder named by the hash of what it was made from: `pixels.npy`,
 `examples.parquet` (the id of each row) and `store.json`, which counts and checksums them. It is
-written under another name and renamed when complete, so a store that exists is whole.
+written under another name and renamed when complete, so a store that exists is whole; a build that
+was interrupted is continued (`draft`).
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
-import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from jaxbias.data import decode
 from jaxbias.data.directories import home, remove_stale, writing
+from jaxbias.data.draft import PIXELS, Draft, locked
 from jaxbias.data.source import Source
+from jaxbias.data.workers import Job
 from jaxbias.errors import InputError
-from jaxbias.progress import progress
 
-_PIXELS, _EXAMPLES, _RECORD = "pixels.npy", "examples.parquet", "store.json"
-# Rows decoded before the next write: what is in memory is this many squares.
-_CHUNK = 256
+_EXAMPLES, _RECORD = "examples.parquet", "store.json"
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.
 _CHEAP_BYTES = 256 * 2**20
 _PARTIAL = ".partial"
+_ABANDONED = 7 * 24 * 3600  # Seconds: a build that was interrupted may be continued next week.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,7 +77,7 @@ def _opened(path: Path, source: Source, verify: bool) -> Store | None:
     """Returns the store at `path`, or None when there is none or it is damaged."""
     try:
         record = json.loads((path / _RECORD).read_text())
-        images = np.load(path / _PIXELS, mmap_mode="r", allow_pickle=False)
+        images = np.load(path / PIXELS, mmap_mode="r", allow_pickle=False)
         examples = pd.read_parquet(path / _EXAMPLES)
         rows = examples["row"].to_numpy(np.int64)
         whole = (
@@ -96,94 +94,47 @@ def _opened(path: Path, source: Source, verify: bool) -> Store | None:
 
 
 def _build(path: Path, source: Source, size: int, on_bad_image: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(path.parent, f"*{_PARTIAL}")
-    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
-    draft.mkdir()
-    try:
-        _write(draft, source, size, on_bad_image)
-        if path.exists() and _opened(path, source, verify=True) is None:
-            path.rename(draft.with_name(f"{draft.name}.damaged{_PARTIAL}"))
-        try:
-            draft.rename(path)
-        except OSError:
-            if not path.exists():  # Else another process finished the same store first.
-                raise
-    finally:
-        for leftover in path.parent.glob(f"{draft.name}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    folder = path.with_name(f"{path.name}{_PARTIAL}")
+    remove_stale(path.parent, f"*{_PARTIAL}", but=folder, seconds=_ABANDONED)
+    with locked(folder):
+        if _opened(path, source, verify=True) is not None:  # Another process has built it.
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        ids = source.table["id"].tolist()
+        identity = hashlib.sha256("\0".join(ids).encode()).hexdigest()
+        _write(Draft(folder, len(ids), size, identity), source, ids, on_bad_image)
+        if path.exists():
+            shutil.rmtree(path)  # Damaged.
+        folder.rename(path)
 
 
-def _write(draft: Path, source: Source, size: int, on_bad_image: str) -> None:
-    """Writes all files of a store; pixels first, their header again once their count is known."""
-    ids = source.table["id"].tolist()
-    rows, skipped, checksum = [], [], hashlib.sha256()
-    with (draft / _PIXELS).open("wb") as file:
-        start = _write_header(file, (len(ids), size, size, 3))
-        for row, image in enumerate(_decoded(source, size)):
-            if isinstance(image, decode.BadImageError):
-                if on_bad_image == "error":
-                    raise _bad(ids[row], str(image))
-                skipped.append({"id": ids[row], "reason": str(image)})
-                continue
-            file.write(image.data)
-            checksum.update(image.data)
-            rows.append(row)
-        if not rows:
-            raise InputError(f"none of the {len(ids):,} images of {source.name} can be decoded")
-        file.seek(0)
-        if _write_header(file, (len(rows), size, size, 3)) != start:
-            raise RuntimeError("the .npy header changed its length")
-        _flush(file)
+def _write(draft: Draft, source: Source, ids: list[str], on_bad_image: str) -> None:
+    """Writes all files of a store; what an earlier build has written is not decoded again."""
+    folder = draft.path.parent
+    job = Job(source.read, draft.path, draft.offset, draft.size)
+    with contextlib.closing(draft.decode(job)) as bad:
+        for row, reason in bad:
+            if on_bad_image == "error":
+                raise _bad(ids[row], reason)
+    if len(draft.bad) == len(ids):
+        draft.discard()
+        raise InputError(f"none of the {len(ids):,} images of {source.name} can be decoded")
+    skipped = [{"id": ids[row], "reason": draft.bad[row]} for row in sorted(draft.bad)]
+    rows, checksum = draft.close_gaps()
     examples = pd.DataFrame({"id": [ids[row] for row in rows], "row": rows})
-    examples.to_parquet(draft / _EXAMPLES, index=False)
+    examples.to_parquet(folder / _EXAMPLES, index=False)
     record = {
         "source": source.name,
-        "shape": [len(rows), size, size, 3],
-        "sha256": checksum.hexdigest(),
+        "shape": [len(rows), draft.size, draft.size, 3],
+        "sha256": checksum,
         "skipped": skipped,
         "preprocessing": decode.VERSION,
     }
-    with (draft / _RECORD).open("w", encoding="utf-8") as file:
+    with (folder / _RECORD).open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
-        _flush(file)
-
-
-def _decoded(source: Source, size: int) -> Iterator[np.ndarray | decode.BadImageError]:
-    """Yields each row's uint8[size, size, 3], or why there is none, in order.
-
-    Threads suffice: Pillow releases the interpreter lock while it decodes and resizes.
-    """
-
-    def decoded(row: int) -> np.ndarray | decode.BadImageError:
-        try:
-            return decode.decode(source.read(row), size)
-        except decode.BadImageError as error:
-            return error
-        except OSError as error:
-            return decode.BadImageError(error.strerror or str(error))
-
-    total = len(source.table)
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        progress(total, "decoding images", "images") as advance,
-    ):
-        for start in range(0, total, _CHUNK):
-            chunk = list(pool.map(decoded, range(start, min(start + _CHUNK, total))))
-            yield from chunk
-            advance(len(chunk))
-
-
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> int:
-    """Writes an .npy header; NumPy pads it so that a shorter first axis keeps its length."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    return file.tell()
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.close()
 
 
 def _bad(name: str, reason: str) -> InputError:

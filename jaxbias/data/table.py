@@ -136,6 +136,17 @@ def category(column: pd.Series) -> pd.Series:
     return _category(codes, [text.strip() for text in texts], column.index)
 
 
+def named(numbers: np.ndarray, names: Sequence[str]) -> pd.Series:
+    """Returns class numbers as a categorical label; -1 is unknown.
+
+    >>> named(np.array([1, -1, 0]), ["cat", "dog"]).tolist()
+    ['dog', nan, 'cat']
+    """
+    order = sorted(set(names))
+    places = np.array([*(order.index(name) for name in names), -1])
+    return pd.Series(pd.Categorical.from_codes(places[numbers], order))
+
+
 def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
     text = as_text(column)
     present = sorted(text.dropna().unique())
@@ -214,11 +225,17 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     read = pa.parquet.read_table(path)
-    columns = {}
-    for name, column in zip(read.column_names, read.columns, strict=True):
+    return texts(dict(zip(read.column_names, read.columns, strict=True)))[0]
+
+
+def texts(columns: Mapping[str, pa.ChunkedArray]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Returns Arrow columns as strings, '' where null; and those that are none, with the reason."""
+    found, unusable = {}, {}
+    for name, column in columns.items():
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            continue  # Neither a file name, nor a split, nor a label.
-        columns[name] = column.cast(pa.string()).fill_null("").to_pandas().astype(str)
-    return pd.DataFrame(columns)
+            unusable[name] = f"holds {column.type}: neither binary nor categorical"
+            continue
+        found[name] = column.cast(pa.string()).fill_null("").to_pandas().astype(str)
+    return pd.DataFrame(found), unusable

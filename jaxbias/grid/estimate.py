@@ -13,12 +13,12 @@ import jax
 import numpy as np
 
 from jaxbias.grid.calibration import Kind, Rates, calibrate, extraction_seconds
+from jaxbias.grid.members import schedule_of
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.search import rung_epochs
 from jaxbias.grid.variants import Base, Recipe, Variant
-from jaxbias.models import Head, Network, make_network
-from jaxbias.training import Schedule
+from jaxbias.models import Head, Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ def estimate(
       budget: seconds after which no further kind of program is timed.
     """
     began = time.perf_counter()
-    network = make_network(runner.study.model, runner.study.data.image_size, 1)
+    network = runner.starts.network(1)
     inputs = _inputs(network)
     pretraining = [
         _base_job(runner, base, pack, done)
@@ -170,7 +170,7 @@ def estimate(
         feature_seconds=missing * rows * per_image,
         parameter_bytes=sum(_bytes(runner.network_of(base)) for base in bases.values()),
         feature_bytes=4 * rows * len(seen) * inputs,
-        image_bytes=runner.images.nbytes,
+        image_bytes=runner.curator.dataset.images.nbytes,
         memory=max((rate.memory for rate in rates.values()), default=0),
         kinds=len(rates),
         timed=timed,
@@ -204,7 +204,7 @@ def _base_job(runner: Runner, base: Base, pack: Pack, done: bool) -> _Job:
     recipe, network = Recipe.of(runner.study.pretrain), runner.network_of(base)
     # A pack's first member names its program; the others agree in all that matters.
     cells = len(runner.curator.cells(pack.members[0].target).names)
-    schedule = _schedule(recipe, "erm", runner.curator.pretrain_size(base), cells)
+    schedule = schedule_of(recipe, "erm", runner.curator.pretrain_size(base), cells)
     program = ("pretrain", network, schedule)
     return _Job(
         Kind.of(network, schedule), program, schedule.steps, len(runner.validation), pack, done
@@ -229,16 +229,11 @@ def _finetune(
     network: Network, head: Head, recipe: Recipe, objective: str, n: int, cells: int
 ) -> tuple[Kind, tuple, int]:
     """Returns the kind, what else makes the program, and its steps (of a fit: its examples)."""
-    schedule = _schedule(recipe, objective, n, cells)
+    schedule = schedule_of(recipe, objective, n, cells)
     model = head if recipe.mode == "head" else network
     if recipe.mode == "head" and recipe.solver == "lbfgs":
         return Kind(model, objective, None), ("fit", objective, n), n
     return Kind.of(model, schedule), ("finetune", model, schedule), schedule.steps
-
-
-def _schedule(recipe: Recipe, objective: str, n: int, cells: int) -> Schedule:
-    mode, epochs, batch, momentum = recipe.shape
-    return Schedule(n, epochs, batch, momentum, mode, objective, cells)
 
 
 def _inputs(network: Network) -> int:

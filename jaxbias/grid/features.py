@@ -23,7 +23,6 @@ from jaxbias.atomic import make_directory, replacing, write_text
 from jaxbias.errors import InputError
 from jaxbias.grid.variants import Base, content_id
 from jaxbias.models import Network
-from jaxbias.study import to_dict
 
 _FORMAT = 1
 
@@ -52,7 +51,7 @@ def features_id(base: Base, network: Network, data: str, principal: bool) -> str
             "format": _FORMAT,
             "base": base.id,
             "data": data,
-            "model": to_dict(network.spec),
+            "model": network.spec.content,
             "image_size": network.image_size,
             "principal": principal,
         }

@@ -1,33 +1,43 @@
 """Layout: the packs that follow from a study and the results of its search so far."""
 
+import functools
+from collections.abc import Sequence
+
 from jaxbias.grid.plan import Plan, extend_plan
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.search import Results, follow
 from jaxbias.grid.variants import Maker, Variant, expand_by_experiment
+from jaxbias.grid.widths import pack_widths
 from jaxbias.study import Study
 
 
-def extend(plan: Plan, runner: Runner, results: Results) -> Plan:
+def extend(
+    plan: Plan, runner: Runner, results: Results, finetunes: Sequence[Variant] | None = None
+) -> Plan:
     """Returns a plan with packs for all that it lacks and that is known by now.
 
     Args:
       plan: so far.
       runner: of its layout and study.
       results: of the trials that are done.
+      finetunes: those to plan; None: all that follow from the results.
 
     Raises:
       InputError: a curation needs examples that the data does not have, or a search failed.
     """
-    study, course = runner.study, follow(runner.study, plan.data, results)
-    every = [*course.trials, *course.variants]
-    if course.searches:
-        every += course.finetunes
-    widths = study.grid.pack_width, runner.heads_width(every)
-    bases = [variant.base for variant in course.variants]
+    course = follow(runner.study, plan.data, results)
+    finetunes = course.finetunes if finetunes is None else finetunes
     # Rungs are planned once all before are done: where a search is cut must not change its packs.
     under_way = any(results(trial) is None for pack in plan.rungs for trial in pack.members)
-    trials = [] if under_way else course.trials
-    return extend_plan(plan, course.finetunes, runner.signatures(every), *widths, trials, bases)
+    return extend_plan(
+        plan,
+        finetunes,
+        # Those of a search that has not ended too: what cannot be drawn is refused now.
+        runner.signatures([*course.trials, *course.variants, *finetunes]),
+        functools.partial(pack_widths, runner),
+        trials=[] if under_way else course.trials,
+        bases=[variant.base for variant in course.variants],
+    )
 
 
 def experiments(study: Study, data: str, results: Results) -> dict[str, list[Variant]]:

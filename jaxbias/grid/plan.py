@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from jaxbias.grid.variants import Base, Recipe, Variant, content_id
 from jaxbias.study import Curation
 
 _FORMAT = 2
+
+# Groups of variants of one signature -> the largest number of members of a pack of each.
+Widths = Callable[[Sequence[Sequence[Variant]]], Sequence[int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +91,7 @@ def extend_plan(
     plan: Plan,
     variants: Sequence[Variant],
     signatures: dict[str, Any],
-    width: int,
-    heads_width: int | None = None,
+    width: int | Widths,
     trials: Sequence[Variant] = (),
     bases: Sequence[Base] = (),
 ) -> Plan:
@@ -99,9 +101,8 @@ def extend_plan(
       plan: the plan so far.
       variants: everything the study wants.
       signatures: per variant id and per base id, what must agree within a pack.
-      width: largest number of finetunes of a pack. Packs of bases, which train for longer, are
-        as small as the devices allow.
-      heads_width: largest number of heads of a pack; None: as any finetunes.
+      width: largest number of finetunes of a pack, or what tells it of each group of one
+        signature. Packs of bases, which train for longer, are as small as the devices allow.
       trials: of a search, each as far as the end of a rung: a trial of three rungs comes thrice.
       bases: that later finetunes will start from; those of variants and trials are taken anyway.
 
@@ -117,36 +118,70 @@ def extend_plan(
     order = {id: place for place, id in enumerate(dict.fromkeys(v.base.id for v in heads))}
     heads.sort(key=lambda variant: order[variant.base.id])
     others = [variant for variant in new_variants if variant.recipe.mode != "head"]
+    groups = _grouped([*others, *heads], signatures)
+
+    def widths_of(groups: Mapping[Any, list[Variant]]) -> Sequence[int]:
+        return width(list(groups.values())) if callable(width) else [width] * len(groups)
+
+    widths = widths_of(groups)
+    base_groups = _grouped(new_bases, signatures)
+    used: dict[Any, set[int]] = {}
+    for pack in plan.finetunes:
+        # Of members that the study no longer wants, no signature is known.
+        used.setdefault(signatures.get(pack.members[0].id), set()).add(pack.width)
     tried = {trial.id for pack in plan.rungs for trial in pack.members}
-    new_trials = list({trial.id: trial for trial in trials if trial.id not in tried}.values())
+    rungs = _grouped(
+        {trial.id: trial for trial in trials if trial.id not in tried}.values(), signatures
+    )
     return dataclasses.replace(
         plan,
-        bases=plan.bases + _pack(new_bases, signatures, plan.devices, plan.devices),
-        finetunes=plan.finetunes
-        + _pack(others, signatures, width, plan.devices)
-        + _pack(heads, signatures, heads_width or width, plan.devices),
-        rungs=plan.rungs + _pack(new_trials, signatures, width, plan.devices, "rung"),
+        bases=plan.bases
+        + _pack(base_groups, [plan.devices] * len(base_groups), plan.devices, used={}),
+        finetunes=plan.finetunes + _pack(groups, widths, plan.devices, used),
+        rungs=plan.rungs + _pack(rungs, widths_of(rungs), plan.devices, {}, "rung"),
     )
 
 
-def _pack(
-    members: Sequence[Any], signatures: dict[str, Any], width: int, devices: int, what: str = ""
-) -> tuple[Pack, ...]:
-    by_signature: dict[Any, list] = {}
+def _grouped(members: Iterable[Any], signatures: dict[str, Any]) -> dict[Any, list[Any]]:
+    groups: dict[Any, list] = {}
     for member in members:
-        by_signature.setdefault(signatures[member.id], []).append(member)
+        groups.setdefault(signatures[member.id], []).append(member)
+    return groups
+
+
+def _pack(
+    groups: Mapping[Any, list[Any]],
+    widths: Sequence[int],
+    devices: int,
+    used: Mapping[Any, Collection[int]],
+    what: str = "",
+) -> tuple[Pack, ...]:
     packs = []
-    for group in by_signature.values():
-        # Equal packs waste the least padding and need one program.
-        count = -(-len(group) // width)
-        even = -(-len(group) // count)
-        padded = -(-even // devices) * devices
+    for (signature, group), width in zip(groups.items(), widths, strict=True):
+        padded = _padded(len(group), width, devices, used.get(signature, ()))
+        even = -(-len(group) // -(-len(group) // padded))
         for start in range(0, len(group), even):
             chosen = tuple(group[start : start + even])
             # A trial trained to a rung's end may also be a finetune: their packs are not the same.
             content = [padded, [m.id for m in chosen], *([what] if what else [])]
             packs.append(Pack(content_id(content), padded, chosen))
     return tuple(packs)
+
+
+def _padded(members: int, width: int, devices: int, used: Collection[int]) -> int:
+    """Returns the padded width of the packs of a group.
+
+    Equal packs waste the least padding and need one program. A width that has a program already
+    saves another, which is worth as much padding as an eighth of the group.
+    """
+    count = -(-members // width)
+    even = -(-members // count)
+    most = -(-width // devices) * devices
+    places = {padded: -(-members // padded) * padded for padded in used if padded <= most}
+    best = min(places, key=lambda padded: (places[padded], -padded), default=0)
+    if best and places[best] - members <= members / 8:
+        return best
+    return -(-even // devices) * devices
 
 
 def _base(content: dict[str, Any]) -> Base:

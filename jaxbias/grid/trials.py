@@ -6,9 +6,11 @@ import jax
 import numpy as np
 
 from jaxbias.grid.criteria import measure
+from jaxbias.grid.members import examples_of, hyper_of, key_of, schedule_of
 from jaxbias.grid.plan import Pack
 from jaxbias.grid.programs import rung
-from jaxbias.grid.runner import Row, Runner, _examples, _hyper, _key, _outcome, _schedule
+from jaxbias.grid.rows import Row, outcome
+from jaxbias.grid.runner import Runner
 from jaxbias.grid.variants import Maker, Variant
 from jaxbias.models import Head, Network
 from jaxbias.models.registry import Params
@@ -36,7 +38,7 @@ class Trials:
         """Returns the state of a trial before its first step, as host arrays."""
         network, params = self._start(variant)
         draw = self.runner.curator.finetune(variant)
-        schedule = _schedule(variant.recipe, variant.objective, draw)
+        schedule = schedule_of(variant.recipe, variant.objective, len(draw.ids), len(draw.counts))
         begin = Phase(network, schedule, schedule.mode).begin
         return jax.tree.map(np.asarray, jax.jit(begin)(params))
 
@@ -59,24 +61,27 @@ class Trials:
         leader = pack.members[0]
         draws = [curator.finetune(trial) for trial in pack.members]
         examples = [
-            _examples(draw, curator.cells(trial.task).labels())
+            examples_of(draw, curator.cells(trial.task).labels())
             for trial, draw in zip(pack.members, draws, strict=True)
         ]
-        schedule = _schedule(leader.recipe, leader.objective, draws[0])
+        schedule = schedule_of(
+            leader.recipe, leader.objective, len(draws[0].ids), len(draws[0].counts)
+        )
         network, _ = self._start(leader)
         scored, images = runner.validation, runner.images
         if isinstance(network, Head):
-            images, _ = runner.device_features(leader.base, leader.recipe.solver)
+            images, _ = runner.starts.features_on_device(leader.base, leader.recipe.solver)
             scored = np.searchsorted(runner.rows, scored).astype(np.int32)
             examples = [
                 part._replace(ids=np.searchsorted(runner.rows, part.ids).astype(np.int32))
                 for part in examples
             ]
-        hypers = [_hyper(trial.recipe) for trial in pack.members]
-        keys = [_key("finetune", trial.seed) for trial in pack.members]
+        hypers = [hyper_of(trial.recipe) for trial in pack.members]
+        keys = [key_of("finetune", trial.seed) for trial in pack.members]
         members = list(zip(states, examples, hypers, keys, strict=True))
         steps = schedule.steps - dataclasses.replace(schedule, epochs=first).steps * (first > 0)
-        out = runner._run(pack, (rung, network, schedule, first), members, (scored, images), steps)
+        maker = (rung, network, schedule, first)
+        out = runner.run(pack, maker, members, (scored, images), steps, schedule.batch)
         scores = np.asarray(out["scores"], np.float32)
         rows = [
             {
@@ -90,7 +95,7 @@ class Trials:
                 **dataclasses.asdict(trial.recipe),
                 "seed": trial.seed,
                 "first_epoch": first + 1,
-                **_outcome(curator.cells(trial.task).names, draw, out, i),
+                **outcome(curator.cells(trial.task).names, draw, out, i),
                 **self._measure(trial, scores[i, -keep:]),
             }
             for i, (trial, draw) in enumerate(zip(pack.members, draws, strict=True))
@@ -99,9 +104,9 @@ class Trials:
         return rows, ends
 
     def _start(self, variant: Variant) -> tuple[Network | Head, Params]:
-        network = self.runner._network(1)
+        network = self.runner.starts.network(1)
         if variant.recipe.mode != "head":
-            return network, self.runner._start(network, variant)
+            return network, self.runner.starts.of(network, variant)
         fresh = self.runner.fresh(network, variant.seed)["head"]
         return Head(fresh["kernel"].shape[0]), {"head": fresh}
 

@@ -171,7 +171,7 @@ class Maker:
         self.tasks = (*study.targets, *study.pairs)
         self.fixed = {
             "data": data,
-            "model": to_dict(study.model),
+            "model": study.model.content,
             "group": to_dict(study.group),
             "on_shortage": study.curations.on_shortage,
         }
@@ -226,11 +226,11 @@ def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
 def _base(study: Study, data: str, name: str, seed: int) -> Base:
     spec = study.bases[name]
     if spec.role == "scratch":
-        content = {"model": to_dict(study.model), "image_size": study.data.image_size, "seed": seed}
+        content = {"model": study.model.content, "image_size": study.data.image_size, "seed": seed}
     else:
         content = {
             "data": data,
-            "model": to_dict(study.model),
+            "model": study.model.content,
             "group": to_dict(study.group),
             "target": spec.target,
             "curation": spec.curation,

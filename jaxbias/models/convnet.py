@@ -1,52 +1,53 @@
-"""A small convnet whose convolution is one matrix product over patches.
-
-XLA's CPU convolutions are ~18 times slower inside `scan`, and become slow grouped convolutions
-under `vmap`; patches @ kernel runs at the same speed in all of them.
-"""
+"""A small convnet of stride-2 convolutions."""
 
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
+
+from jaxbias.models.convolution import convolve, patches
 
 
 class PatchConv(nnx.Module):
-    """A strided k×k convolution with zero padding, computed as patches @ kernel.
+    """A strided k×k convolution with zero padding and a bias, whose kernel is a matrix.
 
     Args:
       features_in: channels of the input.
       features_out: channels of the output.
       size: side of the kernel.
       stride: step between patches.
+      method: "patches" or "conv".
+      dtype: of the computation; None: that of the parameters.
       rngs: random keys of the initialisation.
     """
 
     def __init__(
-        self, features_in: int, features_out: int, *, size: int = 3, stride: int = 2, rngs: nnx.Rngs
+        self,
+        features_in: int,
+        features_out: int,
+        *,
+        size: int = 3,
+        stride: int = 2,
+        method: str = "patches",
+        dtype: jax.typing.DTypeLike | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
         fan_in = size * size * features_in
         init = nnx.initializers.he_normal()
-        self.linear = nnx.Linear(fan_in, features_out, kernel_init=init, rngs=rngs)
+        self.linear = nnx.Linear(fan_in, features_out, kernel_init=init, dtype=dtype, rngs=rngs)
         self.size = size
         self.stride = stride
+        self.method = method
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features_out]."""
-        return self.linear(_patches(x, self.size, self.stride))
-
-
-def _patches(x: jax.Array, size: int, stride: int) -> jax.Array:
-    _, height, width, _ = x.shape
-    before = (size - 1) // 2
-    after = size - 1 - before
-    padded = jnp.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-    shifted = [
-        padded[:, i : i + height : stride, j : j + width : stride]
-        for i in range(size)
-        for j in range(size)
-    ]
-    return jnp.concatenate(shifted, axis=-1)
+        if self.method == "patches":
+            return self.linear(patches(x, self.size, self.stride))
+        kernel, bias = (
+            param[...].astype(x.dtype) for param in (self.linear.kernel, self.linear.bias)
+        )
+        kernel = kernel.reshape(self.size, self.size, x.shape[-1], -1)
+        return convolve(x, kernel, self.stride, self.method) + bias[None, None, None, :]
 
 
 class ConvNet(nnx.Module):
@@ -60,18 +61,30 @@ class ConvNet(nnx.Module):
       widths: channels of each stage.
       image_size: side of the images in pixels.
       classes: outputs of the head.
+      method: how convolutions are computed, "patches" or "conv".
+      dtype: of the computation; None: that of the parameters.
       rngs: random keys of the initialisation.
     """
 
     def __init__(
-        self, widths: Sequence[int], image_size: int, classes: int, *, rngs: nnx.Rngs
+        self,
+        widths: Sequence[int],
+        image_size: int,
+        classes: int,
+        *,
+        method: str = "patches",
+        dtype: jax.typing.DTypeLike | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
         channels = [3, *widths]
         self.stages = nnx.List(
-            [PatchConv(a, b, rngs=rngs) for a, b in zip(channels, widths, strict=False)]
+            [
+                PatchConv(a, b, method=method, dtype=dtype, rngs=rngs)
+                for a, b in zip(channels, widths, strict=False)
+            ]
         )
         side = -(-image_size // 2 ** len(widths))
-        self.head = nnx.Linear(side * side * channels[-1], classes, rngs=rngs)
+        self.head = nnx.Linear(side * side * channels[-1], classes, dtype=dtype, rngs=rngs)
 
     def features(self, x: jax.Array) -> jax.Array:
         """Maps images [B, S, S, 3] to features [B, F]: the last stage at every position."""

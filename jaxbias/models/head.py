@@ -5,7 +5,7 @@ import dataclasses
 import jax
 from flax import traverse_util
 
-from jaxbias.models.registry import Params
+from jaxbias.models.registry import Flat, Params, Parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +22,10 @@ class Head:
     inputs: int
     outputs: int = 1
 
-    def partition(self, params: Params, mode: str) -> tuple[Params, Params]:
+    def partition(self, params: Params, mode: str) -> Parts:
         """Splits parameters as `Network.partition` does; there is only the head to train."""
         del mode
-        return traverse_util.flatten_dict(params), {}
-
-    def join(self, trained: Params, frozen: Params) -> Params:
-        """Puts the two parts of `partition` together."""
-        return traverse_util.unflatten_dict({**frozen, **trained})
+        return Parts(traverse_util.flatten_dict(params), {}, {})
 
     def augment(self, features: jax.Array, key: jax.Array) -> jax.Array:
         """Returns them as they are: features were extracted once, without flips."""
@@ -43,3 +39,8 @@ class Head:
         if self.outputs == 1:  # On CPU a product with a vector takes half as long as with [F, 1].
             return (features @ head["kernel"][:, 0] + head["bias"])[:, None]
         return features @ head["kernel"] + head["bias"][None, :]
+
+    def train_logits(self, parts: Parts, features: jax.Array, mode: str) -> tuple[jax.Array, Flat]:
+        """Computes `logits`; there are no statistics."""
+        del mode
+        return self.logits(parts.join(), features), {}

@@ -1,8 +1,9 @@
 """One registry of architectures; a network is its NNX graph and pure functions of its state."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +11,112 @@ from flax import nnx, traverse_util
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.models.convnet import ConvNet
+from jaxbias.models.convolution import choose
+from jaxbias.models.layers import BatchNorm
+from jaxbias.models.preprocessing import Preprocessing
+from jaxbias.models.resnet import ResNet
+from jaxbias.models.vit import VisionTransformer
 from jaxbias.study import ModelSpec
 
 Params = dict[str, Any]  # Nested dicts of arrays: what crosses vmap, scan and checkpoints.
+Path = tuple[str | int, ...]
+Flat = dict[Path, Any]
 
-# name -> make(spec, image_size, outputs, rngs)
-_ARCHITECTURES: dict[str, Callable[[ModelSpec, int, int, nnx.Rngs], nnx.Module]] = {
-    "convnet": lambda spec, size, outputs, rngs: ConvNet(spec.widths, size, outputs, rngs=rngs),
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What the registry knows of a name.
+
+    Attributes:
+      make: (spec, image size, outputs, dtype, rngs) -> module with a layer `head`, which maps
+        `features(x)` to the logits.
+      last_block: spec -> the parts that mode "last_block" trains beside the head, as prefixes of
+        paths.
+      multiple: what the side of its images must be a multiple of.
+    """
+
+    make: Callable[[ModelSpec, int, int, Any, nnx.Rngs], nnx.Module]
+    last_block: Callable[[ModelSpec], tuple[Path, ...]]
+    multiple: int = 1
+
+
+def convnet() -> Architecture:
+    """A small convnet of `widths`; its last block is the last convolution."""
+    return Architecture(
+        lambda spec, size, outputs, dtype, rngs: ConvNet(
+            spec.widths, size, outputs, method=spec.convolution, dtype=dtype, rngs=rngs
+        ),
+        last_block=lambda spec: (("stages", len(spec.widths) - 1),),
+    )
+
+
+def resnet(blocks: tuple[int, ...], *, bottleneck: bool, width: int = 64) -> Architecture:
+    """A ResNet; its last block is the last stage (torchvision's layer4), norms included."""
+    return Architecture(
+        lambda spec, size, outputs, dtype, rngs: ResNet(
+            blocks,
+            outputs,
+            width=width,
+            bottleneck=bottleneck,
+            stem=spec.stem,
+            zero_init=spec.zero_init_residual,
+            method=spec.convolution,
+            dtype=dtype,
+            rngs=rngs,
+        ),
+        last_block=lambda spec: (("stages", len(blocks) - 1),),
+    )
+
+
+def vit(*, width: int, depth: int, heads: int, patch: int = 16) -> Architecture:
+    """A vision transformer; its last block is the last of the encoder and the norm after it."""
+    return Architecture(
+        lambda spec, size, outputs, dtype, rngs: VisionTransformer(
+            size,
+            outputs,
+            patch=patch,
+            width=width,
+            depth=depth,
+            heads=heads,
+            dtype=dtype,
+            rngs=rngs,
+        ),
+        last_block=lambda spec: (("blocks", depth - 1), ("norm",)),
+        multiple=patch,
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "convnet": convnet(),
+    "resnet18": resnet((2, 2, 2, 2), bottleneck=False),
+    "resnet34": resnet((3, 4, 6, 3), bottleneck=False),
+    "resnet50": resnet((3, 4, 6, 3), bottleneck=True),
+    "resnet101": resnet((3, 4, 23, 3), bottleneck=True),
+    "vit_ti_16": vit(width=192, depth=12, heads=3),
+    "vit_s_16": vit(width=384, depth=12, heads=6),
+    "vit_b_16": vit(width=768, depth=12, heads=12),
 }
+
+
+class Parts(NamedTuple):
+    """The leaves of a network by what a training mode does with them, from path to array.
+
+    Attributes:
+      trained: weights, which the optimiser changes.
+      statistics: running statistics of the norms in the trained parts: carried from step to step
+        and updated by the batches, neither optimised nor decayed.
+      frozen: everything else. The norms in frozen parts go on using their running statistics, so
+        that a frozen part stays the same function of an image, and `head` on stored features is
+        the same training as `head` on images.
+    """
+
+    trained: Flat
+    statistics: Flat
+    frozen: Flat
+
+    def join(self) -> Params:
+        """Puts the parts together again."""
+        return traverse_util.unflatten_dict({**self.frozen, **self.statistics, **self.trained})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,46 +124,48 @@ class Network:
     """An architecture as pure functions.
 
     Attributes:
-      spec: the settings it was made from.
-      image_size: side of its images in pixels.
+      spec: the settings it was made from; its `convolution` is chosen.
+      preprocessing: from the study's images to its inputs.
       outputs: logits per image (1 for a binary target).
     """
 
     spec: ModelSpec
-    image_size: int
+    preprocessing: Preprocessing
     outputs: int
 
-    def init(self, key: jax.Array) -> Params:
-        """Returns freshly initialised parameters."""
-        return nnx.to_pure_dict(nnx.state(_module(self, nnx.Rngs(params=key)), nnx.Param))
+    @property
+    def image_size(self) -> int:
+        """Side of its inputs in pixels."""
+        return self.preprocessing.size
 
-    def partition(self, params: Params, mode: str) -> tuple[Params, Params]:
+    def init(self, key: jax.Array) -> Params:
+        """Returns freshly initialised parameters and statistics."""
+        module = _module(self, nnx.Rngs(params=key))
+        return nnx.to_pure_dict(nnx.state(module, (nnx.Param, nnx.BatchStat)))
+
+    def partition(self, params: Params, mode: str) -> Parts:
         """Splits parameters into those a mode trains and those it leaves alone.
 
         Args:
           params: of `init`.
           mode: "full": all; "head": the linear layer that gives the logits; "last_block": that and
-            the last stage of features.
-
-        Returns:
-          Two dicts from path to array; `join` puts them together again.
+            what the registry calls the architecture's last block.
         """
-        flat = traverse_util.flatten_dict(params)
-        last = max((path[1] for path in flat if path[0] == "stages"), default=None)
-        modes = {
-            "full": lambda path: True,
-            "head": lambda path: path[0] == "head",
-            "last_block": lambda path: path[0] == "head" or path[:2] == ("stages", last),
-        }
-        inside = {path for path in flat if modes[mode](path)}
-        return (
-            {path: leaf for path, leaf in flat.items() if path in inside},
-            {path: leaf for path, leaf in flat.items() if path not in inside},
-        )
+        parts, statistics = Parts({}, {}, {}), _abstract(self)[1]
+        for path, leaf in traverse_util.flatten_dict(params).items():
+            if not self._trains(path, mode):
+                parts.frozen[path] = leaf
+            elif path in statistics:
+                parts.statistics[path] = leaf
+            else:
+                parts.trained[path] = leaf
+        return parts
 
-    def join(self, trained: Params, frozen: Params) -> Params:
-        """Puts the two parts of `partition` together."""
-        return traverse_util.unflatten_dict({**frozen, **trained})
+    def _trains(self, path: Path, mode: str) -> bool:
+        inside: tuple[Path, ...] = ((),) if mode == "full" else (("head",),)
+        if mode == "last_block":
+            inside += ARCHITECTURES[self.spec.name].last_block(self.spec)
+        return any(path[: len(prefix)] == prefix for prefix in inside)
 
     def augment(self, images: jax.Array, key: jax.Array) -> jax.Array:
         """Mirrors each image of a training batch [B, S, S, 3] with probability one half."""
@@ -73,40 +174,96 @@ class Network:
 
     def features(self, params: Params, images: jax.Array) -> jax.Array:
         """Maps uint8[B, S, S, 3] to float[B, F], what the head sees; the head is not used."""
-        dtype = jax.tree.leaves(params)[0].dtype
-        return _merge(self, params).features(_preprocess(images, dtype))
+        x, dtype = self._inputs(params, images)
+        return self._merge(params).features(x).astype(dtype)
 
     def logits(self, params: Params, images: jax.Array) -> jax.Array:
-        """Maps uint8[B, S, S, 3] to float[B, outputs], computed in the parameters' own dtype."""
+        """Maps uint8[B, S, S, 3] to float[B, outputs], in the parameters' own dtype."""
+        x, dtype = self._inputs(params, images)
+        return self._merge(params)(x).astype(dtype)
+
+    def train_logits(self, parts: Parts, images: jax.Array, mode: str) -> tuple[jax.Array, Flat]:
+        """Computes logits as a mode trains them.
+
+        Args:
+          parts: of `partition` by the mode.
+          images: uint8[B, S, S, 3].
+          mode: its norms use the statistics of this batch; those of frozen parts do not.
+
+        Returns:
+          float[B, outputs], and the updated `parts.statistics`.
+        """
+        params = parts.join()
+        x, dtype = self._inputs(params, images)
+        module = self._merge(params)
+        for path, layer in nnx.iter_modules(module) if parts.statistics else ():
+            if isinstance(layer, BatchNorm):
+                layer.training = self._trains(path, mode)
+        logits = module(x).astype(dtype)
+        new = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
+        return logits, {path: new[path] for path in parts.statistics}
+
+    def _inputs(self, params: Params, images: jax.Array) -> tuple[jax.Array, jnp.dtype]:
+        """The network's inputs in the dtype of computation, and the parameters' dtype."""
         dtype = jax.tree.leaves(params)[0].dtype
-        return _merge(self, params)(_preprocess(images, dtype))
+        x = self.preprocessing(images, dtype)
+        return x.astype(_compute_dtype(self.spec) or dtype), dtype
+
+    def _merge(self, params: Params) -> nnx.Module:
+        return nnx.merge(_abstract(self)[0], params)
 
 
-def make_network(spec: ModelSpec, image_size: int, outputs: int) -> Network:
+def make_network(
+    spec: ModelSpec,
+    image_size: int,
+    outputs: int,
+    *,
+    preprocessing: Preprocessing | None = None,
+    mapped: str = "map",
+) -> Network:
     """Looks an architecture up.
 
+    Args:
+      spec: its settings.
+      image_size: side of the study's images in pixels.
+      outputs: logits per image.
+      preprocessing: None: the images as they are, with values in [-1, 1].
+      mapped: how variants are mapped; tells which convolution is fast.
+
     Raises:
-      InputError: there is none of that name.
+      InputError: there is none of that name, or the images do not fit it.
     """
-    if spec.name not in _ARCHITECTURES:
+    if spec.name not in ARCHITECTURES:
         raise InputError(
-            f"config.model.name='{spec.name}' is unknown; {nearest(spec.name, _ARCHITECTURES)}"
+            f"config.model.name='{spec.name}' is unknown; {nearest(spec.name, ARCHITECTURES)}"
         )
-    return Network(spec, image_size, outputs)
+    preprocessing = preprocessing or Preprocessing(image_size)
+    multiple = ARCHITECTURES[spec.name].multiple
+    if preprocessing.size % multiple:
+        below = max(preprocessing.size // multiple, 1) * multiple
+        raise InputError(
+            f"config.model.name='{spec.name}' cuts images into patches of {multiple} pixels, and "
+            f"config.data.image_size={preprocessing.size} is no multiple of that; {below} is"
+        )
+    method = choose(spec.convolution, jax.default_backend(), mapped)
+    return Network(dataclasses.replace(spec, convolution=method), preprocessing, outputs)
+
+
+def _compute_dtype(spec: ModelSpec) -> Any:
+    """The dtype of computation; None: that of the parameters."""
+    accelerated = spec.compute_dtype == "auto" and jax.default_backend() != "cpu"
+    return jnp.bfloat16 if accelerated or spec.compute_dtype == "bfloat16" else None
 
 
 def _module(network: Network, rngs: nnx.Rngs) -> nnx.Module:
-    make = _ARCHITECTURES[network.spec.name]
-    return make(network.spec, network.image_size, network.outputs, rngs)
+    spec = network.spec
+    make = ARCHITECTURES[spec.name].make
+    return make(spec, network.image_size, network.outputs, _compute_dtype(spec), rngs)
 
 
-def _merge(network: Network, params: Params) -> nnx.Module:
-    abstract = nnx.eval_shape(lambda: _module(network, nnx.Rngs(params=0)))
-    graphdef, state = nnx.split(abstract, nnx.Param)
-    nnx.replace_by_pure_dict(state, params)
-    return nnx.merge(graphdef, state)
-
-
-def _preprocess(images: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """Preprocessing belongs to the network: bytes become values in [-1, 1]."""
-    return images.astype(dtype) * (2 / 255) - 1
+@functools.cache
+def _abstract(network: Network) -> tuple[nnx.GraphDef, frozenset[Path]]:
+    """The graph of a network, and the paths of its running statistics."""
+    module = nnx.eval_shape(lambda: _module(network, nnx.Rngs(params=0)))
+    statistics = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
+    return nnx.graphdef(module), frozenset(statistics)

@@ -102,6 +102,16 @@ def _underrepresentation(study: dict) -> str:
     )
 
 
+def _screen(study: dict) -> str:
+    return (
+        f"Signed FPR gap ({gap_name(study)}) on test examples along the correlation levels: of "
+        "heads on the frozen studied base (open marks, dashed) and, where it was confirmed, of "
+        f"finetuned models (filled). The marks left of level 0 are natural draws. Bars are "
+        f"{numbers.equivalence(study)} t intervals over repeats and bootstrapped examples; "
+        f"{_band(study)}."
+    )
+
+
 _FIGURES: tuple[tuple[Callable[[Any], Figure | None], Callable[[dict], str], str], ...] = (
     (
         forest.inherited,
@@ -126,6 +136,12 @@ _FIGURES: tuple[tuple[Callable[[Any], Figure | None], Callable[[dict], str], str
         _rates,
         "Dumbbell chart of both groups' error rates before and after; its numbers are in the "
         "table that follows.",
+    ),
+    (
+        levels.screen,
+        _screen,
+        "Line chart of the FPR gap along correlation levels, of heads and of finetuned models; its "
+        "numbers are in the tables that follow.",
     ),
     (
         groups.underrepresentation,

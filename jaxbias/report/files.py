@@ -14,6 +14,8 @@ FRAMES = (
     "curves",
     "overwritten",
     "smallest_fix",
+    "screen",
+    "screen_verdicts",
     "underrepresentation",
     "matching_share",
     "search",

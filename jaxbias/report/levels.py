@@ -22,6 +22,7 @@ from jaxbias.report.select import (
 
 _NATURAL = -1.9  # Where the natural draw stands, left of level 0.
 _DODGE = 0.13  # Levels between two bases' points at one level.
+_ENDS = {"value": "", "low": "_low", "high": "_high"}  # Of an estimate -> the suffix of its column.
 _LEVELS = 12  # The natural draw and levels 0..10; other curations come after.
 
 
@@ -89,6 +90,60 @@ def auc_gap(answer: Any) -> Figure | None:
     figure.supxlabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
     figure.supylabel("AUC", fontsize=8)
     style.legend(figure, looks, _handles(answer), marker="o")
+    return figure
+
+
+def screen(answer: Any) -> Figure | None:
+    """Draws the gap of a screen's heads along the levels, with what was confirmed beside it.
+
+    Args:
+      answer: the `Answer`; rows of `screen` of tasks with correlation levels.
+
+    Returns:
+      The figure, one panel per target and size; None when no level was screened.
+    """
+    rows = level_tasks(shown(answer.screen, answer.study))
+    if rows.empty:
+        return None
+    looks = _looks(answer, rows)
+    facets = list(rows.groupby(["task", "n"], sort=False))
+    figure, grid = style.panels(len(facets), 2.35, share="y")
+    for axes, ((task, n), part) in zip(grid, facets, strict=True):
+        style.tolerance(axes, answer.study["answer"]["epsilon"], "y")
+        ticks = _place_others(part)
+        for i, (base, look) in enumerate(looks.items()):
+            own = part[part["base"] == base]
+            x = own["curation"].map(ticks).fillna(own["level"])
+            for suffix, filled, dodge in (("", "white", -1), ("_confirmed", look.colour, 1)):
+                values = pd.DataFrame({k: own[f"gap{end}{suffix}"] for k, end in _ENDS.items()})
+                there = values["value"].notna()
+                leveled = there & (own["kind"] == "correlation")
+                place = x + dodge * _DODGE / 2 + 2 * i * _DODGE
+                axes.plot(
+                    place[leveled], values["value"][leveled], color=look.colour, lw=1.0,
+                    ls="-" if suffix else (0, (3, 2)), zorder=3,
+                )  # fmt: skip
+                axes.errorbar(
+                    place[there], values["value"][there], yerr=style.whiskers(values[there]),
+                    ls="", marker=look.marker, ms=4, mfc=filled, mec=look.colour, mew=0.8,
+                    ecolor=look.colour, elinewidth=0.8, zorder=4,
+                )  # fmt: skip
+        _level_ticks(axes, ticks)
+        axes.set_title(panel_title(task, n, several_sizes(rows)))
+    first, second = answer.study["group"]["names"][:2]
+    figure.supxlabel(
+        f"Correlation level (0: positives all {first}, 5: balanced, 10: positives all {second})",
+        fontsize=8,
+    )
+    figure.supylabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
+    dots = [
+        Line2D([], [], color=style.INK, marker="o", ms=4, mfc=fill, ls=line, lw=1.0, label=label)
+        for label, fill, line in (
+            ("heads, frozen base", "white", (0, (3, 2))),
+            ("finetuned", style.INK, "-"),
+        )
+    ]
+    style.legend(figure, looks, [*dots, style.tolerance_handle(answer.study["answer"]["epsilon"])])
     return figure
 
 

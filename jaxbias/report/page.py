@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias import atomic
-from jaxbias.report import figures, files, findings, interactive, numbers, record, search
+from jaxbias.report import (
+    figures,
+    files,
+    findings,
+    interactive,
+    numbers,
+    record,
+    screening,
+    search,
+)
 from jaxbias.report.select import shown
 from jaxbias.report.tables import Html
 
@@ -60,6 +69,7 @@ def render(
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
+        ("screen", "The screen", _screen(answer, pictures)),
         ("search", "Hyperparameters", search.section(answer)),
         ("data", "Data", record.data(answer)),
         ("methods", "Methods", record.methods(answer)),
@@ -152,6 +162,10 @@ def _underrepresentation(answer: Any, pictures: dict[str, figures.Picture]) -> s
     if answer.underrepresentation.empty:
         return ""
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
+
+
+def _screen(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+    return _figure(pictures, "screen") + screening.section(answer)
 
 
 def _figure(pictures: dict[str, figures.Picture], name: str) -> Html:

@@ -6,7 +6,7 @@
 
 from jaxbias.study.checks import refuse_value
 from jaxbias.study.experiments import AXES, typed
-from jaxbias.study.make import default_config, make_study
+from jaxbias.study.make import default_config, in_head_mode, make_study
 from jaxbias.study.rule import KINDS, MITIGATIONS, Curation, parse_curation, parse_prevalence
 from jaxbias.study.search import SEARCHED, search_basis, searched_curation
 from jaxbias.study.specs import (
@@ -23,6 +23,7 @@ from jaxbias.study.specs import (
     ModelSpec,
     Point,
     PretrainSpec,
+    ScreenSpec,
     SearchSpec,
     Study,
     Sweep,
@@ -48,10 +49,12 @@ __all__ = [
     "ModelSpec",
     "Point",
     "PretrainSpec",
+    "ScreenSpec",
     "SearchSpec",
     "Study",
     "Sweep",
     "default_config",
+    "in_head_mode",
     "make_study",
     "parse_curation",
     "parse_prevalence",

@@ -13,15 +13,21 @@ _RANGES = (
     ("data.image_size", 1, 1024),
     ("data.seed", 0, 2**31 - 1),
     ("grid.devices", 0, 4096),
+    ("grid.pack_width", 0, 2**16),
+    ("grid.memory_mib", 0, 2**24),
     ("answer.epsilon", 0, 1),
     ("answer.delta", 0, 1),
     ("answer.replicates", 2, 100_000),
+    *(
+        (f"{stage}.{field}", low, high)
+        for stage in ("finetune", "screen")
+        # With a smaller tolerance float32 gets no further.
+        for field, low, high in (("C", 1e-9, 1e9), ("tolerance", 1e-7, 1))
+    ),
     ("search.learning_rates", 0, 1e3),
     ("search.weight_decays", 0, 1e3),
     ("search.eta", 2, 100),
     ("search.keep", 0, 1),
-    ("finetune.C", 1e-9, 1e9),
-    ("finetune.tolerance", 1e-7, 1),  # Float32 gets no further.
     *(
         (f"{stage}.{field}", low, high)
         for stage in ("pretrain", "finetune")
@@ -49,16 +55,19 @@ _POSITIVE = (
     "model.widths",
     "curations.add_minority",
     "curations.replace_minority",
-    "grid.pack_width",
-    "grid.heads_mib",
 )
 _CHOICES = {
     "data.on_bad_image": ("error", "skip"),
+    "data.damaged_labels": ("error", "repair"),
     "curations.on_shortage": ("error", "shrink"),
     "finetune.mode": ("full", "head", "last_block"),
     "finetune.solver": ("sgd", "lbfgs"),
+    "screen.solver": ("sgd", "lbfgs"),
     "search.criterion": ("val_loss", "val_auc", "val_worst_group", "val_gap_constrained"),
     "grid.mode": ("map", "vmap", "unroll"),
+    "model.stem": ("imagenet", "small"),
+    "model.compute_dtype": ("float32", "bfloat16", "auto"),
+    "model.convolution": ("auto", "patches", "conv"),
 }
 
 
@@ -71,6 +80,18 @@ def check_study(study: Study) -> None:
     _validate_values(study)
     fine = study.finetune
     refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "")
+    if study.screen.on:
+        _require(
+            not study.search.on,
+            "config.screen.on and config.search choose what to train by results of their own; run "
+            "the search first, put its choice into config.finetune and screen in a new workdir",
+        )
+        _require(
+            fine.mode != "head",
+            "config.screen.on confirms in another mode what it screened as heads, but "
+            "config.finetune.mode='head'; set that to 'full' or 'last_block', or screen.on=False",
+        )
+        refuse_solver("head", study.screen.solver, study.curations.group_dro, "", "screen")
     for source, shares in study.data.splits.items():
         for split, share in shares.items():
             _choice(f"data.splits.{source}", split, SPLITS)
@@ -162,23 +183,32 @@ def refuse_value(path: str, value: Any, place: str) -> None:
         _require(inside, f"{place}={value} must be in {low:g}..{high:g}")
 
 
-def refuse_solver(mode: str, solver: str, group_dro: bool, place: str) -> None:
+def refuse_solver(
+    mode: str, solver: str, group_dro: bool, place: str, group: str = "finetune"
+) -> None:
     """Refuses to fit to convergence what is no head, or what has no fixed loss.
 
+    Args:
+      mode: which parameters are trained.
+      solver: how.
+      group_dro: whether weights shift between steps.
+      place: what the error begins with.
+      group: the settings that the solver is of.
+
     Raises:
-      InputError: beginning with `place`.
+      InputError: the solver fits no such thing.
     """
     if solver != "lbfgs":
         return
     _require(
         mode == "head",
-        f"{place}config.finetune.solver='lbfgs' fits heads alone, but config.finetune.mode="
+        f"{place}config.{group}.solver='lbfgs' fits heads alone, but config.finetune.mode="
         f"'{mode}'; set it to 'head'",
     )
     _require(
         not group_dro,
         f"{place}config.curations.group_dro shifts weights between steps of SGD and cannot be "
-        "fitted with config.finetune.solver='lbfgs'; use 'sgd' or leave it out",
+        f"fitted with config.{group}.solver='lbfgs'; use 'sgd' or leave it out",
     )
 
 

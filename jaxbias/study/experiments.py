@@ -76,6 +76,11 @@ def check_experiments(experiments: Any, study: Study) -> dict[str, Sweep]:
 def _refuse(axis: str, value: Any, place: str, valid: dict[str, Any], study: Study) -> None:
     """Checks one value of a point by itself."""
     typed(axis, value, place)
+    if study.screen.on and axis in _RECIPE:
+        raise InputError(
+            f"{place}: {axis} makes several recipes, and config.screen.on confirms "
+            "config.finetune's alone; leave it out, or give each recipe a config and workdir"
+        )
     if axis in valid and value not in valid[axis]:
         raise InputError(
             f"{place}: {axis} '{value}' is not in the study; {nearest(value, valid[axis])}"
@@ -105,6 +110,8 @@ def _refuse_together(values: Point, place: str, study: Study) -> None:
     recipe = {axis: values.get(axis, getattr(study.finetune, axis)) for axis in ("mode", "solver")}
     dro = curation.kind == "group_dro" if curation else study.curations.group_dro
     refuse_solver(recipe["mode"], recipe["solver"], dro, f"{place}: ")
+    if study.screen.on:
+        refuse_solver("head", study.screen.solver, dro, f"{place}: ", "screen")
     refuse_unsearchable(study.search, recipe["solver"], f"{place}: ")
 
 

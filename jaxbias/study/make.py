@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jaxbias.errors import InputError, nearest
 from jaxbias.study.checks import check_study
 from jaxbias.study.experiments import check_experiments
-from jaxbias.study.specs import Study
+from jaxbias.study.specs import ScreenSpec, Study
 
 
 def default_config() -> ConfigDict:
@@ -23,8 +23,8 @@ def default_config() -> ConfigDict:
     config = _to_config(Study()).lock()
     for mapping in (config.bases, config.evaluations, config.experiments):
         mapping.unlock()  # Their keys are the config file's own names.
-    for mapping in (config.data.splits, config.data.derived):
-        mapping.unlock()
+    for name in ("splits", "derived", "columns", "base_rates", "sources"):
+        config.data[name].unlock()
     for mapping in ("strata", "salience", "frequencies"):
         config.data.faces[mapping].unlock()
     return config
@@ -58,6 +58,19 @@ def make_study(config: Mapping[str, Any] | ConfigDict) -> Study:
         return study
     checked = check_experiments(experiments, study)
     return dataclasses.replace(study, experiments=types.MappingProxyType(checked))
+
+
+def in_head_mode(study: Study) -> Study:
+    """Returns what a screened study does first: all of it as heads, by the screen's solver."""
+    screen = study.screen
+    heads = dataclasses.replace(
+        study.finetune,
+        mode="head",
+        solver=screen.solver,
+        C=screen.C,
+        tolerance=screen.tolerance,
+    )
+    return dataclasses.replace(study, finetune=heads, screen=ScreenSpec())
 
 
 def _to_config(spec: Any) -> Any:

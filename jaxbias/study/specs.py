@@ -48,7 +48,7 @@ class DerivedSpec:
 class DataSpec:
     """Where the images and labels come from and how they are split."""
 
-    name: str = "faces"  # faces | fairface | folder
+    name: str = "faces"  # One of docs/datasets.md, or tfds:NAME.
     path: str = ""
     image_size: int = 64  # Images are square, uint8[image_size, image_size, 3].
     seed: int = 0  # Rendering of synthetic images; assignment of examples to splits.
@@ -59,6 +59,16 @@ class DataSpec:
     splits: Mapping[str, Mapping[str, float]] = _mapping()
     derived: Mapping[str, DerivedSpec] = _mapping()
     on_bad_image: str = "error"  # error | skip (counted and reported)
+    # FairFace: ages that a spreadsheet turned into dates: error | repair
+    damaged_labels: str = "error"
+    # parquet, tfds:NAME: where the image is, and label column -> "column" or "feature/part";
+    # no columns: everything that can be a label.
+    image_column: str = "image"
+    columns: Mapping[str, str] = _mapping()
+    annotations: str = ""  # A table (id and label columns) of labels from elsewhere.
+    scores: str = ""  # A table (id and attributes) of probabilities: labels and soft targets.
+    base_rates: Mapping[str, float] = _mapping()  # attribute -> mean its scores are rescaled to.
+    sources: Mapping[str, "DataSpec"] = _mapping()  # Of "mix": several joined into one.
     faces: FacesSpec = FacesSpec()
 
 
@@ -75,8 +85,23 @@ class GroupSpec:
 class ModelSpec:
     """The network every base and every finetune uses."""
 
-    name: str = "convnet"
-    widths: tuple[int, ...] = (16, 32, 64)
+    name: str = "convnet"  # convnet | resnet18, 34, 50, 101 | vit_ti_16, vit_s_16, vit_b_16
+    widths: tuple[int, ...] = (16, 32, 64)  # Of the convnet's stages.
+    stem: str = "imagenet"  # imagenet | small: of ResNets, small for images of less than 100 px.
+    zero_init_residual: bool = False  # Whether a ResNet's blocks start as the identity.
+    # Parameters and statistics are float32. auto: bfloat16 on accelerators, float32 on CPU.
+    compute_dtype: str = "float32"  # float32 | bfloat16 | auto
+    # auto: by platform and grid.mode. Equal up to rounding, so no part of what a variant is.
+    convolution: str = "auto"  # auto | patches | conv
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What ids are made of: the settings that change this architecture's results."""
+        applied = {"convnet": ("widths",), "resnet": ("stem", "zero_init_residual")}
+        kind = next((kind for kind in applied if self.name.startswith(kind)), "")
+        changed = () if self.compute_dtype == "float32" else ("compute_dtype",)
+        names = ("name", *applied.get(kind, ()), *changed)
+        return {name: to_dict(getattr(self, name)) for name in names}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +144,17 @@ class FinetuneSpec:
     solver: str = "sgd"
     C: float = 1.0  # Of lbfgs: inverse strength of the L2 penalty, as in scikit-learn.
     tolerance: float = 1e-4  # Of lbfgs: largest entry of the gradient of the mean loss at the end.
+
+
+@dataclasses.dataclass(frozen=True)
+class ScreenSpec:
+    """Screening: the whole grid as heads on frozen bases first, then a part as `finetune` says."""
+
+    on: bool = False
+    # How the screen's heads are trained, as in FinetuneSpec; by sgd, on its schedule.
+    solver: str = "sgd"
+    C: float = 1.0
+    tolerance: float = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,8 +246,11 @@ class GridSpec:
     """How variants are laid out on the machine; recorded in the plan."""
 
     mode: str = "map"  # map | vmap | unroll
-    pack_width: int = 8  # Finetunes per pack: what an interruption costs at most.
-    heads_mib: int = 512  # Memory of a pack of heads (mode "head"), which holds at most 1,024.
+    # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
+    # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
+    pack_width: int = 8
+    # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
+    memory_mib: int = 0
     devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
 
 
@@ -228,6 +267,7 @@ class Study:
     model: ModelSpec = ModelSpec()
     pretrain: PretrainSpec = PretrainSpec()
     finetune: FinetuneSpec = FinetuneSpec()
+    screen: ScreenSpec = ScreenSpec()
     search: SearchSpec = SearchSpec()
     curations: CurationsSpec = CurationsSpec()
     evaluations: Mapping[str, EvaluationSpec] = dataclasses.field(

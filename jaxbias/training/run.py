@@ -1,6 +1,7 @@
 """One whole training run, pretraining or finetuning, as a pure function of arrays."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxbias.models import Head, Network
-from jaxbias.models.registry import Params
+from jaxbias.models import Head, Network, Parts
+from jaxbias.models.registry import Flat, Params
 from jaxbias.training.objectives import cell_means, example_losses, weighted_mean
 
 # The authors multiply the learning rate by 0.1 late in training.
@@ -78,7 +79,7 @@ class Trained(NamedTuple):
 class State(NamedTuple):
     """What one step hands to the next; a run may be cut between any two."""
 
-    params: Params
+    params: Params  # Within `advance`, those of its parts that change.
     optimizer: optax.OptState  # Of the parameters that are trained.
     cell_weights: jax.Array  # float[cells], of group DRO; they add up to 1.
     loss: jax.Array
@@ -110,8 +111,7 @@ class Phase:
     def begin(self, params: Params) -> State:
         """Returns the state before the first step, in the dtype of the parameters."""
         dtype = jax.tree.leaves(params)[0].dtype  # float32; float64 where layouts are compared
-        trained, _ = self.network.partition(params, self.mode)
-        optimizer = self._optimizer.init(trained)
+        optimizer = self._optimizer.init(self.network.partition(params, self.mode).trained)
         optimizer = optimizer._replace(
             hyperparams={k: v.astype(dtype) for k, v in optimizer.hyperparams.items()}
         )
@@ -147,34 +147,40 @@ class Phase:
         examples = examples._replace(weights=examples.weights.astype(dtype))
         hyper = Hyper(*(value.astype(dtype) for value in hyper))
         _, flip_key = jax.random.split(key)
-        trained, frozen = network.partition(state.params, self.mode)
+        parts = network.partition(state.params, self.mode)
 
-        def loss_of(params: Params, x: jax.Array, batch: jax.Array, cell_weights: jax.Array):  # noqa: ANN202
-            logits = network.logits(network.join(params, frozen), x)
+        def loss_of(  # noqa: ANN202
+            trained: Flat, statistics: Flat, x: jax.Array, batch: jax.Array, cell_weights: jax.Array
+        ):
+            now = Parts(trained, statistics, parts.frozen)
+            logits, statistics = network.train_logits(now, x, self.mode)
             losses = example_losses(logits, examples.labels[batch])
             if schedule.objective != "group_dro":
-                return weighted_mean(losses, examples.weights[batch]), cell_weights
+                return weighted_mean(losses, examples.weights[batch]), (statistics, cell_weights)
             by_cell = cell_means(losses, examples.cells[batch], schedule.cells)
             shifted = cell_weights * jnp.exp(hyper.dro_step * jax.lax.stop_gradient(by_cell))
             shifted = shifted / shifted.sum()
-            return jnp.sum(shifted * by_cell), shifted
+            return jnp.sum(shifted * by_cell), (statistics, shifted)
 
         def step(state: State, inputs: Steps) -> tuple[State, None]:
             index, batch, x = inputs
             x = images[examples.ids[batch]] if x is None else x
             x = network.augment(x, jax.random.fold_in(flip_key, index))
-            (loss, cell_weights), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-                state.params, x, batch, state.cell_weights
-            )
+            trained, statistics, _ = state.params
+            (loss, (statistics, cell_weights)), gradients = jax.value_and_grad(
+                loss_of, has_aux=True
+            )(trained, statistics, x, batch, state.cell_weights)
             dropped = index.astype(dtype) >= hyper.drop_at * schedule.steps
             rate = hyper.learning_rate * jnp.where(dropped, _DROP_FACTOR, 1.0).astype(dtype)
             old = state.optimizer._replace(
                 hyperparams={"learning_rate": rate, "weight_decay": hyper.weight_decay}
             )
-            updates, new = self._optimizer.update(gradients, old, state.params)
-            params = optax.apply_updates(state.params, updates)
+            updates, new = self._optimizer.update(gradients, old, trained)
+            params = Parts(optax.apply_updates(trained, updates), statistics, {})
 
-            diverged = (state.diverged_at < 0) & ~jnp.isfinite(loss)
+            # Norms can hide from the loss that activations have overflowed.
+            finite = [jnp.isfinite(loss), *(jnp.isfinite(x).all() for x in statistics.values())]
+            diverged = (state.diverged_at < 0) & ~functools.reduce(jnp.logical_and, finite)
             diverged_at = jnp.where(diverged, index, state.diverged_at)
             keep = diverged_at < 0
             params, new, cell_weights = jax.tree.map(
@@ -184,8 +190,10 @@ class Phase:
             )
             return State(params, new, cell_weights, loss, diverged_at), None
 
-        end, _ = jax.lax.scan(step, state._replace(params=trained), steps)
-        return end._replace(params=network.join(end.params, frozen))
+        # The frozen parts stay outside the loop.
+        begin = state._replace(params=parts._replace(frozen={}))
+        end, _ = jax.lax.scan(step, begin, steps)
+        return end._replace(params=end.params._replace(frozen=parts.frozen).join())
 
     @property
     def _optimizer(self) -> optax.GradientTransformation:

@@ -144,3 +144,20 @@ def test_an_empty_cell_keeps_its_row():
     empty = Dataset(name="toy", images=dataset.images, table=table, fingerprint="")
     full = contact_sheet(dataset, GROUP, "Hat")
     assert contact_sheet(empty, GROUP, "Hat").size == full.size
+
+
+def test_every_attribute_and_the_group():
+    dataset = make_dataset()
+    found = describe(dataset, GROUP, []).attributes.set_index("attribute")
+    assert found.index.tolist() == ["Hat", "Bangs", "race"]
+    used = dataset.table[(dataset.table["split"] != "") & (dataset.table["stratum"] == "")]
+    assert found["missing"].to_dict() == used[["Hat", "Bangs", "race"]].isna().sum().to_dict()
+    known = used[used["Male"].notna()]
+    hat = known[known["Hat"].notna()]
+    female = ~hat["Male"].to_numpy(bool)
+    expected = matthews_corrcoef(hat["Hat"].to_numpy(bool), female)
+    assert found.loc["Hat", "association"] == pytest.approx(expected)
+    table = pd.crosstab(known["Male"].astype(int), known["race"].astype(str)).to_numpy()
+    cramer = stats.contingency.association(table, method="cramer")
+    assert found.loc["race", "association"] == pytest.approx(cramer)
+    assert "every attribute and the group" in str(describe(dataset, GROUP, []))

@@ -81,10 +81,17 @@ def test_other_content_size_or_preprocessing_is_another_store(stores, monkeypatc
     assert len(list(stores.iterdir())) == 4
 
 
-def test_a_bad_image_is_named_and_nothing_is_left(stores):
+def test_a_bad_image_is_named_and_skipping_it_decodes_no_other_again(stores):
+    source = make_source(9, bad=(5, 7))
     with pytest.raises(InputError, match=r"'5\.png' cannot be decoded: not an image.*on_bad_image"):
-        store.open_store(make_source(9, bad=(5, 7)), 8, "error")
-    assert not list(stores.iterdir())
+        store.open_store(source, 8, "error")
+    assert not [path for path in stores.iterdir() if not path.name.endswith(".partial")]
+    read = []
+    watched = Source(
+        source.name, source.key, source.table, lambda row: read.append(row) or source.read(row)
+    )
+    assert len(store.open_store(watched, 8, "skip").images) == 7
+    assert read == [5, 7]
 
 
 def test_skipped_images_are_left_out_and_recorded():
@@ -131,8 +138,12 @@ def test_a_crash_in_the_middle_leaves_no_store(stores):
 
     with pytest.raises(KeyboardInterrupt):
         store.open_store(Source(source.name, source.key, source.table, crash), 8, "error")
-    assert not list(stores.iterdir())
-    assert len(store.open_store(source, 8, "error").images) == 600
+    assert only(stores).name.endswith(".partial")
+    resumed = store.open_store(source, 8, "error")
+    assert len(resumed.images) == 600
+    assert only(stores).suffix == ""
+    (stores.parent / "stores").rename(stores.parent / "first")
+    assert store.open_store(source, 8, "error").checksum == resumed.checksum
 
 
 def test_what_a_killed_build_left_is_not_a_store(stores):
@@ -200,7 +211,7 @@ def test_old_leftovers_are_removed_and_young_ones_are_not(stores, monkeypatch):
         (stores / f"{name}.partial").mkdir(parents=True)
         (stores / f"{name}.partial" / "pixels.npy").write_bytes(b"x")
     now = time.time()
-    long_ago = now - 2 * 24 * 3600
+    long_ago = now - 8 * 24 * 3600
     os.utime(stores / "old.partial" / "pixels.npy", (long_ago, long_ago))
     os.utime(stores / "old.partial", (long_ago, long_ago))
     store.open_store(make_source(2), 8, "error")

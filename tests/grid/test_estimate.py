@@ -52,7 +52,9 @@ def test_programs_are_those_that_the_run_compiles(finetune):
     for pack in plan.finetunes:
         runner.finetune(pack)
     extraction = "mode" in finetune
-    assert found.bases.programs + found.finetunes.programs + extraction == len(runner._programs)
+    assert found.bases.programs + found.finetunes.programs + extraction == len(
+        runner.executor.programs
+    )
     assert found.finetunes.trainings == len(plan.variants)
     assert found.finetunes.score_bytes == 4 * 200 * len(plan.variants)
     assert found.bases.packs == len(plan.bases)

@@ -28,7 +28,7 @@ def reference(request):
 def test_a_pack_is_of_one_base_and_seed(reference):
     study, rows, runner = reference
     variants = expand(study, tiny_dataset().fingerprint)
-    plan = extend_plan(runner.plan, variants, runner.signatures(variants), 1, 1024)
+    plan = extend_plan(runner.plan, variants, runner.signatures(variants), 1024)
     assert len(plan.finetunes) == 6
     for pack in plan.finetunes:
         assert len(pack.members) == 3
@@ -64,7 +64,7 @@ def test_the_same_plan_gives_the_same_bits(reference):
 
 def test_one_program_for_all_heads(reference):
     _, _, runner = reference
-    assert len(runner._programs) == 3  # Bases, features, heads.
+    assert len(runner.executor.programs) == 3  # Bases, features, heads.
 
 
 def test_fitted_scores_equal_scikit_learn():
@@ -73,7 +73,7 @@ def test_fitted_scores_equal_scikit_learn():
     rows, runner = run_all(width=100, study=study)
     inside = runner.curator.pools["finetune"][runner.rows]
     for variant in expand(study, tiny_dataset().fingerprint):
-        network, params = runner._frozen(variant.base)
+        network, params = runner.starts.frozen(variant.base)
         values = runner.features(variant.base, "sgd").values
         np.testing.assert_allclose(
             values, network.features(params, tiny_dataset().images[runner.rows]), atol=1e-5
@@ -109,19 +109,6 @@ def test_how_heads_are_solved_is_part_of_their_ids_alone():
     assert ids(mode="head").isdisjoint(fitted[1])
 
 
-def test_the_width_follows_the_memory():
-    dataset = tiny_dataset()
-    finetune = {"n": (20,), "mode": "head"}
-    variants = expand(tiny_study(finetune=finetune), dataset.fingerprint)
-    widths = []
-    for mib in (1, 512):
-        study = tiny_study(finetune=finetune, grid={"heads_mib": mib})
-        runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda *_: None)
-        widths.append(runner.heads_width(variants))
-    # 64 features: 6 vectors of them, 5 numbers per example and 2 per score, four bytes each.
-    assert widths == [2**20 // (4 * (6 * 64 + 5 * 20 + 2 * 200)), 1024]
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -147,7 +134,7 @@ def test_packs_come_base_by_base():
     study, dataset = tiny_study(finetune=finetune), tiny_dataset()
     runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda *_: None)
     variants = expand(study, dataset.fingerprint)
-    plan = extend_plan(runner.plan, variants, runner.signatures(variants), 8, 2)
+    plan = extend_plan(runner.plan, variants, runner.signatures(variants), 2)
     bases = [pack.members[0].base.id for pack in plan.finetunes]
     changes = sum(a != b for a, b in itertools.pairwise(bases))
     assert len(bases) == 24  # Two packs per base, seed and n.

@@ -76,6 +76,23 @@ def test_members_of_a_pack_agree_in_signature():
     assert sorted(len({v.n for v in pack.members}) for pack in plan.finetunes) == [1, 1]
 
 
+def test_what_is_added_uses_a_width_again_where_that_pads_little():
+    def finetuned(seeds, plan):
+        study = tiny_study(
+            bases={"Scratch": {"role": "scratch"}},
+            finetune={"n": (20,), "epochs": 1, "seeds": seeds},
+        )
+        variants = expand(study, "d")
+        return extend_plan(plan, variants, signatures(variants), 8)
+
+    first = finetuned(4, Plan("d", "map", 1))  # Of 12, two packs of 6.
+    assert [pack.width for pack in first.finetunes] == [6, 6]
+    # Nine more would make packs of 5; three more places in two packs of 6 are too many.
+    assert [pack.width for pack in finetuned(7, first).finetunes[2:]] == [5, 5]
+    # Of 24 more, four packs of 6 and not three of 8, which would be another program.
+    assert [pack.width for pack in finetuned(12, first).finetunes[2:]] == [6] * 4
+
+
 def test_a_damaged_plan_is_named(tmp_path):
     path = tmp_path / "plan.json"
     path.write_text("{")

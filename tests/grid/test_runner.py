@@ -61,7 +61,7 @@ def test_the_same_plan_gives_the_same_bits(reference):
 def test_one_program_per_signature(reference):
     _, runner = reference
     # Bases (both binary) and finetunes: two signatures, however many packs.
-    assert len(runner._programs) == 2
+    assert len(runner.executor.programs) == 2
 
 
 def test_pretraining_learns_and_heads_are_renewed():

@@ -23,7 +23,7 @@ class Unflipped(Network):
         return images
 
 
-UNFLIPPED = Unflipped(NETWORK.spec, NETWORK.image_size, NETWORK.outputs)
+UNFLIPPED = Unflipped(NETWORK.spec, NETWORK.preprocessing, NETWORK.outputs)
 
 
 @pytest.mark.parametrize("objective", ["erm", "group_dro", "dfr"])

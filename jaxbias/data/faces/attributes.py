@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias import study
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 
 GROUP = "Male"
 HAIR = ("Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair")
@@ -94,8 +94,7 @@ def check_attribute(field: str, name: str) -> None:
     """Raises an InputError that names `field` unless `name` is an attribute of the faces."""
     if name not in ATTRIBUTES:
         raise InputError(
-            f"{field}: the built-in faces have no attribute '{name}'; "
-            f"{study.nearest(name, ATTRIBUTES)}"
+            f"{field}: the built-in faces have no attribute '{name}'; {nearest(name, ATTRIBUTES)}"
         )
 
 

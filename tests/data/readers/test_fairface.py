@@ -6,12 +6,13 @@ import pytest
 from PIL import Image
 
 import jaxbias.data
-from jaxbias.data import fairface
+from jaxbias.data.readers import fairface
 from jaxbias.data.store import open_store
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec, DerivedSpec
+from tests.data.readers.pictures import paint, values
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "fairface"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "fairface"
 SPLITS = {
     "train": {"pretrain": 0.5, "finetune": 0.4, "validation": 0.1},
     "val": {"test": 1.0},
@@ -85,6 +86,49 @@ def test_another_table_of_that_name(root):
     )
     with pytest.raises(InputError, match=r"no column 'age' .*did you mean 'ages'"):
         fairface.read(spec(root))
+
+
+def test_contract(root, holds_contract):
+    for number, name in enumerate(["train/1", "train/2", "train/3", "train/4", "val/1", "val/2"]):
+        paint(root / f"{name}.jpg", number, (224, 224))
+    source = holds_contract(spec(root), [0, 1, 2, 3, 4, 5], ["train"] * 4 + ["val"] * 2)
+    assert values(source, "race") == ["Black", "White"] * 2 + ["East Asian", "Indian"]
+
+
+def damage(root, changes):
+    path = root / "fairface_label_train.csv"
+    for old, new in changes:
+        path.write_text(path.read_text().replace(old, new, 1))
+
+
+def test_ages_that_a_spreadsheet_made_dates(root):
+    damage(root, [(",0-2,", ",9-Mar,"), (",20-29,", ",Oct-19,")])
+    with pytest.raises(
+        InputError, match=r"row 1 of .*train\.csv: age '9-Mar' is a date .* '3-9', with 2 rows"
+    ):
+        fairface.read(spec(root))
+    source = fairface.read(spec(root, damaged_labels="repair"))
+    assert values(source, "age")[:4] == ["3-9", "10-19", "0-2", "20-29"]
+    assert source.notes[0].startswith("2 ages of FairFace")
+    damage(root, [(",20-29,", ",25,")])
+    with pytest.raises(InputError, match=r"row 4 of .*: age '25' is none of 0-2"):
+        fairface.read(spec(root, damaged_labels="repair"))
+
+
+@pytest.mark.parametrize(
+    ("date", "age"),
+    [
+        *((text, "3-9") for text in ("9-Mar", "Mar-9", "03/09/2021", "3-Sep", "Sep-03")),
+        *((text, "3-9") for text in ("2021-03-09", "2021-09-03", "9 March", "09-Mar-21")),
+        *((text, "10-19") for text in ("19-Oct", "Oct-19", "2021-10-19", "10/19/2021", "Oct-2019")),
+        *(
+            (text, None)
+            for text in ("1-Jan", "4-Apr", "25", "", "Oct", "more than 70", "2021-04-05")
+        ),
+    ],
+)
+def test_dates_and_what_they_were(date, age):
+    assert fairface.mend(date) == age
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the FairFace images are not on this machine")

@@ -42,6 +42,6 @@ def read(data: DataSpec) -> Source:
         name=f"folder {root.name}",
         key=f"folder/{key}",
         table=found,
-        read=files.reader(root, ids),
+        read=files.Reader(root, ids),
         unusable=unusable,
     )

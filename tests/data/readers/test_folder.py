@@ -1,12 +1,16 @@
 import io
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import jaxbias.data
-from jaxbias.data import folder
+from jaxbias.data import files
+from jaxbias.data.readers import folder
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec, DerivedSpec, FacesSpec
 
@@ -194,6 +198,23 @@ def test_a_broken_link_is_a_missing_file(root):
     (root / "pictures" / "2.jpg").symlink_to("nowhere.jpg")
     with pytest.raises(InputError, match=r"1 of the 12 image files .* first is 'pictures/2\.jpg'"):
         folder.read(spec(root))
+
+
+def test_a_million_rows_of_one_file_are_refused_with_the_count(root):
+    (root / "labels.csv").write_text("file,hat\n" + "pictures/1.jpg,1\n" * 1_000_000)
+    with pytest.raises(
+        InputError, match=r"labels\.csv names 1 image files more than once: .*1\.jpg"
+    ):
+        folder.read(spec(root))
+
+
+@given(st.lists(st.sampled_from(["a", "..", ".", "", "b.jpg", "..c", "ü x"]), min_size=1))
+def test_plain_names_are_those_that_are_their_own_normal_form(parts):
+    name = "/".join(parts)
+    plain = ".." not in parts and name and not name.startswith("/")
+    assert bool(files._PLAIN.fullmatch(name)) == bool(
+        plain and str(PurePosixPath(name)) == name != "."
+    )
 
 
 def test_missing_files_are_counted_and_the_first_is_named(root):

@@ -1,0 +1,183 @@
+"""What a screen showed, beside what finetuning confirmed, and where the two disagree."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import pandas as pd
+
+from jaxbias.analysis import inheritance, overwriting
+from jaxbias.analysis.evaluation import Evaluation, evaluate_task
+from jaxbias.analysis.screening import axes, centre, standings
+from jaxbias.curation import Cells
+from jaxbias.results import Scores
+from jaxbias.study import Study, parse_curation
+
+_KEYS = ["task", "base", "n"]
+_VALUES = ["gap", "gap_low", "gap_high", "auc_change", "auc_change_low", "auc_change_high"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Screened:
+    """A screen beside its confirmation.
+
+    Attributes:
+      levels: a row per curation of each studied base: the heads' gap and AUC change on test with
+        intervals and verdict; whether it was confirmed; and the finetuned models' the same, under
+        the suffix `_confirmed`, NaN where it was not.
+      verdicts: a row per task, studied base and n: what heads and finetuning chose on validation,
+        how many doses apart, and what each says of inheritance.
+      sentences: these in words.
+    """
+
+    levels: pd.DataFrame
+    verdicts: pd.DataFrame
+    sentences: list[str]
+
+
+def families(heads: Scores) -> dict[str, dict[tuple[str, int], int]]:
+    """Returns task -> (studied base, n) -> how many curations were screened."""
+    table = heads.variants
+    rows = table[(table["curation"] != "natural") & (table["role"] == "studied")]
+    tried = rows.groupby(_KEYS)["curation"].nunique()
+    found: dict[str, dict[tuple[str, int], int]] = {}
+    for (task, base, n), count in tried.items():
+        found.setdefault(task, {})[base, n] = int(count)
+    return found
+
+
+def compare(
+    study: Study,
+    heads: Scores,
+    cells: Mapping[str, Cells],
+    validations: Mapping[str, Evaluation],
+    overwritten: pd.DataFrame,
+    inherited: pd.DataFrame,
+) -> Screened:
+    """Compares a screen with its confirmation.
+
+    Args:
+      study: the study.
+      heads: of its screen, finished.
+      cells: the cells of every task.
+      validations: of the confirmed, per target.
+      overwritten: verdicts on the confirmed.
+      inherited: verdicts on the confirmed; may be empty.
+
+    Returns:
+      Empty frames where nothing was screened.
+    """
+    table = heads.variants
+    # All that is compared: what may be a fix, and what tells whether bias is inherited.
+    useful = (table["role"] == "studied") | (table["curation"] == "natural")
+    useful &= (table["status"] == "ok") & table["task"].isin(list(validations))
+    heads_used = heads.only(useful.to_numpy())
+    if heads_used.variants.empty:
+        return Screened(pd.DataFrame(), pd.DataFrame(), [])
+    rule, population = study.answer, study.answer.population
+    tried = families(heads)
+    levels, excess, choices = [], [], []
+    for task in dict.fromkeys(heads_used.variants["task"]):
+        test, validation = (
+            evaluate_task(
+                heads_used.only((heads_used.variants["task"] == task).to_numpy()),
+                cells[task],
+                population,
+                study.evaluations[population],
+                split,
+                rule.replicates,
+                rule.confidence,
+            )
+            for split in ("test", "validation")
+        )
+        found = overwriting.overwritten(test, rule)
+        levels.append(found[found["role"] == "studied"])
+        excess.append(inheritance.excess_gaps(test, rule))
+        for (base, n), count in tried[task].items() if task in tried else ():
+            by_heads = standings(validation, base, n, rule, count)
+            by_models = standings(validations[task], base, n, rule, count)
+            if by_heads and by_models:
+                choices.append(
+                    {"task": task, "base": base, "n": n}
+                    | _choices(by_heads, by_models)
+                    | {"confirmed": len(by_models), "screened": count}
+                )
+    verdicts = _with_inheritance(pd.DataFrame(choices), pd.concat(excess), inherited, study)
+    return Screened(
+        _beside(pd.concat(levels, ignore_index=True), overwritten),
+        verdicts,
+        [_sentence(row) for row in verdicts.to_dict("records")],
+    )
+
+
+def _choices(by_heads: Mapping, by_models: Mapping) -> dict:
+    """What each would choose, and how many doses lie between."""
+    mine, theirs = centre(by_heads), centre(by_models)
+    names = {**by_heads, **by_models}
+    apart = float("nan")
+    for axis in axes(parse_curation(name, "screen") for name in names):
+        if mine in axis and theirs in axis:
+            apart = float(abs(axis.index(mine) - axis.index(theirs)))
+    return {
+        "by_heads": mine,
+        "heads_qualify": by_heads[mine].qualifies,
+        "by_finetuning": theirs,
+        "finetuning_qualifies": by_models[theirs].qualifies,
+        "doses_apart": apart,
+    }
+
+
+def _with_inheritance(
+    choices: pd.DataFrame, excess: pd.DataFrame, inherited: pd.DataFrame, study: Study
+) -> pd.DataFrame:
+    by_heads = inheritance.inherited(excess, study.answer)[1] if len(excess) else pd.DataFrame()
+    for name, verdicts in (("inherited_by_heads", by_heads), ("inherited", inherited)):
+        if choices.empty or verdicts.empty:
+            choices = choices.assign(**{name: ""})
+            continue
+        named = verdicts[[*_KEYS, "verdict"]].rename(columns={"verdict": name})
+        choices = choices.merge(named, on=_KEYS, how="left").fillna({name: ""})
+    return choices
+
+
+def _beside(levels: pd.DataFrame, overwritten: pd.DataFrame) -> pd.DataFrame:
+    keys = ["task", "population", "base", "curation", "n"]
+    confirmed = overwritten[[*keys, *_VALUES, "verdict"]].assign(confirmed=True)
+    merged = levels.merge(confirmed, on=keys, how="left", suffixes=("", "_confirmed"))
+    return merged.assign(
+        confirmed=merged["confirmed"].notna(),
+        verdict_confirmed=merged["verdict_confirmed"].fillna(""),
+    )
+
+
+def _sentence(row: Mapping) -> str:
+    apart = row["doses_apart"]
+    if apart != apart:
+        where = "a curation of another kind"
+    else:
+        where = {0: "the same", 1: "the next dose"}.get(int(apart), f"{apart:.0f} doses away")
+    text = (
+        f"Screen ({row['task']}, {row['base']}, n={row['n']}): on validation heads have "
+        f"{_found(row['by_heads'], row['heads_qualify'])}, finetuned models "
+        f"{_found(row['by_finetuning'], row['finetuning_qualifies'])}, {where}; "
+        f"{row['confirmed']} of {row['screened']} curations were finetuned"
+    )
+    if row["inherited_by_heads"] != row["inherited"]:
+        text += (
+            f"; of inheritance heads would have said “{row['inherited_by_heads']}”, finetuning "
+            f"says “{row['inherited']}”"
+        )
+    return text + "."
+
+
+def _found(curation: str, qualifies: bool) -> str:
+    return f"the smallest fix at {curation}" if qualifies else f"no fix and least gap at {curation}"
+
+
+def opening(study: Study, heads: Scores, confirmed: Scores) -> str:
+    """Says how much was screened and how much of it confirmed, before anything is claimed."""
+    return (
+        f"Screened: {len(heads.variants):,} variants were trained as heads on frozen bases; "
+        f"{len(confirmed.variants):,} of them were confirmed in mode "
+        f"“{study.finetune.mode}”. All that follows but “Screen” is said of the confirmed alone; "
+        "every choice between curations answers for all that were screened."
+    )

@@ -1,0 +1,148 @@
+"""Labels from elsewhere, joined to a source by the ids of its rows: annotations, and scores."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.data.dataset import FIXED_COLUMNS
+from jaxbias.data.source import Source
+from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec
+
+
+def attach(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
+    """Adds the labels of `data.annotations` and `data.scores` to a source.
+
+    Args:
+      source: what a reader returned.
+      data: the settings.
+
+    Returns:
+      The source with more label columns; and the soft targets, float32[N] columns in [0, 1] with
+      NaN where unknown (none without scores).
+
+    Raises:
+      InputError: a file that cannot be read, an id that the data does not have, a column there is
+        already, or a score that is no probability.
+    """
+    soft = pd.DataFrame(index=source.table.index)
+    if data.annotations:
+        source = _annotated(source, data)
+    if data.scores:
+        source, soft = _scored(source, data)
+    elif data.base_rates:
+        raise InputError("config.data.base_rates changes nothing without config.data.scores")
+    return source, soft
+
+
+def rescaled(scores: np.ndarray, rate: float) -> np.ndarray:
+    """Shifts probabilities so that their mean is a base rate.
+
+    All logits move by one constant, which is what another prior does to a calibrated model
+    (Saerens, Latinne & Decaestecker, 2002, with the likelihood ratio unchanged).
+
+    Args:
+      scores: float[N] in [0, 1]; NaN stays NaN.
+      rate: the wanted mean, in (0, 1).
+
+    Returns:
+      float64[N].
+
+    >>> float(rescaled(np.array([0.5, 0.5]), 0.2).round(6).mean())
+    0.2
+    """
+    from scipy.optimize import brentq  # Slow to import, and rarely needed.
+    from scipy.special import expit, logit
+
+    logits = logit(np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7))
+    shift = brentq(lambda by: float(np.nanmean(expit(logits + by))) - rate, -60, 60)
+    return expit(logits + shift)
+
+
+def _annotated(source: Source, data: DataSpec) -> Source:
+    path = _path(data.annotations, data.path)
+    text = read_table(path)
+    rows = _rows(text, source, path, "annotations")
+    found, unusable = labels(text.drop(columns="id"))
+    table = source.table.copy()
+    for name, column in found.items():
+        if name in FIXED_COLUMNS:
+            raise InputError(f"{path} has a column '{name}', a name jaxbias uses itself")
+        values = column.astype(object).where(column.notna(), None).to_numpy()
+        merged = np.full(len(table), None, dtype=object)
+        if name in table:  # Where the file has a row, the file is right.
+            if table[name].dtype != column.dtype and "boolean" in (table[name].dtype, column.dtype):
+                raise InputError(f"column '{name}' of {path} is not of the kind that the data has")
+            merged = table[name].astype(object).where(table[name].notna(), None).to_numpy().copy()
+        merged[rows] = values
+        table[name] = (
+            pd.array(merged, dtype="boolean")
+            if column.dtype == "boolean"
+            else pd.Categorical(merged, categories=sorted({v for v in merged if v is not None}))
+        )
+    return dataclasses.replace(source, table=table, unusable={**source.unusable, **unusable})
+
+
+def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
+    path = _path(data.scores, data.path)
+    text = read_table(path)
+    rows = _rows(text, source, path, "scores")
+    names = [name for name in text.columns if name != "id"]
+    for name in data.base_rates:
+        require_column(text, name, "config.data.base_rates", path)
+    table, soft = source.table.copy(), {}
+    for name in names:
+        if name in table or name in FIXED_COLUMNS:
+            raise InputError(f"{path}: the data has a column '{name}' already; rename the scores")
+        scores = pd.to_numeric(text[name].replace("", "nan"), errors="coerce").to_numpy(np.float64)
+        wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1)) & (text[name] != "").to_numpy())
+        if len(wrong):
+            raise InputError(
+                f"row {wrong[0] + 1} of {path}: {name}={text[name].iloc[wrong[0]]} must be a"
+                " probability in 0..1"
+            )
+        if np.isnan(scores).all():
+            raise InputError(f"{path}: column '{name}' has no score in any row")
+        cut = 0.5
+        if name in data.base_rates:
+            rate = data.base_rates[name]
+            if not 0 < rate < 1:
+                raise InputError(f"config.data.base_rates.{name}={rate} must be between 0 and 1")
+            scores = rescaled(scores, rate)
+            cut = float(np.nanquantile(scores, 1 - rate))
+        spread = np.full(len(table), np.nan)
+        spread[rows] = scores
+        soft[name] = spread.astype(np.float32)
+        values = pd.array(spread >= cut, dtype="boolean")
+        values[np.isnan(spread)] = pd.NA
+        table[name] = values
+    note = f"Labels {', '.join(names)} are the scores of a model ({path.name}), not annotations."
+    source = dataclasses.replace(source, table=table, notes=(*source.notes, note))
+    return source, pd.DataFrame(soft, index=table.index)
+
+
+def _path(setting: str, root: str) -> Path:
+    """A relative path is looked for in the dataset's folder first, then where the user is."""
+    inside = Path(root).expanduser() / setting
+    return inside if root and inside.is_file() else Path(setting).expanduser()
+
+
+def _rows(text: pd.DataFrame, source: Source, path: Path, setting: str) -> np.ndarray:
+    """Returns int64[M], the row of the source that each row of the table speaks of."""
+    ids = require_column(text, "id", f"config.data.{setting}", path).str.strip()
+    rows = pd.Index(source.table["id"]).get_indexer(ids)
+    if source.numbers is not None and (rows < 0).all():
+        rows = pd.Index(source.numbers).get_indexer(ids)
+    unknown = np.flatnonzero(rows < 0)
+    if len(unknown):
+        raise InputError(
+            f"{len(unknown):,} of the {len(ids):,} ids of {path} are not in {source.name}; the"
+            f" first is '{ids.iloc[unknown[0]]}', where the data has '{source.table['id'].iloc[0]}'"
+        )
+    twice = np.flatnonzero(pd.Series(rows).duplicated())
+    if len(twice):
+        raise InputError(f"{path} has the id '{ids.iloc[twice[0]]}' twice")
+    return rows

@@ -1,0 +1,41 @@
+"""GeoDE: objects photographed by people of six regions.
+
+Ramaswamy et al., "GeoDE: a Geographically Diverse Evaluation Dataset for Object Recognition",
+NeurIPS 2023.
+"""
+
+from jaxbias.data import files
+from jaxbias.data.source import Source, with_labels
+from jaxbias.data.table import category, labels, read_table, require_column
+from jaxbias.study import DataSpec
+
+_LABELS = ("object", "region")
+_LAYOUT = "holds index.csv and images/"
+
+
+def read(data: DataSpec) -> Source:
+    """Reads GeoDE from `data.path`: 'object' (40), 'region' (6), and what else is a label.
+
+    Its files are all of the source split 'all': the authors divide them 80/20 themselves.
+
+    Raises:
+      InputError: what of the layout is missing.
+    """
+    root = files.folder(data.path, _LAYOUT)
+    path = root / "index.csv"
+    table = read_table(path)
+    names = require_column(table, "file_path", "as published", path).str.strip()
+    found = {name: category(require_column(table, name, "as published", path)) for name in _LABELS}
+    rest = table.drop(columns=["file_path", *_LABELS, *(c for c in table if c in ("", "id"))])
+    more, unusable = labels(rest)
+    # The index names files from the folder of the images; some copies, from the folder above.
+    if not (root / names.iloc[0]).is_file():
+        names = "images/" + names
+    ids, key = files.find(root, names.tolist(), path.name)
+    return Source(
+        name="GeoDE",
+        key=f"geode/{key}",
+        table=with_labels(ids, "all", {**found, **more}),
+        read=files.Reader(root, ids),
+        unusable=unusable,
+    )

@@ -1,0 +1,79 @@
+"""ImageNet-1k: class folders as the challenge distributes them, or TFDS `imagenet2012`.
+
+Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from jaxbias.data import files
+from jaxbias.data.readers import tfds
+from jaxbias.data.source import Source, with_labels
+from jaxbias.data.table import category, read_table, require_column
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec
+
+_WORDS = "LOC_synset_mapping.txt"  # "n01440764 tench, Tinca tinca"
+_SOLUTION = "LOC_val_solution.csv"  # "ILSVRC2012_val_00048981,n03995372 85 1 499 272"
+_LAYOUT = (
+    "holds train/n01440764/*.JPEG and so on and val/, in class folders too or flat beside"
+    f" {_SOLUTION}; or imagenet2012/ as TFDS prepares it"
+)
+
+
+def read(data: DataSpec) -> Source:
+    """Reads ImageNet-1k from `data.path`: 'label', the WordNet id; splits 'train' and 'val'.
+
+    Where the folder has LOC_synset_mapping.txt, 'name' is the first word of each class.
+
+    Raises:
+      InputError: what of the layout is missing.
+    """
+    root = files.folder(data.path, _LAYOUT)
+    prepared = tfds.prepared(root, "imagenet2012")
+    if prepared is not None:
+        return tfds.read_prepared(prepared, "ImageNet-1k", columns={"label": "label"})
+    base = root / "ILSVRC/Data/CLS-LOC"  # The tree of the archive.
+    below = "ILSVRC/Data/CLS-LOC/" if base.is_dir() else ""
+    train = files.images(root, f"{below}train", f"be the folder that {_LAYOUT}")
+    val = files.images(root, f"{below}val", f"be the folder that {_LAYOUT}")
+    label = [Path(name).parent.name for name in train]
+    if Path(val[0]).parent.name == "val":
+        label += _flat(root, val)
+    else:
+        label += [Path(name).parent.name for name in val]
+    strange = sorted(set(label[len(train) :]) - set(label[: len(train)]))
+    if strange:
+        raise InputError(f"val/ of {root} has the class '{strange[0]}', which train/ has not")
+    ids, key = files.find(root, [*train, *val], "the folder")
+    found = {"label": category(pd.Series(label))}
+    if (root / _WORDS).is_file():
+        lines = (root / _WORDS).read_text("utf-8-sig").splitlines()
+        words = dict(line.split(" ", 1) for line in lines if " " in line)
+        first = {wnid: text.split(",")[0].strip() for wnid, text in words.items()}
+        # Two classes share the word 'crane', and two 'maillot'.
+        shared = pd.Series(first).duplicated(keep=False)
+        name = {w: f"{text} ({w})" if shared[w] else text for w, text in first.items()}
+        found["name"] = category(pd.Series([name.get(wnid, wnid) for wnid in label]))
+    return Source(
+        name="ImageNet-1k",
+        key=f"imagenet/{key}",
+        table=with_labels(ids, ["train"] * len(train) + ["val"] * len(val), found),
+        read=files.Reader(root, ids),
+    )
+
+
+def _flat(root: Path, names: list[str]) -> list[str]:
+    """Returns the class of every validation image, from the challenge's own table."""
+    path = root / _SOLUTION
+    if not path.is_file():
+        raise InputError(f"val/ of {root} is flat: put {_SOLUTION} there, or use class folders")
+    table = read_table(path)
+    image = require_column(table, "ImageId", "as published", path)
+    wnid = require_column(table, "PredictionString", "as published", path).str.split().str[0]
+    known = dict(zip(image, wnid, strict=True))
+    missing = [name for name in names if Path(name).stem not in known]
+    if missing:
+        raise InputError(f"{path} has no row for {len(missing):,} images, such as '{missing[0]}'")
+    return [known[Path(name).stem] for name in names]

@@ -1,0 +1,123 @@
+"""Several sources joined into one store, with the source as a group."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.data.attach import attach
+from jaxbias.data.dataset import FIXED_COLUMNS
+from jaxbias.data.readers import reader
+from jaxbias.data.source import Source, check
+from jaxbias.data.table import add_derived
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec
+
+SOURCE = "source"
+# What belongs to the whole and not to one of its sources.
+_SHARED = ("image_size", "seed", "splits", "on_bad_image", "sources")
+
+
+def read(data: DataSpec) -> Source:
+    """Reads `data.sources` (name -> data settings) and joins them.
+
+    Ids and source splits get the source's name in front ('coco/train2014/...', 'coco/train'), and
+    'source' is a label column. A column that a source does not have is unknown in its rows.
+    Derived columns, annotations and scores of each source are made before they are joined.
+
+    Raises:
+      InputError: fewer than two sources, a setting that belongs to the whole, soft targets, or a
+        column of two kinds.
+    """
+    if len(data.sources) < 2:
+        raise InputError("config.data.sources must name at least two sources for a mix")
+    standard = DataSpec()
+    parts, tables = [], []
+    for name, spec in data.sources.items():
+        for setting in _SHARED:
+            if getattr(spec, setting) != getattr(standard, setting):
+                raise InputError(
+                    f"config.data.sources.{name}.{setting} belongs to the whole: set"
+                    f" config.data.{setting}"
+                )
+        if "/" in name or not name:
+            raise InputError(f"config.data.sources: '{name}' must be a name without '/'")
+        source = reader(spec.name)(spec)
+        check(source)
+        source, soft = attach(source, spec)
+        if len(soft.columns):
+            raise InputError(
+                f"config.data.sources.{name}.scores: give the scores of a mix in"
+                " config.data.scores, with ids of the mix"
+            )
+        table = add_derived(source.table, spec.derived, source.unusable)
+        if SOURCE in table:
+            raise InputError(f"{source.name} has a column '{SOURCE}' itself; it cannot be mixed")
+        table = table.assign(id=f"{name}/" + table["id"], split=f"{name}/" + table["split"])
+        table[SOURCE] = pd.Categorical([name] * len(table), sorted(data.sources))
+        parts.append((name, source))
+        tables.append(table)
+    digest = hashlib.sha256("\0".join(f"{n}={s.key}" for n, s in parts).encode())
+    unusable: dict[str, str] = {}
+    for _, source in parts:
+        unusable |= source.unusable
+    joined = _join(tables)
+    return Source(
+        name=" + ".join(source.name for _, source in parts),
+        key=f"mix/{digest.hexdigest()}",
+        table=joined,
+        read=Reader(
+            tuple(source.read for _, source in parts),
+            tuple(np.cumsum([len(table) for table in tables]).tolist()),
+        ),
+        unusable={name: reason for name, reason in unusable.items() if name not in joined},
+        notes=tuple(note for _, source in parts for note in source.notes),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """From a row of the whole to the bytes of its image in its source."""
+
+    reads: tuple[Callable[[int], bytes], ...]
+    ends: tuple[int, ...]
+
+    def __call__(self, row: int) -> bytes:
+        """Returns the bytes of row `row`."""
+        which = int(np.searchsorted(self.ends, row, side="right"))
+        return self.reads[which](row - (self.ends[which - 1] if which else 0))
+
+
+def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    joined = pd.DataFrame(
+        {"id": np.concatenate([t["id"].to_numpy(object) for t in tables])}, dtype=str
+    )
+    joined["split"] = np.concatenate([t["split"].to_numpy(object) for t in tables])
+    if any("stratum" in table for table in tables):
+        joined["stratum"] = np.concatenate(
+            [t["stratum"] if "stratum" in t else np.full(len(t), "") for t in tables]
+        )
+    names = dict.fromkeys(n for table in tables for n in table if n not in FIXED_COLUMNS)
+    for name in names:
+        kinds = {str(table[name].dtype) for table in tables if name in table}
+        if len(kinds) > 1:
+            raise InputError(
+                f"column '{name}' is binary in one source and not in another: derive a"
+                " binary one of another name (config.data.sources.NAME.derived)"
+            )
+        values = np.concatenate(
+            [
+                table[name].astype(object).where(table[name].notna(), None)
+                if name in table
+                else np.full(len(table), None)
+                for table in tables
+            ]
+        )
+        joined[name] = (
+            pd.array(values, dtype="boolean")
+            if kinds == {"boolean"}
+            else pd.Categorical(values, sorted({value for value in values if value is not None}))
+        )
+    return joined

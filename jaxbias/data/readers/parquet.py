@@ -1,0 +1,161 @@
+"""Parquet files with the images inside, as Hugging Face `datasets` writes them."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jaxbias.data import files
+from jaxbias.data.decode import BadImageError
+from jaxbias.data.source import Source, with_labels
+from jaxbias.data.table import labels, named, texts
+from jaxbias.errors import InputError, nearest
+from jaxbias.study import DataSpec
+
+_SHARD = re.compile(r"^(?P<split>.+?)-\d+-of-\d+")  # "train-00000-of-00002-0123abc.parquet"
+
+_held = threading.local()
+
+
+def read(data: DataSpec) -> Source:
+    """Reads all Parquet files below `data.path`, or the one file that it is.
+
+    `data.image_column` holds encoded images: bytes, or a struct with 'bytes'. Other columns are
+    labels where they can be (`data.columns`: label column -> column; empty: all of them); class
+    numbers take the names that `datasets` keeps in the file. The split is the file's name before
+    '-00000-of-00002', or all of it.
+
+    Raises:
+      InputError: no file, one that cannot be read or differs from the others, or no such column.
+    """
+    if data.path.endswith(".parquet") and Path(data.path).expanduser().is_file():
+        paths = [Path(data.path).expanduser()]
+    else:
+        root = files.folder(data.path, "holds .parquet files with images in them")
+        paths = sorted(root.rglob("*.parquet"))
+        if not paths:
+            raise InputError(f"config.data.path={root} holds no .parquet file")
+    schema = _opened(paths[0]).schema_arrow
+    image = data.image_column
+    if image not in schema.names:
+        raise InputError(
+            f"config.data.image_column='{image}' is no column of {paths[0]};"
+            f" {nearest(image, schema.names)}"
+        )
+    wanted = dict(data.columns) or {name: name for name in schema.names if name != image}
+    for name, column in wanted.items():
+        if column not in schema.names:
+            raise InputError(
+                f"config.data.columns.{name}='{column}' is no column of {paths[0]};"
+                f" {nearest(column, schema.names)}"
+            )
+    parts, ids, splits, groups, digest = [], [], [], [], hashlib.sha256()
+    for path in paths:
+        file = _opened(path)
+        if file.schema_arrow.remove_metadata() != schema.remove_metadata():
+            raise InputError(f"{path} has other columns than {paths[0]}")
+        parts.append(file.read(columns=sorted(set(wanted.values()))))
+        name = path.name.removesuffix(".parquet")
+        split = _SHARD.match(name)
+        splits += [split["split"] if split else name] * file.metadata.num_rows
+        ids += [f"{path.name}#{row:07d}" for row in range(file.metadata.num_rows)]
+        groups += [
+            (path, group, file.metadata.row_group(group).num_rows)
+            for group in range(file.metadata.num_row_groups)
+        ]
+        status = path.stat()
+        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    found, unusable = _labels(pa.concat_tables(parts), wanted, _classes(schema))
+    return Source(
+        name=f"Parquet {Path(data.path).name}",
+        key=f"parquet/{paths[0].resolve().parent}/{image}/{digest.hexdigest()}",
+        table=with_labels(ids, splits, found),
+        read=Reader(
+            tuple((path, group) for path, group, _ in groups),
+            tuple(np.cumsum([rows for *_, rows in groups]).tolist()),
+            image,
+        ),
+        unusable=unusable,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """From a row to the bytes of its image; holds one group of rows per thread."""
+
+    groups: tuple[tuple[Path, int], ...]
+    ends: tuple[int, ...]
+    image: str
+
+    def __call__(self, row: int) -> bytes:
+        """Returns the bytes of row `row`."""
+        which = int(np.searchsorted(self.ends, row, side="right"))
+        first = self.ends[which - 1] if which else 0
+        value = _group(*self.groups[which], self.image)[row - first].as_py()
+        if isinstance(value, dict):
+            value = value.get("bytes")
+        if not isinstance(value, bytes):
+            raise BadImageError("the row holds no bytes of an image")
+        return value
+
+
+def _group(*wanted: Any) -> pa.ChunkedArray:
+    """Returns the images of (path, group, column); each thread reads groups in turn."""
+    if getattr(_held, "which", None) != wanted:
+        path, group, image = wanted
+        _held.column = None  # Before the next is read: one at a time.
+        read = _opened(path).read_row_group(group, columns=[image], use_threads=False)
+        _held.which, _held.column = wanted, read.column(image)
+    return _held.column
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} cannot be read as Parquet: {reason}") from error
+
+
+def _classes(schema: pa.Schema) -> dict[str, list[str]]:
+    """Returns the class names of the columns that have some, from the file's own metadata."""
+    try:
+        info = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            name: [str(word) for word in feature["names"]]
+            for name, feature in info.items()
+            if feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _labels(
+    table: pa.Table, wanted: dict[str, str], classes: dict[str, list[str]]
+) -> tuple[dict[str, pd.Series], dict[str, str]]:
+    found: dict[str, Any] = {}
+    plain = {}
+    for name, column in wanted.items():
+        if column in classes:
+            numbers = table.column(column).fill_null(-1).to_numpy()
+            if ((numbers < -1) | (numbers >= len(classes[column]))).any():
+                raise InputError(f"column '{column}' has a class number that has no name")
+            found[name] = named(numbers, classes[column])
+        else:
+            plain[name] = table.column(column)
+    text, unusable = texts(plain)
+    more, neither = labels(text)
+    return {
+        name: found.get(name, more.get(name)) for name in wanted if name in found or name in more
+    }, {
+        **unusable,
+        **neither,
+    }

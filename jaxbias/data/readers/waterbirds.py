@@ -1,0 +1,43 @@
+"""Waterbirds: birds cut out and put on backgrounds of land or water.
+
+Sagawa, Koh, Hashimoto & Liang, "Distributionally Robust Neural Networks for Group Shifts", ICLR
+2020.
+"""
+
+import numpy as np
+
+from jaxbias.data import files
+from jaxbias.data.source import Source, with_labels
+from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec
+
+_SPLITS = {"0": "train", "1": "val", "2": "test"}
+_COLUMNS = {"y": "waterbird", "place": "water"}  # 1: a waterbird; 1: a background of water.
+_LAYOUT = "holds metadata.csv and a folder per species (waterbird_complete95_forest2water2)"
+
+
+def read(data: DataSpec) -> Source:
+    """Reads Waterbirds from `data.path`: binary 'waterbird' and 'water'; its three splits.
+
+    Raises:
+      InputError: what of the layout is missing, or a split that is not 0, 1 or 2.
+    """
+    root = files.folder(data.path, _LAYOUT)
+    path = root / "metadata.csv"
+    table = read_table(path)
+    for name in ("img_filename", "split", *_COLUMNS):
+        require_column(table, name, "as published", path)
+    unknown = np.flatnonzero(~table["split"].isin(_SPLITS))
+    if len(unknown):
+        row = unknown[0]
+        raise InputError(f"row {row + 1} of {path}: split '{table['split'][row]}' is not 0, 1 or 2")
+    found, unusable = labels(table[list(_COLUMNS)].rename(columns=_COLUMNS))
+    ids, key = files.find(root, table["img_filename"].tolist(), path.name)
+    return Source(
+        name="Waterbirds",
+        key=f"waterbirds/{key}",
+        table=with_labels(ids, table["split"].map(_SPLITS), found),
+        read=files.Reader(root, ids),
+        unusable=unusable,
+    )

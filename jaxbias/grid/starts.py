@@ -1,0 +1,103 @@
+"""Starts: what trainings begin with, fresh parameters, those of bases, and features of bases."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxbias.grid.curator import Curator
+from jaxbias.grid.executor import Executor
+from jaxbias.grid.features import Features, features_id, principal_axes
+from jaxbias.grid.heads import EXTRACTED, extract
+from jaxbias.grid.members import key_of
+from jaxbias.grid.programs import extraction
+from jaxbias.grid.variants import Base, Variant
+from jaxbias.models import Network, make_network
+from jaxbias.models.registry import Params
+from jaxbias.parallel import replicate
+
+LoadBase = Callable[[Base, Network], Params]
+LoadFeatures = Callable[[str, Callable[[], Features]], Features]
+
+
+class Starts:
+    """Parameters and features of one study.
+
+    Args:
+      curator: of the study.
+      executor: extracts features.
+      images: returns the image store on the devices.
+      load_base: returns the stored parameters of a base, given its network.
+      load_features: returns the stored features of a name, or makes and stores them.
+    """
+
+    def __init__(
+        self,
+        curator: Curator,
+        executor: Executor,
+        images: Callable[[], jax.Array],
+        load_base: LoadBase,
+        load_features: LoadFeatures,
+    ) -> None:
+        self.curator = curator
+        self.executor = executor
+        self.images = images
+        # What features are extracted of, in ascending order.
+        self.rows = np.flatnonzero(
+            np.any([curator.pools[name] for name in EXTRACTED], axis=0)
+        ).astype(np.int32)
+        self.base_params = functools.cache(load_base)
+        self.fresh = functools.cache(self._fresh)
+        self.load_features = load_features
+        # Packs come base by base, so one base's features are on the devices at a time.
+        self.features_on_device = functools.lru_cache(maxsize=1)(self._features_on_device)
+
+    def network(self, outputs: int) -> Network:
+        """Returns the study's network."""
+        study = self.curator.study
+        return make_network(study.model, study.data.image_size, outputs, mapped=self.executor.mode)
+
+    def network_of(self, base: Base) -> Network:
+        """Returns the network a base is pretrained with: one output per class, one if binary."""
+        classes = self.curator.cells(base.target).classes
+        return self.network(1 if classes == 2 else classes)
+
+    def of(self, network: Network, variant: Variant) -> Params:
+        """Returns what a finetune starts with: its base's parameters, and a fresh head."""
+        fresh = self.fresh(network, variant.seed)
+        return {**self.frozen(variant.base)[1], "head": fresh["head"]}
+
+    def frozen(self, base: Base) -> tuple[Network, Params]:
+        """Returns a base's network and parameters, random ones for a scratch base."""
+        if base.role == "scratch":
+            network = self.network(1)
+            return network, self.fresh(network, base.seed)
+        network = self.network_of(base)
+        return network, self.base_params(base, network)
+
+    def _fresh(self, network: Network, seed: int) -> Params:
+        return jax.tree.map(
+            np.asarray, jax.jit(network.init)(jax.random.wrap_key_data(key_of("init", seed)))
+        )
+
+    def features(self, base: Base, solver: str) -> Features:
+        """Returns the features that heads of a solver see of a base, extracting them once."""
+        network, params = self.frozen(base)
+        principal = solver == "lbfgs"
+        name = features_id(base, network, self.curator.dataset.fingerprint, principal)
+
+        def make() -> Features:
+            mesh, call = self.executor.mesh, self.executor.call
+            shared = (replicate(params, mesh), self.images())
+            values = extract(self.rows, mesh, lambda ids: call((extraction, network), ids, shared))
+            pool = self.curator.pools["finetune"][self.rows]
+            return principal_axes(values, pool) if principal else Features(values)
+
+        return self.load_features(name, make)
+
+    def _features_on_device(self, base: Base, solver: str) -> tuple[Any, Any]:
+        features = self.features(base, solver)
+        variances = np.zeros(0, np.float32) if features.variances is None else features.variances
+        return replicate((np.asarray(features.values), variances), self.executor.mesh)

@@ -1,0 +1,98 @@
+"""Convolution without bias, and norms whose statistics never leave the parameters' precision."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxbias.models.convolution import convolve
+
+_EPSILON = 1e-5
+_MOMENTUM = 0.1  # Share of the new batch in the running statistics.
+
+
+class Conv(nnx.Module):
+    """A strided convolution without bias, computed in the dtype of its input.
+
+    Args:
+      features_in: channels of the input.
+      features_out: channels of the output.
+      size: side of the kernel, odd.
+      stride: step between patches.
+      method: "patches" or "conv".
+      rngs: random keys of the initialisation (He et al., 2015, by the fan out, as torchvision).
+    """
+
+    def __init__(
+        self,
+        features_in: int,
+        features_out: int,
+        size: int,
+        stride: int,
+        *,
+        method: str,
+        rngs: nnx.Rngs,
+    ) -> None:
+        init = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+        shape = (size, size, features_in, features_out)
+        self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
+        self.stride = stride
+        self.method = method
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features_out]."""
+        return convolve(x, self.kernel[...].astype(x.dtype), self.stride, self.method)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation as PyTorch has it: the running variance is the unbiased one.
+
+    It is computed in the dtype of its parameters, whatever that of its input.
+
+    Attributes:
+      training: whether it uses and records the statistics of the batch, or the running ones.
+    """
+
+    def __init__(self, features: int, *, scale: float = 1.0) -> None:
+        self.scale = nnx.Param(jnp.full((features,), scale, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((features,), jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros((features,), jnp.float32))
+        self.var = nnx.BatchStat(jnp.ones((features,), jnp.float32))
+        self.training = False
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, H, W, C] to the same shape and dtype."""
+        mean, var = self.mean[...], self.var[...]
+        wide = x.astype(mean.dtype)
+        if self.training:
+            count = wide.size // wide.shape[-1]
+            batch_mean = wide.mean(axis=(0, 1, 2))
+            batch_var = jnp.square(wide - _channels(batch_mean)).mean(axis=(0, 1, 2))
+            unbiased = batch_var * (count / max(count - 1, 1))
+            self.mean[...] = mean + _MOMENTUM * (batch_mean - mean)
+            self.var[...] = var + _MOMENTUM * (unbiased - var)
+            mean, var = batch_mean, batch_var
+        factor = self.scale[...] * jax.lax.rsqrt(var + _EPSILON)
+        shift = self.bias[...] - mean * factor
+        return (wide * _channels(factor) + _channels(shift)).astype(x.dtype)
+
+
+class LayerNorm(nnx.Module):
+    """Normalises over the last axis, in the dtype of its parameters, whatever that of its input."""
+
+    def __init__(self, features: int, *, epsilon: float) -> None:
+        self.scale = nnx.Param(jnp.ones((features,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((features,), jnp.float32))
+        self.epsilon = epsilon
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [..., D] to the same shape and dtype."""
+        scale, bias = self.scale[...], self.bias[...]
+        wide = x.astype(scale.dtype)
+        wide = wide - wide.mean(axis=-1, keepdims=True)
+        wide = wide * jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + self.epsilon)
+        leading = (1,) * (x.ndim - 1)
+        return (wide * scale.reshape(*leading, -1) + bias.reshape(*leading, -1)).astype(x.dtype)
+
+
+def _channels(values: jax.Array) -> jax.Array:
+    return values[None, None, None, :]

@@ -1,0 +1,131 @@
+"""Vision transformers in the layout of torchvision and timm.
+
+Dosovitskiy et al., 2021: norms before attention and MLP, a class token, learned positions.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxbias.models.layers import LayerNorm
+
+_EPSILON = 1e-6
+_XAVIER = nnx.initializers.xavier_uniform()
+_TINY = nnx.initializers.normal(1e-6)
+
+
+class EncoderBlock(nnx.Module):
+    """Self-attention and an MLP, each behind a norm and added to its input.
+
+    Args:
+      width: D, of the tokens.
+      heads: of the attention.
+      hidden: units of the MLP.
+      dtype: of the computation; None: that of the parameters. Norms and softmax are computed in at
+        least float32.
+      rngs: random keys of the initialisation.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        *,
+        dtype: jax.typing.DTypeLike | None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.heads = heads
+        self.attention_norm = LayerNorm(width, epsilon=_EPSILON)
+        self.qkv = nnx.Linear(width, 3 * width, kernel_init=_XAVIER, dtype=dtype, rngs=rngs)
+        uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+        self.out = nnx.Linear(width, width, kernel_init=uniform, dtype=dtype, rngs=rngs)
+        self.mlp_norm = LayerNorm(width, epsilon=_EPSILON)
+        mlp = {"kernel_init": _XAVIER, "bias_init": _TINY, "dtype": dtype, "rngs": rngs}
+        self.mlp_in = nnx.Linear(width, hidden, **mlp)
+        self.mlp_out = nnx.Linear(hidden, width, **mlp)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps tokens [B, T, D] to tokens."""
+        batch, tokens, width = x.shape
+        # Queries of all heads, then keys, then values, as PyTorch lays them out.
+        qkv = self.qkv(self.attention_norm(x))
+        qkv = qkv.reshape(batch, tokens, 3, self.heads, width // self.heads)
+        seen = _attend(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
+        x = x + self.out(seen.reshape(batch, tokens, width))
+        hidden = nnx.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False)
+        return x + self.mlp_out(hidden)
+
+
+class VisionTransformer(nnx.Module):
+    """Patches as tokens, encoder blocks, and a linear head on the class token.
+
+    Args:
+      image_size: side of the images in pixels, a multiple of `patch`.
+      classes: outputs of the head.
+      patch: side of a patch in pixels.
+      width: of the tokens.
+      depth: encoder blocks.
+      heads: of each attention.
+      dtype: of the computation; None: that of the parameters.
+      rngs: random keys of the initialisation.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        classes: int,
+        *,
+        patch: int = 16,
+        width: int,
+        depth: int,
+        heads: int,
+        dtype: jax.typing.DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        pixels = patch * patch * 3
+        self.patch = patch
+        self.embed = nnx.Linear(
+            pixels,
+            width,
+            kernel_init=nnx.initializers.truncated_normal(math.sqrt(1 / pixels)),
+            dtype=dtype,
+            rngs=rngs,
+        )
+        tokens = (image_size // patch) ** 2 + 1
+        self.class_token = nnx.Param(jnp.zeros((width,), jnp.float32))
+        positions = nnx.initializers.normal(0.02)(rngs.params(), (tokens, width), jnp.float32)
+        self.positions = nnx.Param(positions)
+        self.blocks = nnx.List(
+            [EncoderBlock(width, heads, 4 * width, dtype=dtype, rngs=rngs) for _ in range(depth)]
+        )
+        self.norm = LayerNorm(width, epsilon=_EPSILON)
+        zeros = nnx.initializers.zeros_init()
+        self.head = nnx.Linear(width, classes, kernel_init=zeros, dtype=dtype, rngs=rngs)
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to features [B, D]: the class token after the last norm."""
+        batch, side, _, channels = x.shape
+        count, patch = side // self.patch, self.patch
+        cut = x.reshape(batch, count, patch, count, patch, channels).swapaxes(2, 3)
+        tokens = self.embed(cut.reshape(batch, count * count, patch * patch * channels))
+        first = jnp.broadcast_to(self.class_token[...], (batch, 1, tokens.shape[-1]))
+        tokens = jnp.concatenate([first.astype(tokens.dtype), tokens], axis=1)
+        tokens = tokens + self.positions[...][None].astype(tokens.dtype)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens[:, 0])
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to logits [B, classes]."""
+        return self.head(self.features(x))
+
+
+def _attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    """Attention of every token to all; each [B, T, heads, D / heads]."""
+    wide = value.dtype if value.dtype == jnp.float64 else jnp.float32
+    affinity = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide)
+    shares = jax.nn.softmax(affinity / math.sqrt(query.shape[-1]), axis=-1)
+    return jnp.einsum("bhqk,bkhd->bqhd", shares.astype(value.dtype), value)

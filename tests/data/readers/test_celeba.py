@@ -1,0 +1,117 @@
+import re
+
+import numpy as np
+import pytest
+
+from jaxbias.data.readers import celeba
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec
+from tests.data.readers.pictures import paint
+from tests.data.readers.tfds_writer import prepare
+
+# As the official files have them, in their order.
+NAMES = re.findall(
+    r"\S+",
+    """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose
+    Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee
+    Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard
+    Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair
+    Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie
+    Young""",
+)
+COUNT = 6
+LABELS = np.random.default_rng(0).choice([-1, 1], (COUNT, len(NAMES)))
+PARTITION = [0, 0, 0, 1, 2, 2]
+SPLITS = ["train", "train", "train", "val", "test", "test"]
+
+
+def write(root, newline="\n", labels=LABELS, partition=PARTITION):
+    """The official files: a count, names with a blank at the end, columns padded with blanks."""
+    for i in range(COUNT):
+        paint(root / "img_align_celeba" / f"{i + 1:06d}.jpg", i, (178, 218))
+    lines = [str(COUNT), " ".join(NAMES) + " "]
+    lines += [
+        f"{i + 1:06d}.jpg " + " ".join(f"{v:2d}" for v in row) for i, row in enumerate(labels)
+    ]
+    (root / "list_attr_celeba.txt").write_bytes((newline.join(lines) + newline).encode())
+    lines = [f"{i + 1:06d}.jpg {part}" for i, part in enumerate(partition)]
+    (root / "list_eval_partition.txt").write_bytes((newline.join(lines) + newline).encode())
+    return DataSpec(name="celeba", path=str(root))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_contract(tmp_path, holds_contract, newline):
+    source = holds_contract(write(tmp_path / "celeba", newline), list(range(COUNT)), SPLITS)
+    assert list(source.table.columns[2:]) == NAMES
+    np.testing.assert_array_equal(
+        source.table[NAMES].to_numpy(bool), LABELS == 1, err_msg="labels, row by row"
+    )
+    assert source.table["id"][0] == "img_align_celeba/000001.jpg"
+    assert source.numbers[0] == "000001.jpg"
+
+
+def test_the_csv_files_of_mirrors(tmp_path):
+    spec = write(tmp_path / "celeba")
+    root = tmp_path / "celeba"
+    official = celeba.read(spec).table
+    lines = [",".join(["image_id", *NAMES])]
+    lines += [f"{i + 1:06d}.jpg," + ",".join(map(str, row)) for i, row in enumerate(LABELS)]
+    (root / "list_attr_celeba.csv").write_text("\n".join(lines))
+    lines = [f"{i + 1:06d}.jpg,{part}" for i, part in enumerate(PARTITION)]
+    (root / "list_eval_partition.csv").write_text("\n".join(["image_id,partition", *lines]))
+    for name in ("list_attr_celeba.txt", "list_eval_partition.txt"):
+        (root / name).unlink()
+    (root / "img_align_celeba").rename(root / "inner")
+    (root / "img_align_celeba").mkdir()
+    (root / "inner").rename(root / "img_align_celeba" / "img_align_celeba")
+    table = celeba.read(spec).table
+    assert table["id"][0] == "img_align_celeba/img_align_celeba/000001.jpg"
+    assert table.drop(columns="id").equals(official.drop(columns="id"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda root: (root / "list_eval_partition.txt").unlink(), r"no list_eval_partition\.txt"),
+        (lambda root: cut(root / "list_attr_celeba.txt"), r"has 6 images, but has 5"),
+        (lambda root: cut(root / "list_eval_partition.txt"), r"'000006\.jpg' is not in it"),
+        (lambda root: swap(root / "list_attr_celeba.txt", "-1", " 0"), r"is 0, not -1 or 1"),
+        (lambda root: swap(root / "list_attr_celeba.txt", "-1", " x"), r"not as published"),
+        (lambda root: swap(root / "list_eval_partition.txt", "jpg 2", "jpg 3"), r"not 0, 1 or 2"),
+        (lambda root: (root / "img_align_celeba/000002.jpg").unlink(), r"1 of the 6 image files"),
+    ],
+)
+def test_what_is_not_as_published_is_refused(tmp_path, damage, words):
+    spec = write(tmp_path / "celeba")
+    damage(tmp_path / "celeba")
+    with pytest.raises(InputError, match=words):
+        celeba.read(spec)
+
+
+def cut(path):
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+
+
+def swap(path, old, new):
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def test_tfds(tmp_path, holds_contract):
+    """The builder of TFDS itself, its download replaced by six pictures."""
+    keys = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+    landmarks = {f"{key}_{axis}": 7 for key in keys for axis in "xy"}
+
+    def example(i):
+        return {
+            "landmarks": landmarks,
+            "attributes": {n: bool(v == 1) for n, v in zip(NAMES, LABELS[i], strict=True)},
+            "identity": {"Identity_No": i},
+        }
+
+    parts = {"train": [0, 1, 2], "validation": [3], "test": [4, 5]}
+    prepare("celeb_a", tmp_path / "data", parts, example, (178, 218))
+    spec = DataSpec(name="celeba", path=str(tmp_path / "data"))
+    splits = ["train"] * 3 + ["validation"] + ["test"] * 2
+    source = holds_contract(spec, list(range(COUNT)), splits)
+    assert sorted(source.table.columns[2:]) == sorted(NAMES)
+    np.testing.assert_array_equal(source.table[NAMES].to_numpy(bool), LABELS == 1)

@@ -1,0 +1,63 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import jaxbias.data
+from jaxbias.data.readers import mix
+from jaxbias.errors import InputError
+from jaxbias.study import DataSpec, DerivedSpec
+from tests.data.readers import test_coco, test_dollar_street
+from tests.data.readers.pictures import values
+
+
+@pytest.fixture
+def spec(tmp_path):
+    (tmp_path / "coco").mkdir()
+    sources = {
+        "coco": test_coco.write(tmp_path / "coco"),
+        "dollar": test_dollar_street.write(tmp_path / "dollar"),
+    }
+    return DataSpec(name="mix", sources=sources)
+
+
+def test_contract(spec, holds_contract):
+    splits = ["coco/train"] * 3 + ["coco/val"] * 2 + ["dollar/all"] * 4
+    source = holds_contract(spec, [0, 1, 2, 3, 4, 0, 1, 2, 3], splits)
+    assert values(source, "source") == ["coco"] * 5 + ["dollar"] * 4
+    assert values(source, "cup") == [True, False, False, False, True, False, False, True, False]
+    assert values(source, "bed") == [None] * 5 + [True, True, False, False]
+    assert values(source, "gender")[:3] == ["Female", None, "Male"]
+    assert source.table["id"][5] == "dollar/assets/5d4b/5d4b.jpg"
+
+
+def test_derived_and_annotated_before_they_are_joined(spec, tmp_path):
+    pd.DataFrame({"id": ["5d4b"], "hat": [1]}).to_csv(tmp_path / "hats.csv", index=False)
+    derived = {"european": DerivedSpec("region", ("eu",))}
+    dollar = dataclasses.replace(
+        spec.sources["dollar"], derived=derived, annotations=str(tmp_path / "hats.csv")
+    )
+    chosen = dataclasses.replace(
+        spec,
+        sources={**spec.sources, "dollar": dollar},
+        image_size=8,
+        splits={"coco/train": {"finetune": 1.0}, "dollar/all": {"test": 1.0}},
+    )
+    dataset = jaxbias.data.load(chosen)
+    np.testing.assert_array_equal(dataset.binary("european"), [-1] * 5 + [0, 0, 1, 1])
+    np.testing.assert_array_equal(dataset.binary("hat"), [-1] * 5 + [1, -1, -1, -1])
+    assert dataset.table["split"].tolist() == ["finetune"] * 3 + [""] * 2 + ["test"] * 4
+
+
+def test_what_cannot_be_mixed(spec):
+    def with_coco(**changes):
+        coco = dataclasses.replace(spec.sources["coco"], **changes)
+        return dataclasses.replace(spec, sources={**spec.sources, "coco": coco})
+
+    with pytest.raises(InputError, match=r"sources\.coco\.image_size belongs to the whole"):
+        mix.read(with_coco(image_size=32))
+    with pytest.raises(InputError, match="at least two sources"):
+        mix.read(dataclasses.replace(spec, sources={"a": spec.sources["coco"]}))
+    with pytest.raises(InputError, match="column 'region' is binary in one"):
+        mix.read(with_coco(derived={"region": DerivedSpec("gender", ("Male",))}))

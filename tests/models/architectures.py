@@ -1,0 +1,21 @@
+"""Narrow architectures of every kind, in the registry while a test that wants them runs."""
+
+import pytest
+
+from jaxbias.models import registry
+from jaxbias.models.registry import resnet, vit
+
+TINY = {
+    "resnet_block": resnet((1,), bottleneck=True, width=4),
+    "resnet_tiny": resnet((1, 1), bottleneck=False, width=4),
+    "vit_block": vit(width=8, depth=1, heads=2, patch=4),
+    "vit_tiny": vit(width=8, depth=2, heads=2, patch=4),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_architectures():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, architecture in TINY.items():
+            patch.setitem(registry.ARCHITECTURES, name, architecture)
+        yield

@@ -1,0 +1,46 @@
+"""Patches and convolutions: the quick way to the same numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxbias.models.convolution import convolve, patches
+
+
+def slices(x, size, stride):
+    """Patches by their definition, one after the other."""
+    pad = (size - 1) // 2
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    rows, columns = (range(0, x.shape[axis], stride) for axis in (1, 2))
+    return np.stack(
+        [
+            np.stack(
+                [padded[:, i : i + size, j : j + size].reshape(len(x), -1) for j in columns], axis=1
+            )
+            for i in rows
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 6, 3), (2, 7, 6, 3), (1, 2, 2, 1)])
+@pytest.mark.parametrize(("size", "stride"), [(3, 2), (3, 1), (1, 2), (5, 2)])
+def test_patches_are_what_each_output_sees(shape, size, stride):
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    np.testing.assert_array_equal(patches(jnp.asarray(x), size, stride), slices(x, size, stride))
+
+
+def test_patches_and_xlas_convolution_have_the_same_gradients():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, 8, 6, 3), np.float32))
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 3, 4), np.float32))
+
+    def gradients(method):
+        def loss(x, kernel):
+            return jnp.sum(convolve(x, kernel, 2, method) ** 3)
+
+        return jax.vmap(jax.grad(loss, (0, 1)), in_axes=(0, None))(x[None], kernel)
+
+    for got, expected in zip(gradients("patches"), gradients("conv"), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)
