@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxbias import data, workflow
+from jaxbias import data, planning, workflow
 from jaxbias.cli import main
 from jaxbias.errors import InputError
 from jaxbias.grid.search import Arm
@@ -197,7 +197,7 @@ def test_other_modes_are_searched_too(mode, tmp_path):
 
 
 def test_a_dry_run_counts_the_trials(finished):
-    lines = workflow.dry_run(study_of(), finished).splitlines()
+    lines = planning.dry_run(study_of(), finished).splitlines()
     row = next(line for line in lines if line.startswith("search"))
     assert row.split()[1:3] == ["28", "28"]  # 16, 8 and 4 trials, all done.
 
