@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxbias import data, workflow
+from jaxbias import data, planning, workflow
 from jaxbias.cli import main
 from jaxbias.errors import InputError
 from jaxbias.grid.search import Arm
@@ -22,6 +22,8 @@ from tests.tiny import tiny_config, tiny_dataset
 SEARCH = {
     "learning_rates": (0.2, 0.02),
     "weight_decays": (0.0, 1e-3),
+    "eta": 2,
+    "keep": 0.5,
     "first_epochs": 1,
     "max_epochs": 4,
     "criterion": "val_auc",
@@ -188,10 +190,16 @@ def test_other_modes_are_searched_too(mode, tmp_path):
     workflow.train(study, tmp_path)
     trials = trials_of(tmp_path)
     assert set(trials["mode"]) == {mode}
-    assert trials["epochs"].value_counts().to_dict() == {1: 2, 2: 2}
+    assert trials["epochs"].value_counts().to_dict() == {2: 4}  # Of two, 57 % rounded up are two.
     chosen = trials[trials["status"] == "chosen"]
     variants = ResultDirectory(tmp_path).scores().variants
     assert set(variants["learning_rate"]) == set(chosen["learning_rate"])
+
+
+def test_a_dry_run_counts_the_trials(finished):
+    lines = planning.dry_run(study_of(), finished).splitlines()
+    row = next(line for line in lines if line.startswith("search"))
+    assert row.split()[1:3] == ["28", "28"]  # 16, 8 and 4 trials, all done.
 
 
 def test_the_command_refuses_a_search_of_nothing(tmp_path, capsys):

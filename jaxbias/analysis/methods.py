@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from jaxbias.data.dataset import Dataset
-from jaxbias.grid.search import rung_epochs
+from jaxbias.grid.search import kept, rung_epochs
 from jaxbias.results import Scores
 from jaxbias.study import (
     SPLITS,
@@ -125,7 +125,7 @@ _CRITERIA = {
     "val_auc": "the highest validation AUC",
     "val_worst_group": "the highest validation accuracy of the worst cell of class and group",
     "val_gap_constrained": "the highest validation AUC among those whose |FPR gap| on validation "
-    "was at most {:g} (where none was, the smallest |FPR gap|)",
+    "was at most {:g} (where none was, the smallest |FPR gap|; kept from rung to rung by AUC)",
 }
 
 
@@ -138,12 +138,13 @@ def _searching(study: Study, choices: pd.DataFrame) -> list[str]:
         searched_curation(study, t).name for t in (*study.targets, *study.pairs)
     )
     rungs = ", ".join(map(str, rung_epochs(spec)))
+    trained = ", ".join(map(str, kept(spec, len(rates) * len(decays))))
     parts = [
         "Learning rate, weight decay and epochs were searched once per base, task and n at "
         f"{' and '.join(curations)}, by one rule for all: learning rate in "
         f"{{{', '.join(f'{rate:g}' for rate in rates)}}} × weight decay in "
         f"{{{', '.join(f'{decay:g}' for decay in decays)}}}, {spec.repeats} trials each, by "
-        f"successive halving (one in {spec.eta} kept after {rungs} epochs), for "
+        f"successive halving ({trained} configurations trained to {rungs} epochs), for "
         f"{_CRITERIA[spec.criterion].format(study.answer.epsilon)} of the mean over trials after "
         "any epoch. All finetunings of a base, task and n use its choice."
     ]

@@ -1,10 +1,10 @@
 """Hyperparameter search: the rules of successive halving, and what follows from results so far.
 
 Every configuration (learning rate × weight decay) is tried `repeats` times. A rung trains what is
-left to its epochs and keeps the best 1/eta of the configurations (after Jamieson & Talwalkar,
-2016); a configuration ranks by the best epoch of its criterion so far (see `criteria`). The choice
-is the configuration whose criterion was ever the lowest, and the epoch at which it was. Ties go to
-what is listed first.
+left to its epochs and keeps the best share of the configurations (after Jamieson & Talwalkar,
+2016, who keep 1/eta); a configuration ranks by the best epoch so far of `criteria.ranking`. The
+choice is the configuration whose criterion was ever the lowest, and the epoch at which it was. Ties
+go to what is listed first.
 
 A trial at the end of a rung is an ordinary variant whose recipe has the rung's epochs: its id is
 its content, it is the beginning of the trial at the next rung, and stopping a finetune there is
@@ -14,12 +14,13 @@ settings and the stored results, in whatever order these came about.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from jaxbias.errors import InputError
-from jaxbias.grid.criteria import MEASURES, criterion
+from jaxbias.grid.criteria import MEASURES, criterion, ranking
 from jaxbias.grid.variants import Maker, Recipe, Variant, expand
 from jaxbias.study import SearchSpec, Study, searched_curation
 
@@ -163,11 +164,24 @@ class Course:
 def rung_epochs(spec: SearchSpec) -> tuple[int, ...]:
     """Returns the epochs after which each rung ends.
 
+    >>> rung_epochs(SearchSpec())
+    (3, 6, 12, 24)
     >>> rung_epochs(SearchSpec(first_epochs=5, max_epochs=25, eta=2))
     (5, 10, 20, 25)
     """
     powers = (spec.first_epochs * spec.eta**r for r in itertools.count())
     return (*itertools.takewhile(lambda e: e < spec.max_epochs, powers), spec.max_epochs)
+
+
+def kept(spec: SearchSpec, count: int) -> tuple[int, ...]:
+    """Returns how many of `count` configurations each rung trains, at most.
+
+    >>> kept(SearchSpec(), 20)
+    (20, 12, 7, 4)
+    """
+    shares = (count * spec.keep**rung for rung in range(len(rung_epochs(spec))))
+    # Rounded up, but for what floating point adds: 10 × 0.1 is 1.
+    return tuple(max(1, math.ceil(share - 1e-9)) for share in shares)
 
 
 def survivors(values: Sequence[float], alive: Sequence[int], keep: int) -> list[int]:
@@ -227,7 +241,7 @@ def _follow_arm(study: Study, maker: Maker, arm: Arm, results: Results) -> ArmSe
 
     due: list[list[list[Variant]]] = [[[] for _ in range(spec.repeats)] for _ in tried]
     ended: list[list[list[Ended]]] = [[[] for _ in range(spec.repeats)] for _ in tried]
-    curves = [np.zeros(0)] * len(tried)
+    curves, ranked = [np.zeros(0)] * len(tried), [np.inf] * len(tried)
     alive, done = list(range(len(tried))), True
     for rung, epochs in enumerate(rung_epochs(spec)):
         found = {}
@@ -241,15 +255,16 @@ def _follow_arm(study: Study, maker: Maker, arm: Arm, results: Results) -> ArmSe
             ended[c][repeat].append(end)
         for c in alive:
             curves[c] = curve_of(study, ended[c])
-        values = [float(curve.min(initial=np.inf)) for curve in curves]
-        if not np.isfinite(values).any():
+            ranked[c] = float(curve_of(study, ended[c], ranking(spec.criterion)).min())
+        if not any(np.isfinite(curve).any() for curve in curves):
             status = next(iter(found.values())).status
             raise InputError(
                 f"every configuration of the search for {arm} diverged (the first trial: "
                 f"{status}); lower config.search.learning_rates and use a new workdir"
             )
         # Where all that were left diverge now, an earlier one is still the best.
-        alive = survivors(values, alive, max(1, len(tried) // spec.eta ** (rung + 1)))
+        if epochs < spec.max_epochs:
+            alive = survivors(ranked, alive, kept(spec, len(tried))[rung + 1])
     configurations = tuple(
         Configuration(*tried[c], tuple(map(tuple, due[c])), len(ended[c][0]), curves[c])
         for c in range(len(tried))
@@ -257,18 +272,19 @@ def _follow_arm(study: Study, maker: Maker, arm: Arm, results: Results) -> ArmSe
     return ArmSearch(arm, configurations, done)
 
 
-def curve_of(study: Study, repeats: Sequence[Sequence[Ended]]) -> np.ndarray:
+def curve_of(study: Study, repeats: Sequence[Sequence[Ended]], name: str = "") -> np.ndarray:
     """Returns float64[E], the criterion of repeats after every epoch.
 
     Args:
       study: names the criterion.
       repeats: the rungs of each.
+      name: of another criterion.
     """
     curves = {
         name: np.stack([np.concatenate([end.curves[name] for end in ends]) for ends in repeats])
         for name in MEASURES
     }
-    values = criterion(study.search.criterion, curves, study.answer.epsilon)
+    values = criterion(name or study.search.criterion, curves, study.answer.epsilon)
     sound = all(end.status == "ok" for ends in repeats for end in ends)
     return values if sound else np.full_like(values, np.inf)
 

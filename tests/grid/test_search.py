@@ -7,7 +7,7 @@ import pytest
 
 from jaxbias.errors import InputError
 from jaxbias.grid import expand
-from jaxbias.grid.search import Arm, Ended, follow, rung_epochs
+from jaxbias.grid.search import Arm, Ended, assumed, follow, rung_epochs
 from jaxbias.grid.search_tables import tables
 from jaxbias.study import SearchSpec, make_study
 from tests.tiny import tiny_config, tiny_study
@@ -16,6 +16,8 @@ SEARCH = {
     "learning_rates": (0.1, 0.05, 0.02, 0.01),
     "weight_decays": (0.0, 1e-3),
     "repeats": 2,
+    "eta": 2,
+    "keep": 0.5,
     "first_epochs": 2,
     "max_epochs": 8,
 }
@@ -178,6 +180,8 @@ def test_two_criteria_choose_differently():
     for name, winner in (("val_loss", 0), ("val_auc", 0), ("val_gap_constrained", 5)):
         course = follow(study_of(criterion=name), "d", results)
         assert {s.winner for s in course.searches} == {winner}
+        # The bound judges the choice; who goes on is told by the AUC, lowest for the fair one.
+        assert tried(course)[5] == 1
 
 
 def test_without_values_nothing_is_searched_and_ids_stay():
@@ -188,6 +192,13 @@ def test_without_values_nothing_is_searched_and_ids_stay():
     assert expand(study, "d")[0].id == "557688f58a745b58"
 
 
+def test_planning_ahead_counts_every_rung_and_the_longest_finetunes():
+    study = study_of()
+    course = follow(study, "d", assumed(study, lambda trial: None))
+    assert len(course.trials) == 3 * 28
+    assert {v.recipe.epochs for v in course.finetunes} == {8}
+
+
 def test_one_axis_alone_takes_the_others_from_finetune():
     study = tiny_study(search={"weight_decays": (0.0, 0.1), "max_epochs": 3})
     course = follow(study, "d", lambda trial: None)
@@ -195,7 +206,7 @@ def test_one_axis_alone_takes_the_others_from_finetune():
 
 
 def test_rungs_and_points_of_several_modes():
-    assert rung_epochs(SearchSpec(first_epochs=3, max_epochs=24)) == (3, 6, 12, 24)
+    assert rung_epochs(SearchSpec(first_epochs=3, max_epochs=24, eta=2)) == (3, 6, 12, 24)
     assert rung_epochs(SearchSpec(first_epochs=4, max_epochs=4)) == (4,)
     config = tiny_config(search=SEARCH)
     config["experiments"] = {"both": ({"mode": "full"}, {"mode": "head"})}
