@@ -164,7 +164,7 @@ def test_a_study_grows_by_arms_and_its_choices_stay(finished, tmp_path):
     ("changes", "message"),
     [
         ({"search": {}}, r"search\.learning_rates"),
-        ({"search": SEARCH | {"eta": 3}}, r"search\.eta=2, but the config says 3"),
+        ({"search": SEARCH | {"eta": 3}}, r"search\.eta=2\.0, but the config says 3\.0"),
         (
             {"curations": {"correlation": {"levels": (2, 5, 8)}}},
             r"searched curation of target=correlation 2, but .* correlation 5; keep it",
@@ -190,7 +190,7 @@ def test_other_modes_are_searched_too(mode, tmp_path):
     workflow.train(study, tmp_path)
     trials = trials_of(tmp_path)
     assert set(trials["mode"]) == {mode}
-    assert trials["epochs"].value_counts().to_dict() == {2: 4}  # Of two, 57 % rounded up are two.
+    assert trials["epochs"].value_counts().to_dict() == {2: 4}  # Of two, 70 % rounded up are two.
     chosen = trials[trials["status"] == "chosen"]
     variants = ResultDirectory(tmp_path).scores().variants
     assert set(variants["learning_rate"]) == set(chosen["learning_rate"])

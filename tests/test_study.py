@@ -53,7 +53,7 @@ def test_a_config_rejects_fields_it_does_not_have():
             r"config\.search\.criterion='val_los' is unknown; did you mean 'val_loss'",
         ),
         ({"search__keep": 1.5}, r"config\.search\.keep=1\.5 must be in 0\.\.1"),
-        ({"search__eta": 1}, r"config\.search\.eta=1 must be in 2\.\.100"),
+        ({"search__eta": 1}, r"config\.search\.eta=1\.0 must be in 1\.1\.\.100"),
         (
             {"search__first_epochs": 30},
             r"first_epochs=30 is more than .*max_epochs=24",

@@ -164,20 +164,27 @@ class Course:
 def rung_epochs(spec: SearchSpec) -> tuple[int, ...]:
     """Returns the epochs after which each rung ends.
 
+    A rung that would end less than half a step (a factor of √eta) before the last is left out.
+
     >>> rung_epochs(SearchSpec())
-    (3, 6, 12, 24)
-    >>> rung_epochs(SearchSpec(first_epochs=5, max_epochs=25, eta=2))
-    (5, 10, 20, 25)
+    (3, 5, 7, 10, 15, 24)
+    >>> rung_epochs(SearchSpec(first_epochs=3, max_epochs=25, eta=2.0))
+    (3, 6, 12, 25)
     """
-    powers = (spec.first_epochs * spec.eta**r for r in itertools.count())
-    return (*itertools.takewhile(lambda e: e < spec.max_epochs, powers), spec.max_epochs)
+    rungs = [spec.first_epochs]
+    for power in itertools.count(1):
+        epochs = math.floor(spec.first_epochs * spec.eta**power + 0.5)
+        if epochs * math.sqrt(spec.eta) >= spec.max_epochs:
+            break
+        rungs.append(epochs)
+    return (*(e for e in dict.fromkeys(rungs) if e < spec.max_epochs), spec.max_epochs)
 
 
 def kept(spec: SearchSpec, count: int) -> tuple[int, ...]:
     """Returns how many of `count` configurations each rung trains, at most.
 
     >>> kept(SearchSpec(), 20)
-    (20, 12, 7, 4)
+    (20, 14, 10, 7, 5, 4)
     """
     shares = (count * spec.keep**rung for rung in range(len(rung_epochs(spec))))
     # Rounded up, but for what floating point adds: 10 × 0.1 is 1.

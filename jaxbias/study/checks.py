@@ -27,7 +27,7 @@ _RANGES = (
     ),
     ("search.learning_rates", 0, 1e3),
     ("search.weight_decays", 0, 1e3),
-    ("search.eta", 2, 100),
+    ("search.eta", 1.1, 100),
     ("search.keep", 0, 1),
     *(
         (f"{stage}.{field}", low, high)
