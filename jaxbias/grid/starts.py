@@ -55,6 +55,8 @@ class Starts:
             np.any([curator.pools[name] for name in EXTRACTED], axis=0)
         ).astype(np.int32)
         self.base_params = functools.cache(load_base)
+        # Compiled once: a bound method is another function to JAX each time it is looked up.
+        self.init = functools.cache(lambda network: jax.jit(network.init))
         self.fresh = functools.cache(self._fresh)
         self.weights = functools.cache(load)
         self.load_features = load_features
@@ -97,9 +99,8 @@ class Starts:
         return network, self.base_params(base, network)
 
     def _fresh(self, network: Network, seed: int) -> Params:
-        return jax.tree.map(
-            np.asarray, jax.jit(network.init)(jax.random.wrap_key_data(key_of("init", seed)))
-        )
+        key = jax.random.wrap_key_data(key_of("init", seed))
+        return jax.tree.map(np.asarray, self.init(network)(key))
 
     def features(self, base: Base, solver: str) -> Features:
         """Returns the features that heads of a solver see of a base, extracting them once."""

@@ -1,6 +1,7 @@
 """Trials: a pack of them trained through one rung, from where they stopped."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -27,6 +28,8 @@ class Trials:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.maker = Maker(runner.study, runner.curator.dataset.fingerprint)
+        # Compiled once for all trials of a phase, as in `Starts`.
+        self._beginning = functools.cache(lambda phase: jax.jit(phase.begin))
 
     def shorter(self, trial: Variant, epochs: int) -> Variant:
         """Returns a trial at the end of an earlier rung."""
@@ -39,8 +42,8 @@ class Trials:
         network, params = self._start(variant)
         draw = self.runner.curator.finetune(variant)
         schedule = schedule_of(variant.recipe, variant.objective, len(draw.ids), len(draw.counts))
-        begin = Phase(network, schedule, schedule.mode).begin
-        return jax.tree.map(np.asarray, jax.jit(begin)(params))
+        begin = self._beginning(Phase(network, schedule, schedule.mode))
+        return jax.tree.map(np.asarray, begin(params))
 
     def train(
         self, pack: Pack, first: int, states: list[State], keep: int

@@ -6,6 +6,7 @@ import pytest
 
 from jaxbias.errors import InputError
 from jaxbias.grid import Plan, Runner, expand, extend_plan
+from jaxbias.models import Network
 from jaxbias.parallel import make_mesh
 from tests.tiny import tiny_dataset, tiny_study
 
@@ -71,6 +72,17 @@ def test_one_program_per_signature(reference):
     _, runner = reference
     # Bases (both binary) and finetunes: two signatures, however many packs.
     assert len(runner.executor.programs) == 2
+
+
+def test_fresh_parameters_are_traced_once_per_network(monkeypatch):
+    traced = []
+    init = Network.init
+    monkeypatch.setattr(Network, "init", lambda self, key: traced.append(self) or init(self, key))
+    runner = Runner(tiny_study(), tiny_dataset(), Plan("d", "map", 1), lambda base, _: None)
+    network = runner.starts.network(1)
+    first, second = (runner.fresh(network, seed)["head"]["kernel"] for seed in (0, 1))
+    assert (first != second).any()
+    assert len(traced) == 1
 
 
 def test_pretraining_learns_and_heads_are_renewed():
