@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 from flax import nnx
 
-from jaxbias.models.convolution import convolve, patches
+from jaxbias.models.convolution import convolve_batch_last
 
 
 class PatchConv(nnx.Module):
@@ -40,14 +40,13 @@ class PatchConv(nnx.Module):
         self.method = method
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features_out]."""
-        if self.method == "patches":
-            return self.linear(patches(x, self.size, self.stride))
+        """Maps [C, H, W, B] to [features_out, ceil(H / stride), ceil(W / stride), B]."""
         kernel, bias = (
             param[...].astype(x.dtype) for param in (self.linear.kernel, self.linear.bias)
         )
-        kernel = kernel.reshape(self.size, self.size, x.shape[-1], -1)
-        return convolve(x, kernel, self.stride, self.method) + bias[None, None, None, :]
+        kernel = kernel.reshape(self.size, self.size, x.shape[0], -1)
+        x = convolve_batch_last(x, kernel, self.stride, self.method)
+        return x + bias[:, None, None, None]
 
 
 class ConvNet(nnx.Module):
@@ -88,9 +87,10 @@ class ConvNet(nnx.Module):
 
     def features(self, x: jax.Array) -> jax.Array:
         """Maps images [B, S, S, 3] to features [B, F]: the last stage at every position."""
+        x = x.transpose(3, 1, 2, 0)
         for stage in self.stages:
             x = nnx.relu(stage(x))
-        return x.reshape(x.shape[0], -1)
+        return x.transpose(3, 1, 2, 0).reshape(x.shape[-1], -1)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps images [B, S, S, 3] to logits [B, classes]."""

@@ -49,45 +49,36 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, method: str) -> jax.A
     )
 
 
+def convolve_batch_last(x: jax.Array, kernel: jax.Array, stride: int, method: str) -> jax.Array:
+    """As `convolve`, of images that lie with the channel first and the batch last.
+
+    Pieces of patches are whole rows of the batch then, which copy and add at the speed of memory;
+    with the channel last they are a few numbers long. One core, 64² images in stages 16-32-64-128,
+    batch 64: a step takes 20 ms for 26, scoring a batch 9.3 for 10.3.
+
+    Args:
+      x: [C, H, W, B].
+      kernel: [size, size, C, F] of an odd size, in the dtype of x.
+      stride: step between patches.
+      method: "patches" or "conv".
+
+    Returns:
+      [F, ceil(H / stride), ceil(W / stride), B].
+    """
+    size, _, inputs, outputs = kernel.shape
+    if method == "patches":
+        seen = jnp.concatenate(_shifted(x, size, stride, 0), axis=0)
+        flat = kernel.reshape(size * size * inputs, outputs).T @ seen.reshape(len(seen), -1)
+        return flat.reshape(outputs, *seen.shape[1:])
+    pad = (size - 1) // 2
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("CHWN", "HWIO", "CHWN")
+    )
+
+
 def patches(x: jax.Array, size: int, stride: int) -> jax.Array:
     """Returns [B, ceil(H / stride), ceil(W / stride), size² · C]: what each output sees."""
-    _, height, width, _ = x.shape
-    if (size, stride) == (3, 2) and height % 2 == width % 2 == 0:
-        return _halving_patches(x)
     return jnp.concatenate(_shifted(x, size, stride, 0), axis=-1)
-
-
-@jax.custom_vjp
-def _halving_patches(x: jax.Array) -> jax.Array:
-    """Patches of 3 at stride 2, from six pieces instead of nine.
-
-    Columns 2j and 2j + 1 lie side by side, so that a row of a patch is one column and a pair.
-    Measured beside nine slices, one core, 64² images in stages 16-32-64-128: scoring 11.6 ms for
-    14.1, a step 33 for 37. Same bits; the transpose stays that of nine slices, which is no slower.
-    """
-    batch, height, width, channels = x.shape
-    pairs = x.reshape(batch, height // 2, 2, width // 2, 2 * channels)
-    even, odd = pairs[:, :, 0], pairs[:, :, 1]
-    above = jnp.pad(odd, ((0, 0), (1, 0), (0, 0), (0, 0)))[:, :-1]
-    pieces = []
-    for row in (above, even, odd):
-        left = jnp.pad(row[..., channels:], ((0, 0), (0, 0), (1, 0), (0, 0)))[:, :, :-1]
-        pieces += [left, row]
-    return jnp.concatenate(pieces, axis=-1)
-
-
-def _halving_forward(x: jax.Array) -> tuple[jax.Array, tuple[int, ...]]:
-    return _halving_patches(x), x.shape
-
-
-def _halving_backward(shape: tuple[int, ...], gradient: jax.Array) -> tuple[jax.Array]:
-    def nine(x: jax.Array) -> jax.Array:
-        return jnp.concatenate(_shifted(x, 3, 2, 0), axis=-1)
-
-    return jax.linear_transpose(nine, jax.ShapeDtypeStruct(shape, gradient.dtype))(gradient)
-
-
-_halving_patches.defvjp(_halving_forward, _halving_backward)
 
 
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
@@ -99,6 +90,7 @@ def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
 
 
 def _shifted(x: jax.Array, size: int, stride: int, fill: float) -> list[jax.Array]:
+    """The pieces of all patches, by their place in a patch; rows and columns are axes 1 and 2."""
     _, height, width, _ = x.shape
     before = (size - 1) // 2
     after = size - 1 - before

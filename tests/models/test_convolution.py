@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbias.models.convolution import convolve, patches
+from jaxbias.models.convolution import convolve, convolve_batch_last, patches
 
 
 def slices(x, size, stride):
@@ -44,3 +44,14 @@ def test_patches_and_xlas_convolution_have_the_same_gradients():
 
     for got, expected in zip(gradients("patches"), gradients("conv"), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["patches", "conv"])
+def test_the_batch_may_come_last(method):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, 7, 6, 3), np.float32))
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 3, 4), np.float32))
+    last = convolve_batch_last(x.transpose(3, 1, 2, 0), kernel, 2, method)
+    np.testing.assert_allclose(
+        last.transpose(3, 1, 2, 0), convolve(x, kernel, 2, "conv"), rtol=1e-5, atol=1e-5
+    )
