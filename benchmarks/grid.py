@@ -2,6 +2,7 @@
 
     pip install -e ".[bench]"
     python -m benchmarks.grid --out=benchmarks/results/grid.json
+    python -m benchmarks.grid --flat --out=benchmarks/results/grid_flat.json
 
 Everything alike: 64² built-in faces, stride-2 stages 16-32-64-128, n = 1,024, batch 64, 8 epochs,
 flips, SGD with momentum, scores of 5,000 test images; wall-clock with everything included, from
@@ -56,7 +57,15 @@ def study_config(runs: int, packs: bool) -> dict:
     }  # fmt: skip
 
 
-def run_jaxbias(runs: int, packs: bool) -> dict[str, float]:
+def flat_config(runs: int) -> dict:
+    """A study of small finetunes: 128 images, 2 epochs, packs as wide as the memory allows."""
+    config = study_config(runs, packs=True)
+    config["finetune"] |= {"n": (128,), "epochs": 2}
+    config["grid"] = {"pack_width": 0, "devices": 2}
+    return config
+
+
+def run_jaxbias(config: dict) -> dict[str, float]:
     """Trains and scores with jaxbias; the images are decoded already."""
     import jax
 
@@ -68,7 +77,7 @@ def run_jaxbias(runs: int, packs: bool) -> dict[str, float]:
     from jaxbias.results import ResultDirectory
     from jaxbias.study import make_study
 
-    study = make_study(study_config(runs, packs))
+    study = make_study(config)
     load(study.data)
     with tempfile.TemporaryDirectory() as directory:
         began = time.perf_counter()
@@ -80,6 +89,20 @@ def run_jaxbias(runs: int, packs: bool) -> dict[str, float]:
             "compile_s": timings["compile_seconds"],
             "finetune_s": timings["finetune_seconds"],
         }
+
+
+def flatness() -> dict[str, object]:
+    """Time and memory per variant in grids of 64 to 1,024 small finetunes, each alone."""
+    found = {}
+    for runs in (64, 256, 1024):
+        outcome = _alone("--peer=flat", f"--runs={runs}")
+        steady = outcome["finetune_s"] - outcome["compile_s"]
+        found[str(runs)] = {
+            "ms_per_variant": 1e3 * steady / runs,
+            "peak_GiB": outcome["peak_GiB"],
+            "seconds": outcome["seconds"],
+        }
+    return found
 
 
 def _outcome(seconds: float, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -297,6 +320,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--slow-runs", type=int, default=2)
+    parser.add_argument("--flat", action="store_true", help="64 to 1,024 small finetunes instead")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--peer", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -306,12 +330,17 @@ def main() -> None:
         return
     if peer:
         runs = arguments.runs
-        found = run_torch(runs) if peer == "torch" else run_jaxbias(runs, peer == "jaxbias")
+        if peer == "torch":
+            found = run_torch(runs)
+        elif peer == "flat":
+            found = run_jaxbias(flat_config(runs))
+        else:
+            found = run_jaxbias(study_config(runs, packs=peer == "jaxbias"))
         print(json.dumps(found))
         return
     found = {
         "hardware": hardware(),
-        **side_by_side(arguments.runs, arguments.slow_runs),
+        **(flatness() if arguments.flat else side_by_side(arguments.runs, arguments.slow_runs)),
     }
     text = json.dumps(found, indent=1)
     print(text)
