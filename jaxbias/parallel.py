@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
 
 # Axes of the mesh: different variants, and parts of the batches of one variant.
 VARIANT, DATA = "variant", "data"
 # What members of a pack are split over: where each member's batches are split too, and where not.
 SPLIT, WHOLE = (VARIANT,), (VARIANT, DATA)
+# How a step of pretraining may be spread over devices.
+LIFTS = ("jit", "shard_map", "pmap")
 
 
 def make_mesh(devices: int, data: int = 1) -> Mesh:
@@ -43,6 +45,77 @@ def make_mesh(devices: int, data: int = 1) -> Mesh:
     )
 
 
+def make_data_mesh(devices: int = 0) -> Mesh:
+    """Returns a mesh along the axis "data" alone, of the first `devices` of this process.
+
+    Args:
+      devices: how many; 0: all of every process, which must then run the same program.
+    """
+    chosen = jax.local_devices()[:devices] if devices else jax.devices()
+    return jax.make_mesh((len(chosen),), (DATA,), axis_types=(AxisType.Auto,), devices=chosen)
+
+
+def lift(step: Callable, mesh: Mesh, kind: str) -> Callable:
+    """Spreads a step of one device's part of a batch over a mesh along "data".
+
+    Args:
+      step: `step(state, batch, key, store, parts) -> (state, metrics)`, pure.
+      mesh: of `make_data_mesh`.
+      kind: "jit", where the compiler shares the work out by the batch's sharding; "shard_map" or
+        "pmap", where each device runs the step on its part and they add up what the step says.
+
+    Returns:
+      `lifted(state, batch, key, store) -> (state, metrics)`. Leaves of the batch are [A, M, ...],
+      their second axis lies along the mesh (see `split_batch`); the rest is on every device, and
+      the given state is used up.
+
+    Raises:
+      InputError: `pmap` over several processes, or an unknown kind.
+    """
+    count, rest, split = mesh.size, PartitionSpec(), PartitionSpec(None, DATA)
+    if kind == "jit":
+        whole, parted = NamedSharding(mesh, rest), NamedSharding(mesh, split)
+        return jax.jit(
+            lambda *arguments: step(*arguments, parts=1),
+            in_shardings=(whole, parted, whole, whole),
+            out_shardings=whole,
+            donate_argnums=0,
+        )
+
+    def local(*arguments: Any) -> Any:
+        return step(*arguments, parts=count)
+
+    if kind == "shard_map":
+        specs = (rest, split, rest, rest)
+        sharded = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=rest, check_vma=False)
+        return jax.jit(sharded, donate_argnums=0)
+    if kind != "pmap":
+        raise InputError(f"config.pretrain.lift='{kind}' is unknown; {nearest(kind, LIFTS)}")
+    if jax.process_count() > 1:
+        raise InputError("config.pretrain.lift='pmap' is for one process; use 'jit' or 'shard_map'")
+    mapped = jax.pmap(
+        local,
+        axis_name=DATA,
+        in_axes=(None, 1, None, None),
+        out_axes=None,
+        devices=list(mesh.devices.flat),
+    )
+
+    def pmapped(state: Any, batch: Any, key: jax.Array, store: Any) -> Any:
+        def parted(x: jax.Array) -> jax.Array:  # The mapped axis in front of a device's own part.
+            return x.reshape(x.shape[0], count, x.shape[1] // count, *x.shape[2:])
+
+        return mapped(state, jax.tree.map(parted, batch), key, store)
+
+    return pmapped
+
+
+def split_batch(batch: Any, mesh: Mesh) -> Any:
+    """Puts this process's share of a batch [A, M, ...] on its devices, M along the mesh."""
+    sharding = NamedSharding(mesh, PartitionSpec(None, DATA))
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+
+
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts arrays on every device of the mesh, once, so packs do not send them again."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
@@ -59,6 +132,11 @@ def part_of(array: jax.Array, parts: int) -> jax.Array:
         return array
     each = array.shape[0] // parts
     return jax.lax.dynamic_slice_in_dim(array, jax.lax.axis_index(DATA) * each, each)
+
+
+def part_index(parts: int) -> jax.Array:
+    """Returns int32[], this device's place along the axis "data"."""
+    return jnp.int32(0) if parts == 1 else jax.lax.axis_index(DATA).astype(jnp.int32)
 
 
 def sum_of_parts(tree: Any, parts: int) -> Any:

@@ -5,6 +5,7 @@ plan.json        every pack, written before training, only ever appended to
 leases/          which process is writing the plan or working on a pack
 examples.parquet ids, splits, all labels: with the scores, all the report needs
 bases/ID/        parameters of a base (Orbax)
+pretraining/ID/  checkpoints of a base that is trained step by step
 features/ID.npy  what a frozen base makes of every image, for heads trained on it, and ID.json
 rungs/ID.npz     where the trials of a search stopped; gone when it is done
 search.parquet   every trial of the search, with its learning curves
@@ -37,6 +38,7 @@ _GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experi
 _GROWS_WITHIN = {
     "finetune": ("n", "seeds"),
     "data": ("path",),
+    "pretrain": ("engine", "lift", "save_every", "keep"),  # How it is computed.
     "search": ("curation", "pair_curation"),  # See `search_basis`.
 }
 # Settings of earlier versions that say nothing any more.
@@ -211,6 +213,10 @@ class ResultDirectory:
     def pack_path(self, pack: Pack) -> Path:
         """Returns the file whose existence means that the pack is done."""
         return self.path / "packs" / f"{pack.id}.parquet"
+
+    def training_path(self, id: str) -> Path:
+        """Returns where the checkpoints of a base that is trained step by step lie."""
+        return self.path / "pretraining" / id
 
     def base_path(self, base_id: str) -> Path:
         """Returns the checkpoint directory of a base."""

@@ -88,16 +88,23 @@ class Telemetry:
         self._step += 1
         self._add_scalars({f"{stage}/{name}": value for name, value in facts.items()})
 
-    def _add_scalars(self, values: dict[str, float]) -> None:
-        """Adds a point per value, at the number of packs done here.
+    def trained(self, name: str, id: str, step: int, values: dict[str, float]) -> None:
+        """Tells how far a base that is trained step by step has come, and how it goes."""
+        facts = {**values, **peak_memory()}
+        self.event("pretraining", base=name, id=id, step=step, **facts)
+        self._add_scalars({f"pretraining/{name}/{key}": x for key, x in facts.items()}, step)
+
+    def _add_scalars(self, values: dict[str, float], step: int | None = None) -> None:
+        """Adds a point per value, at a step, or at the number of packs done here.
 
         The records are written here and now, not by a `SummaryWriter`, whose thread would print
         pages when the disk is full.
         """
+        at = self._step if step is None else step
         run = make_directory(self.path.with_suffix(""))  # TensorBoard takes a directory for a run.
         path = run / f"events.out.tfevents.{self._began}.{socket.gethostname()}"
         events = [
-            Event(wall_time=time.time(), step=self._step, summary=scalar(name, value))
+            Event(wall_time=time.time(), step=at, summary=scalar(name, value))
             for name, value in values.items()
         ]
         if not path.exists():

@@ -1,6 +1,7 @@
 """Walking the flow: from a config to trained, scored variants and their answer."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from jaxbias.analysis import Answer, make_answer
 from jaxbias.atomic import remove_leftovers
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Pack, Plan, Runner
+from jaxbias.grid.rows import Row
 from jaxbias.grid.trials import Trials
 from jaxbias.leases import Leases
+from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
 from jaxbias.planning import agree_on_plan, use_compilation_cache
+from jaxbias.pretraining import pretrain_base
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import SearchStage, check_finished, read_tables
-from jaxbias.study import Study, make_study
+from jaxbias.study import Study, by_loop, make_study
 from jaxbias.telemetry import Clock, Telemetry
 from jaxbias.weights import departures
 
@@ -64,11 +68,21 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     crew = Crew(directory, leases, Telemetry(directory.path / "events", runner), clock)
 
     def pretrain(pack: Pack) -> None:
-        rows, params = runner.pretrain(pack)
+        if by_loop(study, pack.members[0].name):
+            rows, params = step_by_step(pack)
+        else:
+            rows, params = runner.pretrain(pack)
         with clock.section("write"):
             for base, leaves in zip(pack.members, params, strict=True):
                 checkpoint.save(directory.base_path(base.id), leaves)
             directory.write_pack(pack, rows)
+
+    def step_by_step(pack: Pack) -> tuple[list[Row], list[Params]]:
+        done = []
+        for base in pack.members:
+            tell = functools.partial(crew.telemetry.trained, base.name, base.id)
+            done.append(pretrain_base(runner, base, directory.training_path(base.id), tell))
+        return [row for row, _ in done], [params for _, params in done]
 
     def finetune(pack: Pack) -> None:
         rows = runner.finetune(pack)

@@ -85,7 +85,7 @@ def test_a_config_rejects_fields_it_does_not_have():
         ({"bases": {}}, r"config\.bases is empty"),
         ({"bases__Grouped__role": "studed"}, r"Grouped\.role='studed' is unknown; did you mean"),
         ({"bases__Scratch__target": "x"}, r"config\.bases\.Scratch: a scratch base has no target"),
-        ({"bases__Grouped__curation": "equal"}, r"Grouped\.curation='equal' is unknown"),
+        ({"bases__Grouped__curation": "equal"}, r"Grouped\.curation: curation 'equal' is unknown"),
         ({"group__values": ("a", "a")}, r"config\.group\.values=.* two different"),
         ({"group__values": ("a", "b", "c")}, r"config\.group\.values=.* two different"),
         ({"curations__correlation__levels": (11,)}, r"11 is not in 0\.\.10"),

@@ -46,6 +46,11 @@ def quotas(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     kind = curation.kind
     if kind == "natural" or kind in MITIGATIONS:
         return largest_remainder(n, cells.shares)
+    if kind in ("first_group", "second_group"):  # Natural, with the other group left out.
+        inside = cells.groups == ("first_group", "second_group").index(kind)
+        if not (cells.shares * inside).sum():
+            raise InputError(f"curation '{kind}': task '{cells.task}' has nobody of that group")
+        return largest_remainder(n, cells.shares * inside)
     if kind == "group_balanced":
         return largest_remainder(n, np.ones(len(cells.names)))
     if kind == "class_balanced":

@@ -11,7 +11,7 @@ from jaxbias.curation import Cells, Draw, draw, pair_cells, realised, target_cel
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid.variants import Base, Variant, content_id, expand
-from jaxbias.study import Curation, Study
+from jaxbias.study import Curation, Study, parse_curation
 
 
 class Curator:
@@ -60,7 +60,11 @@ class Curator:
         cells, available = self.cells(base.target), self.available(base.target, "pretrain")
         with _of_base(base):
             counts = realised(
-                Curation(base.curation), cells, available, self.study.pretrain.n, "pretrain"
+                parse_curation(base.curation, f"config.bases.{base.name}.curation"),
+                cells,
+                available,
+                self.study.pretrain.n,
+                "pretrain",
             )
         return int(counts.sum())
 
@@ -82,12 +86,32 @@ class Curator:
             return draw(
                 self.cells(base.target),
                 self.pools["pretrain"],
-                Curation(base.curation),
+                parse_curation(base.curation, f"config.bases.{base.name}.curation"),
                 self.study.pretrain.n,
                 base.seed,
                 self.dataset.fingerprint,
                 split="pretrain",
             )
+
+    def outputs(self, base: Base) -> int:
+        """Returns the logits of the network a base is pretrained with."""
+        if base.objective == "simclr":  # It has a head, but does not train it.
+            return 1
+        classes = self.cells(base.target).classes
+        return 1 + len(base.also) if classes == 2 else classes
+
+    def labels(self, base: Base) -> np.ndarray:
+        """Returns int32[N, K], what a base is pretrained to predict of every example.
+
+        Raises:
+          InputError: several columns are to be learnt together, and one is not binary.
+        """
+        first = self.cells(base.target).labels()
+        with _of_base(base):
+            if base.also:
+                first = self.dataset.binary(base.target)
+            more = [self.dataset.binary(name) for name in base.also]
+        return np.stack([first, *more], axis=1).astype(np.int32)
 
     def check_evaluation(self, task: str) -> None:
         """Refuses a task that cannot be evaluated.

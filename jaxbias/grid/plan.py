@@ -209,7 +209,7 @@ def _padded(members: int, width: int, unit: int, used: Collection[int]) -> int:
 
 
 def _base(content: dict[str, Any]) -> Base:
-    return Base(**content)
+    return Base(**{**content, "also": tuple(content.get("also", ()))})
 
 
 def _variant(content: dict[str, Any]) -> Variant:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias.data.dataset import Dataset
 from jaxbias.grid.curator import Curator
@@ -79,7 +80,13 @@ class Runner:
     @functools.cached_property
     def images(self) -> jax.Array:
         """The image store, on every device from its first use on."""
-        return replicate(np.asarray(self.curator.dataset.images), self.mesh)
+        return self.images_on(self.mesh)
+
+    def images_on(self, mesh: Mesh) -> jax.Array:
+        """Returns the image store on every device of a mesh."""
+        if "images" in self.__dict__ and mesh.size == self.mesh.size:
+            return jax.device_put(self.images, NamedSharding(mesh, PartitionSpec()))
+        return replicate(np.asarray(self.curator.dataset.images), mesh)
 
     def network_of(self, base: Base) -> Network:
         """Returns the network a base is pretrained with: one output per class, one if binary."""

@@ -16,7 +16,7 @@ def signatures(curator: Curator, starts: Starts, variants: Sequence[Variant]) ->
     """
     bases = {v.base.id: v.base for v in variants if v.base.trained_here}
     found: dict[str, Any] = {
-        id: (starts.network_of(base).outputs, curator.pretrain_size(base))
+        id: (base.objective, starts.network_of(base).outputs, curator.pretrain_size(base))
         for id, base in bases.items()
     }
     for variant in variants:

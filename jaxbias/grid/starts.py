@@ -70,8 +70,7 @@ class Starts:
 
     def network_of(self, base: Base) -> Network:
         """Returns the network a base is pretrained with: one output per class, one if binary."""
-        classes = self.curator.cells(base.target).classes
-        return self.network(1 if classes == 2 else classes)
+        return self.network(self.curator.outputs(base))
 
     def finetuned(self, base: Base) -> Network:
         """Returns the network that is finetuned from a base: an imported base has its own."""

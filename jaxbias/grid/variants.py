@@ -87,7 +87,9 @@ class Base:
       target: the column it is pretrained to predict; "" for those that are not pretrained here.
       curation: the curation of its pretraining set.
       seed: of the draw, the initialisation and the batch order.
-      id: hash of the data, the network, the schedule and the above (the name and role excepted).
+      id: hash of the data, the network, the schedule and the rest (the name and role excepted).
+      objective: what it is pretrained by, "supervised" or "simclr".
+      also: columns learnt together with the target.
     """
 
     name: str
@@ -96,6 +98,8 @@ class Base:
     curation: str
     seed: int
     id: str
+    objective: str = "supervised"
+    also: tuple[str, ...] = ()
 
     @property
     def trained_here(self) -> bool:
@@ -243,7 +247,18 @@ def _base(study: Study, data: str, name: str, seed: int) -> Base:
             "group": to_dict(study.group),
             "target": spec.target,
             "curation": spec.curation,
-            "pretrain": to_dict(study.pretrain),
+            "pretrain": study.pretrain.content,
             "seed": seed,
         }
-    return Base(name, spec.role, spec.target, spec.curation, seed, content_id(content))
+        if spec.objective != "supervised" or spec.also:
+            content |= {"objective": spec.objective, "also": list(spec.also)}
+    return Base(
+        name,
+        spec.role,
+        spec.target,
+        spec.curation,
+        seed,
+        content_id(content),
+        spec.objective,
+        spec.also,
+    )

@@ -177,8 +177,15 @@ class Network:
 
     def augment(self, images: jax.Array, key: jax.Array) -> jax.Array:
         """Mirrors each image of a training batch [B, S, S, 3] with probability one half."""
-        flipped = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
-        return jnp.where(flipped, images[:, :, ::-1], images)
+        return self.mirror(images, self.mirrored(key, images.shape[0]))
+
+    def mirrored(self, key: jax.Array, count: int) -> jax.Array:
+        """Returns bool[count], which images of a batch `augment` mirrors."""
+        return jax.random.bernoulli(key, shape=(count,))
+
+    def mirror(self, images: jax.Array, mirrored: jax.Array) -> jax.Array:
+        """Mirrors those of images [B, S, S, 3] for which mirrored: bool[B] is true."""
+        return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
     def features(self, params: Params, images: jax.Array) -> jax.Array:
         """Maps uint8[B, S, S, 3] to float[B, F], what the head sees; the head is not used."""
@@ -204,6 +211,31 @@ class Network:
         Returns:
           float[B, outputs], and the updated `parts.statistics`.
         """
+        return self._train(parts, images, mode, devices, lambda module, x: module(x))
+
+    def train_features(
+        self, parts: Parts, images: jax.Array, devices: int = 1
+    ) -> tuple[jax.Array, Flat]:
+        """Computes what the head would see, all of the network being trained; see `train_logits`.
+
+        Args:
+          parts: of `partition` by mode "full".
+          images: [B, S, S, 3] in 0..255, uint8 or augmented.
+          devices: of the mesh axis "data".
+
+        Returns:
+          float[B, F], and the updated `parts.statistics`.
+        """
+        return self._train(parts, images, "full", devices, lambda module, x: module.features(x))
+
+    def _train(
+        self,
+        parts: Parts,
+        images: jax.Array,
+        mode: str,
+        devices: int,
+        apply: Callable[[Any, jax.Array], jax.Array],
+    ) -> tuple[jax.Array, Flat]:
         params = parts.join()
         x, dtype = self._inputs(params, images)
         module = self._merge(params)
@@ -211,9 +243,9 @@ class Network:
             if isinstance(layer, BatchNorm):
                 layer.training = self._trains(path, mode)
                 layer.devices = devices
-        logits = module(x).astype(dtype)
+        values = apply(module, x).astype(dtype)
         new = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
-        return logits, {path: new[path] for path in parts.statistics}
+        return values, {path: new[path] for path in parts.statistics}
 
     def _inputs(self, params: Params, images: jax.Array) -> tuple[jax.Array, jnp.dtype]:
         """The network's inputs in the dtype of computation, and the parameters' dtype."""

@@ -4,6 +4,7 @@
 `experiments` what values are refused; `make_study` builds and freezes.
 """
 
+from jaxbias.study.bases import by_loop
 from jaxbias.study.checks import refuse_value
 from jaxbias.study.experiments import AXES, typed
 from jaxbias.study.make import default_config, in_head_mode, make_study
@@ -55,6 +56,7 @@ __all__ = [
     "SearchSpec",
     "Study",
     "Sweep",
+    "by_loop",
     "default_config",
     "in_head_mode",
     "make_study",

@@ -4,9 +4,10 @@ import functools
 from typing import Any
 
 from jaxbias.errors import InputError, nearest
+from jaxbias.study.bases import check_bases
 from jaxbias.study.rule import parse_prevalence
 from jaxbias.study.search import check_search
-from jaxbias.study.specs import ROLES, SPLITS, Study
+from jaxbias.study.specs import SPLITS, Study
 
 # setting, smallest and largest value. Beyond them nothing would be learnt, or nothing would fit.
 _RANGES = (
@@ -39,6 +40,9 @@ _RANGES = (
             ("drop_at", 0, 1),
         )
     ),
+    ("pretrain.warmup", 0, 1),
+    ("pretrain.temperature", 1e-3, 1e3),
+    ("pretrain.save_every", 0, 2**31 - 1),
 )
 
 
@@ -46,6 +50,9 @@ _POSITIVE = (
     "pretrain.n",
     "pretrain.epochs",
     "pretrain.batch",
+    "pretrain.projection",
+    "pretrain.accumulate",
+    "pretrain.keep",
     "finetune.n",
     "finetune.seeds",
     "finetune.epochs",
@@ -68,6 +75,10 @@ _CHOICES = {
     "model.stem": ("imagenet", "small"),
     "model.compute_dtype": ("float32", "bfloat16", "auto"),
     "model.convolution": ("auto", "patches", "conv"),
+    "pretrain.engine": ("auto", "packed", "loop"),
+    "pretrain.optimizer": ("sgd", "adamw"),
+    "pretrain.schedule": ("step", "cosine"),
+    "pretrain.lift": ("jit", "shard_map", "pmap"),
     "grid.store": ("auto", "device", "host"),
     "grid.mode": ("auto", "map", "vmap", "unroll"),
 }
@@ -131,22 +142,7 @@ def check_study(study: Study) -> None:
             f"config.group.{field}={getattr(study.group, field)} must be two different values",
         )
     _require(bool(study.bases), "config.bases is empty: add at least one, such as a scratch base")
-    for name, base in study.bases.items():
-        _choice(f"bases.{name}.role", base.role, ROLES)
-        _choice(
-            f"bases.{name}.curation", base.curation, ("natural", "class_balanced", "group_balanced")
-        )
-        _require(
-            (base.role in ("scratch", "imported")) == (not base.target),
-            f"config.bases.{name}: a scratch base has no target, an imported one neither, and "
-            "every other base needs one",
-        )
-        _require(
-            (base.role == "imported") == bool(base.weights),
-            f"config.bases.{name}: role={base.role}, weights='{base.weights}'; the role imported "
-            "alone has weights, the directory that `jaxbias weights import` wrote",
-        )
-
+    check_bases(study)
     _require(bool(study.finetune.n), "config.finetune.n is empty")
     _require(bool(study.model.widths), "config.model.widths is empty")
     _refuse_twice(study)

@@ -12,6 +12,8 @@ KINDS = (
     "add_minority",
     "replace_minority",
     "pair_mix",
+    "first_group",
+    "second_group",
     "reweight",
     "group_reweight",
     "class_reweight",

@@ -112,7 +112,11 @@ class BaseSpec:
     role: str = "studied"  # studied | imported | control | scratch
     target: str = ""
     weights: str = ""  # Of the role imported: the directory that `jaxbias weights import` wrote.
-    curation: str = "group_balanced"  # natural | class_balanced | group_balanced
+    # Of its pretraining set: natural | class_balanced | group_balanced | correlation LEVEL |
+    # first_group | second_group. Cells are those of the target, whatever is learnt.
+    curation: str = "group_balanced"
+    objective: str = "supervised"  # supervised | simclr, which learns without labels
+    also: tuple[str, ...] = ()  # Binary columns learnt together with the target.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +130,33 @@ class PretrainSpec:
     weight_decay: float = 1e-4
     momentum: float = 0.9
     drop_at: float = 0.75  # Share of the steps after which the learning rate falls tenfold.
+    # packed: several bases in one program, each from its first step to its last. loop: one base
+    # after another, step by step on all devices, with checkpoints. auto: packed where that can do
+    # what is asked: SGD on one label in steps. Both draw the same batches and flips.
+    engine: str = "auto"  # auto | packed | loop
+    # What follows is for the loop alone.
+    optimizer: str = "sgd"  # sgd | adamw
+    schedule: str = "step"  # step, see drop_at | cosine, to 0
+    warmup: float = 0.0  # Share of the steps in which the learning rate rises.
+    temperature: float = 0.5  # Of SimCLR.
+    projection: int = 64  # Of SimCLR: width of what is compared.
+    # Pieces of a batch computed one after another. Norms see a piece at a time.
+    accumulate: int = 1
+    lift: str = "jit"  # jit | shard_map | pmap: how a step is spread over devices
+    save_every: int = 0  # Steps between checkpoints; 0: an epoch.
+    keep: int = 2  # Last checkpoints kept, beside the best.
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What ids of bases are made of: not how it is computed, nor what says nothing."""
+        computed = ("engine", "lift", "save_every", "keep")
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        later = ("optimizer", "schedule", "warmup", "temperature", "projection", "accumulate")
+        return {
+            name: value
+            for name, value in to_dict(self).items()
+            if name not in computed and (name not in later or value != fields[name].default)
+        }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,21 @@ def example_losses(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
+def multilabel_losses(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean binary cross-entropy of each example over the labels it has.
+
+    Args:
+      logits: [B, K].
+      labels: int32[B, K], 0, 1 or -1 for unknown.
+
+    Returns:
+      float[B]; 0 for an example of which nothing is known.
+    """
+    known = (labels >= 0).astype(logits.dtype)
+    losses = optax.sigmoid_binary_cross_entropy(logits, jnp.maximum(labels, 0).astype(logits.dtype))
+    return jnp.sum(losses * known, axis=1) / jnp.maximum(known.sum(axis=1), 1)
+
+
 def weighted_mean(
     losses: jax.Array, weights: jax.Array, whole: jax.Array | None = None
 ) -> jax.Array:

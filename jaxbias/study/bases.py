@@ -1,0 +1,103 @@
+"""Bases: what the settings of an initialisation may be, and which engine pretrains it."""
+
+import dataclasses
+
+from jaxbias.errors import InputError, nearest
+from jaxbias.study.rule import parse_curation
+from jaxbias.study.specs import ROLES, BaseSpec, PretrainSpec, Study
+
+OBJECTIVES = ("supervised", "simclr")
+_CURATIONS = (
+    "natural",
+    "class_balanced",
+    "group_balanced",
+    "correlation",
+    "first_group",
+    "second_group",
+)
+# What the packed engine does; only there do these settings have these values.
+_PACKED = ("optimizer", "schedule", "warmup", "accumulate")
+
+
+def check_bases(study: Study) -> None:
+    """Refuses bases that are wrong, or that the settings of pretraining do not fit.
+
+    Raises:
+      InputError: naming the setting.
+    """
+    for name, base in study.bases.items():
+        _check_base(f"config.bases.{name}", base)
+        if base.role in ("scratch", "imported"):
+            continue
+        reason = loop_only(study.pretrain, base)
+        _require(
+            study.pretrain.engine != "packed" or not reason,
+            f"config.pretrain.engine='packed' cannot do config.{reason.format(name=name)}; "
+            "set it to 'auto' or 'loop'",
+        )
+        _require(
+            base.objective != "simclr" or study.pretrain.accumulate == 1,
+            f"config.pretrain.accumulate={study.pretrain.accumulate} would take the negatives of "
+            f"base '{name}' (simclr) from a part of the batch; set it to 1, or lower pretrain.batch",
+        )
+
+
+def _check_base(place: str, base: BaseSpec) -> None:
+    _require(
+        base.role in ROLES, f"{place}.role='{base.role}' is unknown; {nearest(base.role, ROLES)}"
+    )
+    _require(
+        base.objective in OBJECTIVES,
+        f"{place}.objective='{base.objective}' is unknown; {nearest(base.objective, OBJECTIVES)}",
+    )
+    kind = parse_curation(base.curation, f"{place}.curation").kind
+    _require(
+        kind in _CURATIONS,
+        f"{place}.curation='{base.curation}' is for finetuning; {nearest(kind, _CURATIONS)}",
+    )
+    _require(
+        (base.role in ("scratch", "imported")) == (not base.target),
+        f"{place}: a scratch base has no target, an imported one neither, and every other base "
+        "needs one" + (", whose cells its curation shapes" if base.objective == "simclr" else ""),
+    )
+    _require(
+        (base.role == "imported") == bool(base.weights),
+        f"{place}: role={base.role}, weights='{base.weights}'; the role imported alone has "
+        "weights, the directory that `jaxbias weights import` wrote",
+    )
+    _require(
+        not base.also or (bool(base.target) and base.objective == "supervised"),
+        f"{place}.also={base.also} is learnt together with a target, by objective 'supervised'",
+    )
+    _require(
+        base.target not in base.also and len(set(base.also)) == len(base.also),
+        f"{place}: target and also name a column twice",
+    )
+
+
+def loop_only(pretrain: PretrainSpec, base: BaseSpec) -> str:
+    """Returns which setting only the loop can do, "" where a packed program can do it all.
+
+    >>> loop_only(PretrainSpec(), BaseSpec(target="Male"))
+    ''
+    """
+    default = {field.name: field.default for field in dataclasses.fields(PretrainSpec)}
+    for name in _PACKED:
+        if getattr(pretrain, name) != default[name]:
+            return f"pretrain.{name}={getattr(pretrain, name)!r}"
+    if base.objective != "supervised":
+        return f"bases.{{name}}.objective={base.objective!r}"
+    return "bases.{name}.also" if base.also else ""
+
+
+def by_loop(study: Study, name: str) -> bool:
+    """Returns whether a base is pretrained step by step, with checkpoints."""
+    engine = study.pretrain.engine
+    return engine == "loop" or (
+        engine == "auto" and bool(loop_only(study.pretrain, study.bases[name]))
+    )
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
