@@ -21,18 +21,27 @@ _SLACK = 256 * 1024
 
 
 def save(path: Path, params: Params) -> None:
-    """Writes parameters to a directory that appears only when it is whole."""
+    """Writes parameters to a directory that appears only when it is whole.
+
+    Of several processes of one job all call this alike: Orbax has them meet. The first writes.
+    """
     path = path.absolute()
+    first = jax.process_index() == 0
     make_directory(path.parent)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    together = jax.process_count() > 1
+    mark = "gang" if together else f"{os.getpid()}.{secrets.token_hex(4)}"
+    draft = path.with_name(f".{path.name}.{mark}.part")
     try:
-        _check_room(draft, params)
+        if first:
+            shutil.rmtree(draft, ignore_errors=True)  # Of a gang that was killed.
+            _check_room(draft, params)
         ocp.save(draft, params)
-        _put(draft, path, params)
+        if first:
+            _put(draft, path, params)
     except (OSError, ValueError, RuntimeError) as error:  # TensorStore's are not OSErrors.
         raise InputError(unwritable(path, error)) from error
     finally:
-        for leftover in path.parent.glob(f"{draft.name}*"):
+        for leftover in path.parent.glob(f"{draft.name}*") if first else ():
             shutil.rmtree(leftover, ignore_errors=True)
 
 

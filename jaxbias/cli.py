@@ -5,6 +5,7 @@ jaxbias run --config=... --workdir=DIR --stage=plan|pretrain|search|finetune|rep
     [--packs=0,3-5]
 jaxbias run --config=... --workdir=DIR --dry_run
 jaxbias run --config=... --calibrate
+jaxbias pretrain --config=... --workdir=DIR [--distributed]
 jaxbias report --workdir=DIR
 jaxbias report --scores=S.parquet --variants=V.csv --labels=L.csv --target=T --group=G --out=DIR
 jaxbias evaluate --scores=S.parquet --labels=L.csv --target=T --groups=G,H [--out=metrics.csv]
@@ -15,6 +16,7 @@ jaxbias weights import --arch=resnet50 --source=torchvision --file=F.pth --out=D
 jaxbias weights describe F.pth
 """
 
+import dataclasses
 import io
 import os
 import sys
@@ -29,7 +31,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxbias import data, external, planning, report, score_files, workflow
+from jaxbias import data, external, gang, planning, report, score_files, workflow
 from jaxbias.analysis import make_answer
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.describe import contact_sheet, describe
@@ -37,6 +39,7 @@ from jaxbias.data.duplicates import duplicates_text, near_duplicates
 from jaxbias.errors import InputError, nearest
 from jaxbias.grid import Plan, curate
 from jaxbias.metrics import DEFAULT_METRICS
+from jaxbias.results import ResultDirectory
 from jaxbias.study import Study, default_config, make_study
 from jaxbias.weights import describe_text, import_text
 
@@ -66,6 +69,11 @@ _LISTS = {
     "groups": "Columns of groups.",
     "intersections": "Columns whose combinations are groups too, such as gender:race.",
     "metrics": "What to compute; see docs/metrics.md.",
+}
+_SWITCHES = {
+    "dry_run": "Say what a run would cost; write nothing.",
+    "calibrate": "Time the modes of a grid; train nothing.",
+    "distributed": "Pretrain together with the other processes of a job.",
 }
 
 
@@ -188,6 +196,23 @@ def _evaluate(given: flags.FlagValues) -> None:
         print(f"All metrics: {score_files.write_frame(frame, out)}")
 
 
+def _pretrain(given: flags.FlagValues) -> None:
+    study = _study(given)
+    study = dataclasses.replace(study, pretrain=dataclasses.replace(study.pretrain, engine="loop"))
+    workdir = Path(_required(given, "workdir", "a directory for the results"))
+    if not any(base.target for base in study.bases.values()):
+        raise InputError("config.bases has none that is pretrained here; give one a target")
+    if given.distributed:
+        gang.join()
+        gang.pretrain_together(study, workdir)
+    else:
+        _set_up_devices(study, workdir)
+        workflow.train(study, workdir, "pretrain")
+    plan = ResultDirectory(workdir).plan()
+    for base in [base for pack in plan.bases for base in pack.members]:
+        print(f"{base.name}, seed {base.seed}: {workdir / 'bases' / base.id}")
+
+
 def _curate(given: flags.FlagValues) -> None:
     study = _study(given)
     out = Path(_required(given, "out", "a CSV file for the example ids"))
@@ -235,6 +260,7 @@ def _weights_describe(given: flags.FlagValues) -> None:
 # What each command does, and the flags it looks at.
 _COMMANDS: dict[str, tuple[Callable[[flags.FlagValues], None], str]] = {
     "run": (_run, "config workdir stage packs dry_run calibrate"),
+    "pretrain": (_pretrain, "config workdir distributed"),
     "report": (
         _report,
         "workdir config scores variants labels target group group_values out",
@@ -256,7 +282,7 @@ _WORD = {"weights describe": "file"}
 
 def _refuse_unused(given: flags.FlagValues, uses: str, what: str) -> None:
     """A flag that would change nothing is a mistake."""
-    for name in (*_FLAGS, *_LISTS, "config", "bootstrap", "confidence", "dry_run", "calibrate"):
+    for name in (*_FLAGS, *_LISTS, "config", "bootstrap", "confidence", *_SWITCHES):
         if given[name].present and name not in uses.split():
             used = ", ".join(f"--{use}" for use in uses.split())
             raise InputError(f"--{name} changes nothing in '{what}', which uses {used}")
@@ -300,8 +326,8 @@ def _parse(argv: list[str]) -> flags.FlagValues:
         flags.DEFINE_string(name, _DEFAULTS.get(name), help, given)
     for name, help in _LISTS.items():
         flags.DEFINE_list(name, [], help, given)
-    flags.DEFINE_bool("dry_run", False, "Say what a run would cost; write nothing.", given)
-    flags.DEFINE_bool("calibrate", False, "Time the modes of a grid; train nothing.", given)
+    for name, help in _SWITCHES.items():
+        flags.DEFINE_bool(name, False, help, given)
     flags.DEFINE_integer("bootstrap", 1000, "Replicates; 0: no intervals.", flag_values=given)
     flags.DEFINE_float("confidence", 0.95, "Of the intervals.", flag_values=given)
 

@@ -51,6 +51,12 @@ def agree_on_plan(
                 return plan, mine
 
 
+def runner_of(study: Study, dataset: Dataset, directory: ResultDirectory, leases: Leases) -> Runner:
+    """Returns a runner of the plan that a directory has."""
+    loaders = _base_loader(directory), _features_loader(directory, leases)
+    return _runner(study, dataset, directory.plan(), *loaders)
+
+
 def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable) -> Runner:
     """Returns the runner of a plan's layout, of a new plan's where there is none."""
     layout = old or _layout(study, dataset)

@@ -68,7 +68,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     crew = Crew(directory, leases, Telemetry(directory.path / "events", runner), clock)
 
     def pretrain(pack: Pack) -> None:
-        if by_loop(study, pack.members[0].name):
+        if by_loop(study, pack.members[0]):
             rows, params = step_by_step(pack)
         else:
             rows, params = runner.pretrain(pack)

@@ -80,11 +80,12 @@ class Runner:
     @functools.cached_property
     def images(self) -> jax.Array:
         """The image store, on every device from its first use on."""
-        return self.images_on(self.mesh)
+        return replicate(np.asarray(self.curator.dataset.images), self.mesh)
 
     def images_on(self, mesh: Mesh) -> jax.Array:
         """Returns the image store on every device of a mesh."""
-        if "images" in self.__dict__ and mesh.size == self.mesh.size:
+        alike = mesh.devices.ravel().tolist() == self.mesh.devices.ravel().tolist()
+        if alike and jax.process_count() == 1:
             return jax.device_put(self.images, NamedSharding(mesh, PartitionSpec()))
         return replicate(np.asarray(self.curator.dataset.images), mesh)
 

@@ -6,6 +6,7 @@ from typing import Any
 from jaxbias.grid.curator import Curator
 from jaxbias.grid.starts import Starts
 from jaxbias.grid.variants import Variant
+from jaxbias.study import by_loop
 
 
 def signatures(curator: Curator, starts: Starts, variants: Sequence[Variant]) -> dict[str, Any]:
@@ -16,7 +17,11 @@ def signatures(curator: Curator, starts: Starts, variants: Sequence[Variant]) ->
     """
     bases = {v.base.id: v.base for v in variants if v.base.trained_here}
     found: dict[str, Any] = {
-        id: (base.objective, starts.network_of(base).outputs, curator.pretrain_size(base))
+        id: (
+            starts.network_of(base).outputs,
+            curator.pretrain_size(base),
+            by_loop(curator.study, base),
+        )
         for id, base in bases.items()
     }
     for variant in variants:

@@ -1,4 +1,4 @@
-"""The loop: step after step on all devices, never waiting for what a step says until the next runs."""
+"""The loop: step after step on all devices, hearing of each when the next is under way."""
 
 import contextlib
 import dataclasses
@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from jaxbias.errors import InputError
@@ -20,6 +21,8 @@ from jaxbias.pretraining.saves import Saves
 from jaxbias.progress import progress
 from jaxbias.training.step import Step, StepMetrics, TrainState
 
+# Steps from one time to the next that processes ask each other whether to stop.
+_ASKED_EVERY = 16
 # What is told of a training now and then: its step, and figures by name.
 Tell = Callable[[int, dict[str, float]], None]
 
@@ -106,7 +109,7 @@ def fit(
                 state, metrics = run(state, inputs, key, store)
             watch.check()  # Of the step before, which ends while this one is begun.
             watch.pending = index, metrics
-            last, stop = index + 1 == total, _anywhere(terminated.is_set())
+            last, stop = index + 1 == total, _anywhere(terminated.is_set(), index)
             if stop or last or (index + 1) % save_every == 0:
                 watch.check()
                 figures = watch.figures(batch)
@@ -196,13 +199,13 @@ class _Watch:
         )
 
 
-def _anywhere(flag: bool) -> bool:
-    """Whether any process was told to stop: all stop at the same step."""
+def _anywhere(told: bool, index: int) -> bool:
+    """Whether any process was told to stop: all must stop at the same step."""
     if jax.process_count() == 1:
-        return flag
-    from jax.experimental import multihost_utils
-
-    return bool(multihost_utils.process_allgather(np.array(flag)).any())
+        return told
+    if (index + 1) % _ASKED_EVERY:
+        return False
+    return bool(multihost_utils.process_allgather(np.array(told)).any())
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Bases: what the settings of an initialisation may be, and which engine pretrains it."""
 
 import dataclasses
+from typing import Protocol
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.study.rule import parse_curation
@@ -38,7 +39,7 @@ def check_bases(study: Study) -> None:
         _require(
             base.objective != "simclr" or study.pretrain.accumulate == 1,
             f"config.pretrain.accumulate={study.pretrain.accumulate} would take the negatives of "
-            f"base '{name}' (simclr) from a part of the batch; set it to 1, or lower pretrain.batch",
+            f"base '{name}' (simclr) from a part of the batch; set it to 1",
         )
 
 
@@ -75,7 +76,19 @@ def _check_base(place: str, base: BaseSpec) -> None:
     )
 
 
-def loop_only(pretrain: PretrainSpec, base: BaseSpec) -> str:
+class Learns(Protocol):
+    """What `BaseSpec` and the bases made of it say of their learning."""
+
+    @property
+    def objective(self) -> str:
+        """One of `OBJECTIVES`."""
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Columns learnt together with the target."""
+
+
+def loop_only(pretrain: PretrainSpec, base: Learns) -> str:
     """Returns which setting only the loop can do, "" where a packed program can do it all.
 
     >>> loop_only(PretrainSpec(), BaseSpec(target="Male"))
@@ -90,12 +103,10 @@ def loop_only(pretrain: PretrainSpec, base: BaseSpec) -> str:
     return "bases.{name}.also" if base.also else ""
 
 
-def by_loop(study: Study, name: str) -> bool:
+def by_loop(study: Study, base: Learns) -> bool:
     """Returns whether a base is pretrained step by step, with checkpoints."""
     engine = study.pretrain.engine
-    return engine == "loop" or (
-        engine == "auto" and bool(loop_only(study.pretrain, study.bases[name]))
-    )
+    return engine == "loop" or (engine == "auto" and bool(loop_only(study.pretrain, base)))
 
 
 def _require(condition: bool, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The loop: resumed, stopped, damaged, fed from the host: always the same bits; and its refusals."""
+"""The loop: resumed, stopped, damaged, fed from the host: the same bits; and its refusals."""
 
 import json
 import shutil
@@ -11,13 +11,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tests.tiny import tiny_config, tiny_dataset, tiny_study
 
 from jaxbias import checkpoint, data, workflow
 from jaxbias.errors import InputError
 from jaxbias.pretraining import check_batch
 from jaxbias.results import ResultDirectory
 from jaxbias.study import PretrainSpec, make_study
+from tests.tiny import tiny_config, tiny_dataset, tiny_study
 
 LONG = {"n": 40, "epochs": 6, "batch": 16, "engine": "loop", "save_every": 5}
 BASES = {

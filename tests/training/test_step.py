@@ -3,13 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from tests.models.architectures import tiny_architectures  # noqa: F401
 
 from jaxbias.models import make_network
 from jaxbias.parallel import lift, make_data_mesh, replicate, split_batch
 from jaxbias.study import ModelSpec
 from jaxbias.training import Examples, Hyper, Phase, Schedule, Steps, batches_of
 from jaxbias.training.step import Batch, Course, Step
+from tests.models.architectures import tiny_architectures  # noqa: F401
 
 SIZE, BATCH, STEPS = 8, 16, 3
 
