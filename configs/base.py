@@ -17,6 +17,34 @@ def gendered_and_controls(group: str, controls: Sequence[str]) -> ConfigDict:
     return bases
 
 
+def drawn_faces(config: ConfigDict, targets: Sequence[str], controls: Sequence[str]) -> None:
+    """Built-in faces at 32² with enough of every cell of the targets and of the controls."""
+    config.data.image_size = 32
+    faces = config.data.faces
+    for split in ("finetune", "validation", "test"):
+        faces.strata[split] = tuple(targets)
+    faces.strata.pretrain = tuple(controls)
+    faces.cell_minimum.pretrain = 900
+
+
+def forty_or_over() -> dict:
+    """FairFace's ages cut in two, to derive a column from."""
+    old = ("40-49", "50-59", "60-69", "more than 70")
+    return {"column": "age", "positive": old, "negative": ()}
+
+
+def self_supervised(config: ConfigDict, group: str) -> None:
+    """Adds a base that learns without labels, and a schedule that suits it and all others.
+
+    Contrast needs large batches, and passes enough over all there is.
+    """
+    config.bases.SimCLR = ConfigDict(
+        {"role": "studied", "target": group, "curation": "natural", "objective": "simclr"}
+    )
+    config.pretrain.update(n=3000, epochs=30, batch=128, schedule="cosine", warmup=0.05)
+    config.pretrain.update(learning_rate=0.1)
+
+
 def with_arg(config: ConfigDict, arg: str) -> ConfigDict:
     """Applies a config's argument: "" is the study itself, "smoke" the same in seconds."""
     if arg not in ("", "smoke"):

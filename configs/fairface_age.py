@@ -19,13 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.bases = base.gendered_and_controls("gender", ("race",))
 
     base.fairface(config)
-    config.data.derived = {
-        "forty_or_over": {
-            "column": "age",
-            "positive": ("40-49", "50-59", "60-69", "more than 70"),
-            "negative": (),
-        }
-    }
+    config.data.derived = {"forty_or_over": base.forty_or_over()}
 
     config.finetune.n = (400,)
     config.curations.correlation.levels = tuple(range(11))

@@ -15,13 +15,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.name = "quickstart"
     config.targets = ("Bags_Under_Eyes", "Wearing_Earrings")
     config.bases = base.gendered_and_controls("Male", ("Wearing_Hat", "Bangs"))
-
-    config.data.image_size = 32
-    config.data.faces.strata.finetune = config.targets
-    config.data.faces.strata.validation = config.targets
-    config.data.faces.strata.test = config.targets
-    config.data.faces.strata.pretrain = ("Wearing_Hat", "Bangs")
-    config.data.faces.cell_minimum.pretrain = 900
+    base.drawn_faces(config, config.targets, ("Wearing_Hat", "Bangs"))
 
     config.finetune.seeds = 5
     config.curations.correlation.levels = tuple(range(11))

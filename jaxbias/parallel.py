@@ -14,7 +14,7 @@ VARIANT, DATA = "variant", "data"
 # What members of a pack are split over: where each member's batches are split too, and where not.
 SPLIT, WHOLE = (VARIANT,), (VARIANT, DATA)
 # How a step of pretraining may be spread over devices.
-LIFTS = ("jit", "shard_map", "pmap")
+LIFTS = ("shard_map", "jit", "pmap")
 
 
 def make_mesh(devices: int, data: int = 1) -> Mesh:

@@ -18,6 +18,8 @@ NAMES = (
     "fairface_age",
     "fairface_pair",
     "folder",
+    "initialisations",
+    "pretrain_faces",
     "programme",
     "searched",
 )

@@ -9,6 +9,7 @@ from jaxbias.grid.search import kept, rung_epochs
 from jaxbias.results import Scores
 from jaxbias.study import (
     SPLITS,
+    BaseSpec,
     FinetuneSpec,
     PretrainSpec,
     Study,
@@ -76,7 +77,7 @@ _MITIGATIONS = {
 def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
     variants, fine, pre = scores.variants, study.finetune, study.pretrain
     pretrained = [
-        f"{name} ({base.role}: {base.target}, {base.curation.replace('_', ' ')})"
+        f"{name} ({base.role}: {_learnt(base)}, {base.curation.replace('_', ' ')})"
         for name, base in study.bases.items()
         if base.target
     ]
@@ -85,8 +86,8 @@ def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
     parts = []
     if pretrained:
         parts.append(
-            f"Bases were pretrained on {pre.n:,} images for {pre.epochs} epochs ({_sgd(pre)}), "
-            f"each from {fine.seeds} seeds: {'; '.join(pretrained)}."
+            f"Bases were pretrained on {pre.n:,} images for {pre.epochs} epochs "
+            f"({_optimised(pre)}), each from {fine.seeds} seeds: {'; '.join(pretrained)}."
         )
     imported = [name for name, base in study.bases.items() if base.role == "imported"]
     if imported:
@@ -107,6 +108,13 @@ def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
     if told:
         parts.append(f"Natural draws were also trained {'; '.join(told)}.")
     return parts
+
+
+def _learnt(base: BaseSpec) -> str:
+    """What a base learns."""
+    if base.objective == "simclr":
+        return f"SimCLR, without labels, of images drawn by {base.target}"
+    return " and ".join((base.target, *base.also))
 
 
 def _screened(study: Study) -> list[str]:
@@ -198,9 +206,22 @@ def _how(study: Study) -> str:
 def _sgd(spec: PretrainSpec | FinetuneSpec) -> str:
     return (
         f"SGD, batch {spec.batch}, learning rate {spec.learning_rate:g}, momentum "
-        f"{spec.momentum:g}, weight decay {spec.weight_decay:g}, tenfold drop after "
-        f"{spec.drop_at:.0%} of the steps"
+        f"{spec.momentum:g}, weight decay {spec.weight_decay:g}, {_drop(spec)}"
     )
+
+
+def _drop(spec: PretrainSpec | FinetuneSpec) -> str:
+    return f"tenfold drop after {spec.drop_at:.0%} of the steps"
+
+
+def _optimised(spec: PretrainSpec) -> str:
+    """How bases were optimised."""
+    text = _sgd(spec)
+    if spec.optimizer == "adamw":
+        text = text.replace("SGD", "AdamW").replace(f"momentum {spec.momentum:g}, ", "")
+    if spec.schedule == "cosine":
+        text = text.replace(_drop(spec), "falling to 0 along a cosine")
+    return text + (f", after a rise over {spec.warmup:.0%} of the steps" if spec.warmup else "")
 
 
 def _statistics(study: Study, scores: Scores) -> str:

@@ -63,10 +63,11 @@ class Starts:
         # Packs come base by base, so one base's features are on the devices at a time.
         self.features_on_device = functools.lru_cache(maxsize=1)(self._features_on_device)
 
-    def network(self, outputs: int) -> Network:
-        """Returns the study's network."""
+    def network(self, outputs: int, mapped: str = "") -> Network:
+        """Returns the study's network, as it is mapped in packs if nothing else is said."""
         study = self.curator.study
-        return make_network(study.model, study.data.image_size, outputs, mapped=self.executor.mode)
+        mapped = mapped or self.executor.mode
+        return make_network(study.model, study.data.image_size, outputs, mapped=mapped)
 
     def network_of(self, base: Base) -> Network:
         """Returns the network a base is pretrained with: one output per class, one if binary."""

@@ -18,13 +18,17 @@ def choose(setting: str, platform: str, mapped: str) -> str:
     Args:
       setting: "patches", "conv" or "auto".
       platform: "cpu", "gpu" or "tpu".
-      mapped: how variants are mapped: "map", "vmap" or "unroll".
+      mapped: how variants are mapped: "map", "vmap" or "unroll"; "loop": a step of one network is
+        the program, without any loop around it (2 CPU cores, ResNet-18 on 64²: 9.4 images/s by
+        "conv" and 8.1 by "patches").
 
     >>> choose("auto", "cpu", "map"), choose("auto", "gpu", "map"), choose("auto", "gpu", "vmap")
     ('patches', 'conv', 'patches')
     """
     if setting != "auto":
         return setting
+    if mapped == "loop":
+        return "conv"
     return "patches" if platform == "cpu" or mapped == "vmap" else "conv"
 
 

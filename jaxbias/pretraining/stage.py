@@ -49,7 +49,9 @@ def pretrain_base(
     schedule = Schedule(
         len(drawn.ids), study.pretrain.epochs, study.pretrain.batch, study.pretrain.momentum
     )
-    network = runner.network_of(base)
+    # Pieces of a batch are computed in a loop, where XLA:CPU convolutions are slow.
+    mapped = "loop" if study.pretrain.accumulate == 1 else "map"
+    network = runner.starts.network(curator.outputs(base), mapped)
     step = Step(network, course_of(study, base, schedule.steps))
     key = key_of("pretrain", base.seed)
     fresh = runner.fresh(network, base.seed)

@@ -78,7 +78,7 @@ _CHOICES = {
     "pretrain.engine": ("auto", "packed", "loop"),
     "pretrain.optimizer": ("sgd", "adamw"),
     "pretrain.schedule": ("step", "cosine"),
-    "pretrain.lift": ("jit", "shard_map", "pmap"),
+    "pretrain.lift": ("shard_map", "jit", "pmap"),
     "grid.store": ("auto", "device", "host"),
     "grid.mode": ("auto", "map", "vmap", "unroll"),
 }

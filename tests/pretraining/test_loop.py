@@ -131,8 +131,8 @@ def test_none_that_can_be_read_is_an_error(whole, tmp_path):
 def test_checkpoints_of_another_run_are_refused(whole, tmp_path):
     workdir = without_results(whole, tmp_path, 15)
     before = steps_of(workdir)
-    with pytest.raises(InputError, match=r"another run: lift='jit', now 'shard_map'; set it back"):
-        workflow.train(study(pretrain={"lift": "shard_map"}), workdir, "pretrain")
+    with pytest.raises(InputError, match=r"another run: lift='shard_map', now 'jit'; set it back"):
+        workflow.train(study(pretrain={"lift": "jit"}), workdir, "pretrain")
     assert steps_of(workdir) == before
 
 
