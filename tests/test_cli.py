@@ -12,6 +12,7 @@ from PIL import Image
 
 from jaxbias import cli
 from jaxbias.grid import modes
+from jaxbias.results import ResultDirectory
 
 ROOT = Path(__file__).parent.parent
 QUICK = f"--config={ROOT}/configs/quickstart.py"
@@ -92,6 +93,16 @@ SMALL = (
         (("curate", QUICK, "--out=y.csv", "--bootstrap=5"), "--bootstrap changes nothing"),
         (("run", QUICK, "--workdir=x", "--packs=0"), "--packs needs --stage=pretrain, search or"),
         (("run", QUICK, "--workdir=x", "--stage=plan", "--packs=0"), "--packs needs --stage"),
+        (("pretrain", QUICK), "--workdir is missing"),
+        (
+            ("pretrain", QUICK, "--workdir=x", "--stage=plan"),
+            "--stage changes nothing in 'jaxbias p",
+        ),
+        (("run", QUICK, "--workdir=x", "--distributed"), "--distributed changes nothing in 'jaxbi"),
+        (
+            ("pretrain", FOLDER, "--workdir=x", "--config.bases={'S': {'role': 'scratch'}}"),
+            "none that is pretrained here",
+        ),
         (("report", "--workdir=nowhere"), "there is no directory nowhere"),
         (("report", "--scores=nowhere.csv"), "--scores: there is no file nowhere.csv"),
         (("report",), "--scores is missing"),
@@ -245,6 +256,26 @@ def test_describe_curate_run_and_report_on_a_folder(jaxbias, pictures, tmp_path)
     code, out, _ = jaxbias("report", f"--workdir={workdir}")
     assert code == 0
     assert page.exists()
+
+
+def test_bases_are_pretrained_by_the_command_and_used_by_a_run(jaxbias, pictures, tmp_path):
+    words = (
+        FOLDER, f"--config.data.path={pictures}", f"--workdir={tmp_path / 'run'}", *SMALL,
+        "--config.targets=('smiling',)", "--config.group.column=gender",
+        "--config.group.values=('woman','man')", "--config.group.names=('women','men')",
+        "--config.pretrain.batch=16",
+    )  # fmt: skip
+    code, out, _ = jaxbias("pretrain", *words)
+    assert code == 0
+    directory = ResultDirectory(tmp_path / "run")
+    bases = [base for pack in directory.plan().bases for base in pack.members]
+    assert len(out.splitlines()) >= len(bases) > 0
+    stamps = {base.id: directory.base_path(base.id).stat().st_mtime_ns for base in bases}
+    assert all(str(directory.base_path(id)) in out for id in stamps)
+    code, out, _ = jaxbias("run", *words)
+    assert code == 0
+    assert "Report:" in out
+    assert stamps == {id: directory.base_path(id).stat().st_mtime_ns for id in stamps}
 
 
 def test_report_of_models_trained_elsewhere(jaxbias, tmp_path):

@@ -86,6 +86,29 @@ def test_a_config_rejects_fields_it_does_not_have():
         ({"bases__Grouped__role": "studed"}, r"Grouped\.role='studed' is unknown; did you mean"),
         ({"bases__Scratch__target": "x"}, r"config\.bases\.Scratch: a scratch base has no target"),
         ({"bases__Grouped__curation": "equal"}, r"Grouped\.curation: curation 'equal' is unknown"),
+        ({"bases__Grouped__curation": "dfr"}, r"curation='dfr' is for finetuning; valid: class_b"),
+        (
+            {"bases__Grouped__objective": "simcrl"},
+            r"objective='simcrl' is unknown; did you mean 's",
+        ),
+        ({"bases__Grouped__also": ("group",)}, r"Grouped: target and also name a column twice"),
+        ({"bases__Scratch__also": ("group",)}, r"Scratch\.also=\('group',\) is learnt together"),
+        (
+            {"bases__Grouped__objective": "simclr", "pretrain__engine": "packed"},
+            r"engine='packed' cannot do config\.bases\.Grouped\.objective='simclr'; set it to 'auto'",
+        ),
+        (
+            {"pretrain__schedule": "cosine", "pretrain__engine": "packed"},
+            r"cannot do config\.pretrain\.schedule='cosine'",
+        ),
+        (
+            {"bases__Grouped__objective": "simclr", "pretrain__accumulate": 2},
+            r"accumulate=2 would take the negatives of base 'Grouped'",
+        ),
+        (
+            {"pretrain__lift": "pmp"},
+            r"config\.pretrain\.lift='pmp' is unknown; did you mean 'pmap'",
+        ),
         ({"group__values": ("a", "a")}, r"config\.group\.values=.* two different"),
         ({"group__values": ("a", "b", "c")}, r"config\.group\.values=.* two different"),
         ({"curations__correlation__levels": (11,)}, r"11 is not in 0\.\.10"),

@@ -208,9 +208,9 @@ def _base_job(runner: Runner, base: Base, pack: Pack, done: bool) -> _Job:
     cells = len(runner.curator.cells(pack.members[0].target).names)
     schedule = schedule_of(recipe, "erm", runner.curator.pretrain_size(base), cells)
     program = ("pretrain", network, schedule)
-    return _Job(
-        Kind.of(network, schedule), program, schedule.steps, len(runner.validation), pack, done
-    )
+    # Two views of every image. What is done step by step is timed as if it were done in a pack.
+    steps = schedule.steps * (2 if base.objective == "simclr" else 1)
+    return _Job(Kind.of(network, schedule), program, steps, len(runner.validation), pack, done)
 
 
 def _trial_job(runner: Runner, what: Callable, trial: Variant, pack: Pack, done: bool) -> _Job:

@@ -74,7 +74,7 @@ _CHOICES = {
     "search.criterion": ("val_loss", "val_auc", "val_worst_group", "val_gap_constrained"),
     "model.stem": ("imagenet", "small"),
     "model.compute_dtype": ("float32", "bfloat16", "auto"),
-    "model.convolution": ("auto", "patches", "conv"),
+    "model.convolution": ("auto", "patches", "conv", "by_image"),
     "pretrain.engine": ("auto", "packed", "loop"),
     "pretrain.optimizer": ("sgd", "adamw"),
     "pretrain.schedule": ("step", "cosine"),

@@ -93,7 +93,7 @@ class ModelSpec:
     # Parameters and statistics are float32. auto: bfloat16 on accelerators, float32 on CPU.
     compute_dtype: str = "float32"  # float32 | bfloat16 | auto
     # auto: by platform and grid.mode. Equal up to rounding, so no part of what a variant is.
-    convolution: str = "auto"  # auto | patches | conv
+    convolution: str = "auto"  # auto | patches | conv | by_image
 
     @property
     def content(self) -> dict[str, Any]:

@@ -46,6 +46,23 @@ def test_patches_and_xlas_convolution_have_the_same_gradients():
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (1, 2), (7, 2)])
+def test_the_gradient_image_by_image_is_xlas(size, stride):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, 33, 36, 3), np.float32))
+    kernel = jnp.asarray(rng.standard_normal((size, size, 3, 4), np.float32))
+
+    def gradients(method):
+        def loss(x, kernel):
+            return jnp.mean(convolve(x, kernel, stride, method) ** 3)
+
+        assert loss(x, kernel) == jnp.mean(convolve(x, kernel, stride, "conv") ** 3)
+        return jax.grad(loss, (0, 1))(x, kernel)
+
+    for got, expected in zip(gradients("by_image"), gradients("conv"), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("method", ["patches", "conv"])
 def test_the_batch_may_come_last(method):
     rng = np.random.default_rng(0)
