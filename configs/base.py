@@ -33,7 +33,7 @@ def forty_or_over() -> dict:
     return {"column": "age", "positive": old, "negative": ()}
 
 
-def self_supervised(config: ConfigDict, group: str) -> None:
+def self_supervised(config: ConfigDict, group: str, n: int = 3000, epochs: int = 30) -> None:
     """Adds a base that learns without labels, and a schedule that suits it and all others.
 
     Contrast needs large batches, and passes enough over all there is.
@@ -41,8 +41,8 @@ def self_supervised(config: ConfigDict, group: str) -> None:
     config.bases.SimCLR = ConfigDict(
         {"role": "studied", "target": group, "curation": "natural", "objective": "simclr"}
     )
-    config.pretrain.update(n=3000, epochs=30, batch=128, schedule="cosine", warmup=0.05)
-    config.pretrain.update(learning_rate=0.1)
+    config.pretrain.update(n=n, epochs=epochs, batch=128)
+    config.pretrain.update(learning_rate=0.1, schedule="cosine", warmup=0.05)
 
 
 def with_arg(config: ConfigDict, arg: str) -> ConfigDict:

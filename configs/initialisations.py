@@ -28,12 +28,14 @@ def get_config(arg: str = "") -> ConfigDict:
         base.fairface(config)
         config.data.derived = {"forty_or_over": base.forty_or_over()}
         group, controls, config.finetune.n = "gender", ("race",), (400,)
+        amount = {"n": 1700, "epochs": 40}
     else:
         config.targets = ("Bags_Under_Eyes", "Wearing_Earrings")
         base.drawn_faces(config, config.targets, ("Wearing_Hat",))
         group, controls, config.finetune.n = "Male", ("Wearing_Hat",), (512,)
+        amount = {}
     config.bases = base.gendered_and_controls(group, controls)
-    base.self_supervised(config, group)
+    base.self_supervised(config, group, **amount)
     for word in words:
         if word not in ("smoke", "fairface"):
             config.bases[Path(word).name] = ConfigDict({"role": "imported", "weights": word})
