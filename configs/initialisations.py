@@ -38,7 +38,10 @@ def get_config(arg: str = "") -> ConfigDict:
     base.self_supervised(config, group, **amount)
     for word in words:
         if word not in ("smoke", "fairface"):
-            config.bases[Path(word).name] = ConfigDict({"role": "imported", "weights": word})
+            name = Path(word).name
+            if name in config.bases:
+                raise ValueError(f"two bases would be called '{name}'; rename {word}")
+            config.bases[name] = ConfigDict({"role": "imported", "weights": word})
 
     config.finetune.update(mode="head", solver="lbfgs", C=0.01, seeds=5)
     config.curations.correlation.levels = tuple(range(11))

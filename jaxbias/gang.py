@@ -4,8 +4,12 @@ All do the same steps; the first writes what the study keeps. When one dies the 
 the gang is started again as a whole, and goes on from the last checkpoint.
 """
 
+import contextlib
 import dataclasses
+import functools
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -13,9 +17,10 @@ from jax.experimental import multihost_utils
 
 from jaxbias import checkpoint, data
 from jaxbias.errors import InputError
-from jaxbias.leases import Leases
+from jaxbias.grid import Pack, Plan
+from jaxbias.leases import Lease, Leases
 from jaxbias.planning import agree_on_plan, runner_of, use_compilation_cache
-from jaxbias.pretraining import pretrain_base
+from jaxbias.pretraining import check_batch, pretrain_base
 from jaxbias.results import ResultDirectory
 from jaxbias.study import Study
 from jaxbias.telemetry import Telemetry
@@ -36,7 +41,7 @@ def join() -> None:
     given = [os.environ.get(name) for name in _VARIABLES]
     if any(given) and not all(given):
         missing = ", ".join(n for n, value in zip(_VARIABLES, given, strict=True) if not value)
-        raise InputError(f"--distributed: {missing} is not set, and the others of {_VARIABLES} are")
+        raise InputError(f"--distributed needs all of {', '.join(_VARIABLES)}; not set: {missing}")
     address, count, place = given
     try:
         if not address:
@@ -69,33 +74,66 @@ def pretrain_together(study: Study, workdir: str | Path) -> int:
     dataset = data.load(study.data)
     use_compilation_cache()
     writes = jax.process_index() == 0
-    if writes:
-        directory.check_writable()
-        plan, runner = agree_on_plan(study, dataset, directory, leases)
-    multihost_utils.sync_global_devices("plan")
-    if not writes:
-        plan = directory.plan()
-        runner = runner_of(study, dataset, directory, leases)
+    with _first_alone("the plan") as first:
+        if first:
+            directory.check_writable()
+            agree_on_plan(study, dataset, directory, leases)
+    plan = _seen(directory)
+    check_batch(study.pretrain, jax.device_count())
+    runner = runner_of(study, dataset, directory, leases)
     telemetry = Telemetry(directory.path / "events", runner)
     done = 0
     for pack in plan.bases:
         # The first process has the say: another may not see a new file yet.
-        there = multihost_utils.broadcast_one_to_all(directory.has(pack))
-        if there:
+        if multihost_utils.broadcast_one_to_all(directory.has(pack)):
             continue
-        rows, params = [], []
-        for base in pack.members:
-
-            def tell(step: int, values: dict[str, float], base=base) -> None:  # noqa: ANN001
-                telemetry.trained(base.name, base.id, step, values)
-
-            row, leaves = pretrain_base(runner, base, directory.training_path(base.id), tell)
-            rows.append(row)
-            params.append(leaves)
-        for base, leaves in zip(pack.members, params, strict=True):
-            checkpoint.save(directory.base_path(base.id), leaves)
-        if writes:
-            directory.write_pack(pack, rows)
+        with contextlib.ExitStack() as held:
+            with _first_alone("a lease") as first:
+                if first:
+                    held.enter_context(_lease(leases, pack))
+            rows = []
+            for base in pack.members:
+                tell = functools.partial(telemetry.trained, base.name, base.id)
+                row, params = pretrain_base(runner, base, directory.training_path(base.id), tell)
+                checkpoint.save(directory.base_path(base.id), params)
+                rows.append(row)
+            if writes:
+                directory.write_pack(pack, rows)
         done += len(pack.members)
     multihost_utils.sync_global_devices("done")
     return done
+
+
+@contextlib.contextmanager
+def _first_alone(what: str) -> Iterator[bool]:
+    """A part that the first process does while the others wait; where it fails, all do.
+
+    Raises:
+      InputError: of the first process; the others name it.
+    """
+    first, failure = jax.process_index() == 0, None
+    try:
+        yield first
+    except InputError as error:
+        failure = error
+    if multihost_utils.broadcast_one_to_all(failure is not None):
+        raise failure or InputError(f"{what}: the first process of the job tells what is wrong")
+
+
+def _lease(leases: Leases, pack: Pack) -> Lease:
+    lease = leases.take(pack.id)
+    if lease is None:
+        raise InputError(
+            f"another process is working on pack {pack.id} of this workdir; wait for it, or stop it"
+        )
+    return lease
+
+
+def _seen(directory: ResultDirectory) -> Plan:
+    """Returns the plan; another host's disk may show a new file late."""
+    for _ in range(60):
+        plan = directory.plan()
+        if plan is not None:
+            return plan
+        time.sleep(1)
+    raise InputError(f"{directory.path} shows no plan.json; all processes must see one directory")

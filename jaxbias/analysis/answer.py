@@ -172,7 +172,11 @@ def make_answer(
         if e.task in validations
     )
     screen = screened.compare(study, heads, cells, validations, overwritten, verdicts)
-    base_targets = {name: base.target for name, base in study.bases.items() if base.target}
+    base_targets = {
+        name: base.target
+        for name, base in study.bases.items()
+        if base.target and base.objective == "supervised"
+    }
     matching = _concat(underrepresentation.matching_share(e, base_targets, rule) for e in pairs)
     failures = [
         f"variant {v.variant} ({v.base}, {v.task}, {v.curation}, n={v.n}, seed {v.seed}) {v.status}"

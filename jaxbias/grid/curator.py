@@ -66,6 +66,12 @@ class Curator:
                 self.study.pretrain.n,
                 "pretrain",
             )
+            classes = {int(y) for y, count in zip(cells.targets, counts, strict=True) if count}
+            if base.objective == "supervised" and len(classes) < 2:
+                raise InputError(
+                    f"curation '{base.curation}' leaves one class of '{base.target}', and there is "
+                    "nothing to learn; choose another curation, or objective='simclr'"
+                )
         return int(counts.sum())
 
     def _finetune(self, variant: Variant) -> Draw:

@@ -21,6 +21,8 @@ def signatures(curator: Curator, starts: Starts, variants: Sequence[Variant]) ->
             starts.network_of(base).outputs,
             curator.pretrain_size(base),
             by_loop(curator.study, base),
+            base.objective,
+            curator.labels(base).shape[1] > 1,
         )
         for id, base in bases.items()
     }

@@ -107,7 +107,7 @@ def convolve_batch_last(x: jax.Array, kernel: jax.Array, stride: int, method: st
       x: [C, H, W, B].
       kernel: [size, size, C, F] of an odd size, in the dtype of x.
       stride: step between patches.
-      method: "patches" or "conv".
+      method: "patches"; all others are XLA's own.
 
     Returns:
       [F, ceil(H / stride), ceil(W / stride), B].

@@ -109,13 +109,14 @@ def fit(
                 state, metrics = run(state, inputs, key, store)
             watch.check()  # Of the step before, which ends while this one is begun.
             watch.pending = index, metrics
-            last, stop = index + 1 == total, _anywhere(terminated.is_set(), index)
+            last = index + 1 == total
+            stop = _anywhere(terminated.is_set(), last or (index + 1) % _ASKED_EVERY == 0)
             if stop or last or (index + 1) % save_every == 0:
                 watch.check()
                 figures = watch.figures(batch)
                 saves.save(index + 1, state, figures["loss"])
                 tell(index + 1, figures)
-                if stop and not last:
+                if stop:
                     saves.wait()
                     raise Terminated
             advance(1, watch.note(batch))
@@ -166,7 +167,7 @@ class _Watch:
             raise InputError(
                 f"pretraining {self.name}: the loss turned non-finite at step {index:,}; "
                 f"{kept if last else 'there is no checkpoint before'}; lower "
-                "config.pretrain.learning_rate, or raise config.pretrain.warmup"
+                "config.pretrain.learning_rate or raise config.pretrain.warmup, in a new workdir"
             )
         self.losses.append(float(loss))
 
@@ -199,11 +200,11 @@ class _Watch:
         )
 
 
-def _anywhere(told: bool, index: int) -> bool:
+def _anywhere(told: bool, now: bool) -> bool:
     """Whether any process was told to stop: all must stop at the same step."""
     if jax.process_count() == 1:
         return told
-    if (index + 1) % _ASKED_EVERY:
+    if not now:
         return False
     return bool(multihost_utils.process_allgather(np.array(told)).any())
 

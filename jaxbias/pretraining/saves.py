@@ -8,11 +8,13 @@ import contextlib
 import json
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from jaxbias.atomic import make_directory, unwritable, write_text
@@ -65,20 +67,25 @@ class Saves:
         facts = {"checksum": _checksum(leaves), "loss": loss}
         with self._told(step):
             self._checkpointer.save_checkpointables_async(
-                step, {"state": leaves}, metrics={"loss": loss}, custom_metadata=facts
+                step,
+                {"state": leaves},
+                force=True,
+                overwrite=True,  # A damaged one of a run before.
+                metrics={"loss": loss},
+                custom_metadata=facts,
             )
         self.last = step
 
     def wait(self) -> None:
         """Returns when everything is written."""
-        with self._told(self.last):
+        with self._told(self.last or 0):
             self._checkpointer.wait()
 
     def restore(self, template: Any) -> tuple[int, Any, float] | None:
         """Returns the last whole checkpoint, or None.
 
-        One that is damaged is passed over with a warning and deleted: the training comes by its
-        step again.
+        One that cannot be read is passed over with a warning; the training comes by its step again
+        and writes it anew. Of several processes the first chooses, and all go on from its choice.
 
         Args:
           template: a state of the same structure, shapes and dtypes.
@@ -88,18 +95,30 @@ class Saves:
           with.
 
         Raises:
-          InputError: all there are are damaged.
+          InputError: none can be read.
         """
-        leaves, tree = jax.tree.flatten(template)
-        wanted = {f"{i:05d}": np.zeros(x.shape, x.dtype) for i, x in enumerate(leaves)}
+        alone = jax.process_count() == 1
+        found = self._newest(template) if alone else self._agreed(template)
+        self.last = found[0] if found else None
+        return found
+
+    def _agreed(self, template: Any) -> tuple[int, Any, float] | None:
+        found, failure, first = None, None, jax.process_index() == 0
+        try:
+            found = self._newest(template) if first else None
+        except InputError as error:
+            failure = error
+        mine = np.int32(-1 if failure else found[0] if found else 0)
+        chosen = int(multihost_utils.broadcast_one_to_all(mine))
+        if chosen < 0:
+            raise failure or InputError(f"{self.directory}: the first process tells what is wrong")
+        return found if first or not chosen else (chosen, *self._read(chosen, template))
+
+    def _newest(self, template: Any) -> tuple[int, Any, float] | None:
         steps = sorted((found.step for found in self._checkpointer.checkpoints), reverse=True)
         for step in steps:
             try:
-                values = self._checkpointer.load_checkpointables(step, {"state": wanted})["state"]
-                values = {name: np.asarray(value) for name, value in values.items()}
-                facts = self._checkpointer.checkpointables_metadata(step).custom_metadata
-                if _checksum(values) != facts["checksum"]:
-                    raise ValueError("its checksum is wrong")
+                return step, *self._read(step, template)
             except _DAMAGED as error:
                 reason = str(error).splitlines()[0][:200] if str(error) else repr(error)
                 print(
@@ -107,10 +126,6 @@ class Saves:
                     "going on from the one before",
                     file=sys.stderr,
                 )
-                self._checkpointer.delete(step)
-                continue
-            self.last = step
-            return step, jax.tree.unflatten(tree, list(values.values())), facts["loss"]
         if steps:
             raise InputError(
                 f"{self.directory}: none of its checkpoints can be read; delete the directory and "
@@ -118,13 +133,24 @@ class Saves:
             )
         return None
 
+    def _read(self, step: int, template: Any) -> tuple[Any, float]:
+        """Reads the state of a step and the loss it was saved with."""
+        leaves, tree = jax.tree.flatten(template)
+        wanted = {f"{i:05d}": np.zeros(x.shape, x.dtype) for i, x in enumerate(leaves)}
+        values = self._checkpointer.load_checkpointables(step, {"state": wanted})["state"]
+        values = {name: np.asarray(value) for name, value in values.items()}
+        facts = self._checkpointer.checkpointables_metadata(step).custom_metadata
+        if _checksum(values) != facts["checksum"]:
+            raise ValueError("its checksum is wrong")
+        return jax.tree.unflatten(tree, [values[name] for name in wanted]), facts["loss"]
+
     def close(self) -> None:
         """Waits, and stops Orbax's threads."""
-        with self._told(self.last):
+        with self._told(self.last or 0):
             self._checkpointer.close()
 
     @contextlib.contextmanager
-    def _told(self, step: int | None) -> Any:
+    def _told(self, step: int) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError, RuntimeError) as error:

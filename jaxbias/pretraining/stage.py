@@ -3,6 +3,7 @@
 import functools
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -67,6 +68,7 @@ def pretrain_base(
         "steps": schedule.steps,
         "devices": mesh.size,
         "lift": study.pretrain.lift,
+        "state": _shape(jax.eval_shape(lambda: step.begin(fresh, key))),
     }
     saves = Saves(directory, study.pretrain.keep, run)
     began = time.perf_counter()
@@ -98,6 +100,12 @@ def pretrain_base(
         "scores": [_scores(runner, base, network, params)],
     }
     return base_row(base, curator.cells(base.target).names, drawn, out, 0), params
+
+
+def _shape(state: Any) -> str:
+    """Of a state, in short: what a checkpoint must hold."""
+    leaves = jax.tree.leaves(state)
+    return f"{len(leaves)} arrays of {sum(leaf.size for leaf in leaves):,} numbers"
 
 
 def course_of(study: Study, base: Base, steps: int) -> Course:

@@ -150,7 +150,7 @@ class PretrainSpec:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What ids of bases are made of: not how it is computed, nor what says nothing."""
+        """What ids of bases are made of: not how it is computed, nor later settings unused."""
         computed = ("engine", "lift", "save_every", "keep")
         fields = {field.name: field for field in dataclasses.fields(self)}
         later = ("optimizer", "schedule", "warmup", "temperature", "projection", "accumulate")

@@ -82,7 +82,7 @@ class StepMetrics(NamedTuple):
     """What a step tells."""
 
     loss: jax.Array  # float[], of the whole batch
-    finite: jax.Array  # bool[], whether the loss and the running statistics are
+    finite: jax.Array  # bool[], whether the loss is, and the state after the step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,8 @@ class Step:
                 gradients, state.optimizer._replace(hyperparams=hyper), state.trained
             )
         trained = optax.apply_updates(state.trained, updates)
-        finite = [jnp.isfinite(loss), *(jnp.isfinite(x).all() for x in statistics.values())]
+        after = (*statistics.values(), *trained.values())
+        finite = [jnp.isfinite(loss), *(jnp.isfinite(x).all() for x in after)]
         metrics = StepMetrics(loss, functools.reduce(jnp.logical_and, finite))
         return TrainState(trained, statistics, optimizer, state.index + 1), metrics
 
@@ -249,7 +250,8 @@ class Step:
 
     def _projector(self, key: jax.Array, like: jax.Array) -> Flat:
         """Two layers on the features, as many as `like` has rows, in its dtype."""
-        hidden, out = jax.random.split(key)
+        # A key of its own: the halves of this one order batches and draw augmentations.
+        hidden, out = jax.random.split(jax.random.fold_in(key, 1))
         make = jax.nn.initializers.he_normal()
         inputs, dtype = like.shape[0], like.dtype
         return {

@@ -70,5 +70,5 @@ def test_two_processes_of_two_devices_are_one_of_four(tmp_path):
 
 def test_a_gang_without_an_address_is_refused(monkeypatch):
     monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
-    with pytest.raises(InputError, match="JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID is not set"):
+    with pytest.raises(InputError, match="not set: JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID"):
         gang.join()

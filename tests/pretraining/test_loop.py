@@ -166,6 +166,26 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(tmp_path)
     assert kept
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"also": ("nope",)}, "base 'Grouped': tiny has no label column 'nope'"),
+        ({"also": ("target",)}, "base 'Grouped': column 'group' of tiny has the values 'a', 'b'"),
+        ({"curation": "first_group"}, "curation 'first_group' leaves one class of 'group'"),
+    ],
+)
+def test_what_a_base_cannot_learn_is_refused_before_any_is_trained(tmp_path, change, message):
+    bases = {**BASES, "Grouped": {**BASES["Grouped"], **change}}
+    with pytest.raises(InputError, match=message):
+        workflow.train(tiny_study(bases=bases, pretrain=LONG), tmp_path / "run")
+    assert not (tmp_path / "run" / "plan.json").exists()
+
+
+def test_bases_of_different_objectives_are_in_packs_of_their_own(whole):
+    plan = ResultDirectory(whole).plan()
+    assert [[base.name for base in pack.members] for pack in plan.bases] == [["Grouped"], ["Self"]]
+
+
 @pytest.mark.parametrize("steps, pieces, message", [
     (60, 1, "batch=60 cannot be shared out evenly over 8 devices; 56 or 64 can"),
     (64, 3, "over 8 devices in 3 pieces; 48 or 72 can"),
