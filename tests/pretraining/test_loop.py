@@ -169,7 +169,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(tmp_path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"also": ("nope",)}, "base 'Grouped': tiny has no label column 'nope'"),
+        ({"target": "other", "also": ("nope",)}, "base 'Grouped': tiny has no label column 'nope'"),
         ({"also": ("target",)}, "base 'Grouped': column 'group' of tiny has the values 'a', 'b'"),
         ({"curation": "first_group"}, "curation 'first_group' leaves one class of 'group'"),
     ],
