@@ -44,8 +44,10 @@ def trained(name, kind="jit", devices=1, labels=1, **changes):
         network = make_network(ModelSpec(name=name, widths=(4,)), SIZE, labels)
         step = Step(network, course(**changes))
         key = jax.random.key_data(jax.random.key(3))
-        fresh = jax.tree.map(lambda x: x.astype(np.float64), network.init(jax.random.key(0)))
-        state = step.begin(fresh, key)
+        fresh = jax.tree.map(
+            lambda x: x.astype(np.float64), jax.jit(network.init)(jax.random.key(0))
+        )
+        state = jax.jit(step.begin)(fresh, key)
         mesh = make_data_mesh(devices)
         state, key = replicate((state, key), mesh)
         lifted, losses = lift(step, mesh, kind), []
@@ -64,8 +66,10 @@ def assert_same(got, expected, tolerance=1e-9):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet_block", "vit_block"])
-@pytest.mark.parametrize("objective", ["supervised", "simclr"])
+@pytest.mark.parametrize(
+    ("name", "objective"),
+    [("convnet", "supervised"), ("resnet_block", "supervised"), ("convnet", "simclr")],
+)
 def test_every_lift_on_eight_devices_equals_one_device(name, objective):
     alone = trained(name, objective=objective)
     for kind in ("jit", "shard_map", "pmap"):
@@ -88,7 +92,7 @@ def test_several_labels_some_unknown():
     )
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet_block"])
+@pytest.mark.parametrize("name", ["convnet"])
 def test_the_step_again_and_again_is_the_run_of_a_pack(name):
     """The same draws, flips and rates as the engine that trains whole runs in one program."""
     images, labels, weights = map(jax.numpy.asarray, data())
@@ -96,7 +100,9 @@ def test_the_step_again_and_again_is_the_run_of_a_pack(name):
     got = trained(name, steps=schedule.steps)[0]
     with jax.enable_x64(True):
         network = make_network(ModelSpec(name=name, widths=(4,)), SIZE, 1)
-        fresh = jax.tree.map(lambda x: x.astype(np.float64), network.init(jax.random.key(0)))
+        fresh = jax.tree.map(
+            lambda x: x.astype(np.float64), jax.jit(network.init)(jax.random.key(0))
+        )
         key = jax.random.key_data(jax.random.key(3))
         ids = jax.numpy.arange(40, dtype=np.int32)
         examples = Examples(ids, labels[:, 0], weights, ids * 0, ids)
