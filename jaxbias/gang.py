@@ -20,7 +20,7 @@ from jaxbias.errors import InputError
 from jaxbias.grid import Pack, Plan
 from jaxbias.leases import Lease, Leases
 from jaxbias.planning import agree_on_plan, runner_of, use_compilation_cache
-from jaxbias.pretraining import check_batch, pretrain_base
+from jaxbias.pretraining import pretrain_base
 from jaxbias.results import ResultDirectory
 from jaxbias.study import Study
 from jaxbias.telemetry import Telemetry
@@ -50,7 +50,7 @@ def join() -> None:
         jax.distributed.initialize(address, int(count), int(place))
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f"--distributed: {str(error).splitlines()[0]}; set {', '.join(_VARIABLES)}"
+            f"--distributed: {str(error).splitlines()[0].rstrip(".")}; set {', '.join(_VARIABLES)}"
         ) from error
 
 
@@ -79,7 +79,6 @@ def pretrain_together(study: Study, workdir: str | Path) -> int:
             directory.check_writable()
             agree_on_plan(study, dataset, directory, leases)
     plan = _seen(directory)
-    check_batch(study.pretrain, jax.device_count())
     runner = runner_of(study, dataset, directory, leases)
     telemetry = Telemetry(directory.path / "events", runner)
     done = 0

@@ -19,9 +19,10 @@ from jaxbias.grid.search import assumed
 from jaxbias.leases import Leases
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
+from jaxbias.pretraining import check_batch
 from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import read_results
-from jaxbias.study import Study
+from jaxbias.study import Study, by_loop
 
 
 def agree_on_plan(
@@ -60,6 +61,9 @@ def runner_of(study: Study, dataset: Dataset, directory: ResultDirectory, leases
 def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable) -> Runner:
     """Returns the runner of a plan's layout, of a new plan's where there is none."""
     layout = old or _layout(study, dataset)
+    if any(base.target and by_loop(study, base) for base in study.bases.values()):
+        together = jax.process_count() > 1
+        check_batch(study.pretrain, jax.device_count() if together else layout.devices)
     runner = Runner(study, dataset, layout, *loaders)
     for task in (*study.targets, *study.pairs):
         runner.curator.check_evaluation(task)

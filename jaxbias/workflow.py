@@ -20,7 +20,7 @@ from jaxbias.leases import Leases
 from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
 from jaxbias.planning import agree_on_plan, use_compilation_cache
-from jaxbias.pretraining import check_batch, pretrain_base
+from jaxbias.pretraining import pretrain_base
 from jaxbias.progress import progress
 from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import SearchStage, check_finished, read_tables
@@ -65,8 +65,6 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     use_compilation_cache()
     with clock.section("plan"):
         plan, runner = agree_on_plan(study, dataset, directory, leases)
-    if any(by_loop(study, base) for pack in plan.bases for base in pack.members):
-        check_batch(study.pretrain, plan.devices)
     crew = Crew(directory, leases, Telemetry(directory.path / "events", runner), clock)
 
     def pretrain(pack: Pack) -> None:

@@ -38,13 +38,11 @@ def pretrain_base(
       What `Runner.pretrain` gives of each base.
 
     Raises:
-      InputError: the batch cannot be shared out, the loss turned non-finite, or the checkpoints
-        are of another training.
+      InputError: the loss turned non-finite, or the checkpoints are of another training.
       Terminated: SIGTERM came.
     """
     study, curator = runner.study, runner.curator
     devices = 0 if jax.process_count() > 1 else runner.plan.devices
-    check_batch(study.pretrain, devices or jax.device_count())
     mesh = make_data_mesh(devices)
     drawn = curator.pretrain(base)
     schedule = Schedule(

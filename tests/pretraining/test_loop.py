@@ -181,6 +181,12 @@ def test_what_a_base_cannot_learn_is_refused_before_any_is_trained(tmp_path, cha
     assert not (tmp_path / "run" / "plan.json").exists()
 
 
+def test_a_batch_that_is_refused_leaves_no_study_behind(tmp_path):
+    with pytest.raises(InputError, match="batch=15 cannot be shared out evenly over 2 devices; 14"):
+        workflow.train(study(pretrain={"batch": 15}), tmp_path / "run")
+    assert not (tmp_path / "run" / "study.json").exists()
+
+
 def test_bases_of_different_objectives_are_in_packs_of_their_own(whole):
     plan = ResultDirectory(whole).plan()
     assert [[base.name for base in pack.members] for pack in plan.bases] == [["Grouped"], ["Self"]]
