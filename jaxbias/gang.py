@@ -49,9 +49,8 @@ def join() -> None:
             return
         jax.distributed.initialize(address, int(count), int(place))
     except (ValueError, RuntimeError) as error:
-        raise InputError(
-            f"--distributed: {str(error).splitlines()[0].rstrip(".")}; set {', '.join(_VARIABLES)}"
-        ) from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"--distributed: {reason}; set {', '.join(_VARIABLES)}") from error
 
 
 def pretrain_together(study: Study, workdir: str | Path) -> int:
