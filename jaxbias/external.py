@@ -161,6 +161,8 @@ def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:
                 "k": np.nan if curation.k is None else float(curation.k),
                 "n": n,
                 "seed": seed,
+                "realised_n": n,
+                "quotas": "{}",
                 "status": "ok",
             }
         )

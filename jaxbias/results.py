@@ -52,7 +52,10 @@ class Scores:
     """Every finished variant with its scores.
 
     Attributes:
-      variants: V rows: settings, realised counts, status.
+      variants: V rows: settings, realised counts, status. `n` is what the study asks for and
+        `realised_n` what was trained on: under curations.on_shortage="shrink" it may be less (with
+        add_minority it is n + k). `quotas` is JSON: name of a cell -> images of it, adding up to
+        `realised_n`; of models trained elsewhere it is "{}" and `realised_n` is their n.
       validation: float32[V, N_val], scores in the order of `examples` with split "validation".
       test: float32[V, N_test], likewise for "test".
       examples: id, split, stratum and labels of every example.

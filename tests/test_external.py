@@ -54,6 +54,8 @@ def test_scores_are_matched_by_id_and_kept_as_they_are(files):
     for row, model in enumerate(variants["model"]):
         np.testing.assert_array_equal(found.test[row], scores[model][test])
         np.testing.assert_array_equal(found.validation[row], scores[model][~test])
+    assert set(found.variants["realised_n"]) == {100}
+    assert set(found.variants["quotas"]) == {"{}"}
 
 
 def test_whole_numbers_may_be_written_as_pandas_writes_them(files):

@@ -1,5 +1,7 @@
 """The runner: packs, order and neighbours change nothing about a variant."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -42,6 +44,9 @@ def test_every_variant_is_scored_on_every_validation_and_test_example(reference)
         assert row["test_scores"].shape == (100,)
         assert np.isfinite(row["test_scores"]).all()
         assert len(row["ids"]) == row["realised_n"] == 20
+        counts = json.loads(row["quotas"])
+        assert list(counts) == [f"target={t}, {g}" for t in (0, 1) for g in ("a", "b")]
+        assert sum(counts.values()) == 20
     assert len({row["test_scores"].tobytes() for row in rows.values()}) == 18
 
 
