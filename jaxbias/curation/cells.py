@@ -19,10 +19,10 @@ class Cells:
     Attributes:
       task: the target's column, or "A|B" for a pair.
       names: C names, such as "Smiling=1, female".
-      targets: int8[C], the class of each cell (1 is positive in a binary task).
-      groups: int8[C], 0 for the first group, 1 for the second, `BOTH` for both.
+      targets: int32[C], the class of each cell (1 is positive in a binary task).
+      groups: int32[C], 0 for the first group, 1 for the second, `BOTH` for both.
       group_names: the names of the two groups.
-      codes: int8[N], the cell of every example of the dataset; -1 outside the task.
+      codes: int32[N], the cell of every example of the dataset; -1 outside the task.
       shares: float64[C], natural shares of the population; they add up to 1.
     """
 
@@ -39,12 +39,12 @@ class Cells:
         return np.bincount(self.codes[pool & (self.codes >= 0)], minlength=len(self.names))
 
     def labels(self) -> np.ndarray:
-        """Returns int8[N], the class of every example; -1 outside the task."""
-        return np.where(self.codes >= 0, self.targets[self.codes], np.int8(-1))
+        """Returns int32[N], the class of every example; -1 outside the task."""
+        return np.where(self.codes >= 0, self.targets[self.codes], np.int32(-1))
 
     def membership(self) -> np.ndarray:
         """Returns bool[2, N], whether an example belongs to the first and the second group."""
-        groups = np.where(self.codes >= 0, self.groups[self.codes], np.int8(2))
+        groups = np.where(self.codes >= 0, self.groups[self.codes], np.int32(2))
         return np.stack([(groups == g) | (groups == BOTH) for g in (0, 1)])
 
     @property
@@ -124,10 +124,10 @@ def _cells(
     cells = Cells(
         task=task,
         names=names,
-        targets=targets.astype(np.int8),
-        groups=groups.astype(np.int8),
+        targets=targets.astype(np.int32),
+        groups=groups.astype(np.int32),
         group_names=(first, second),
-        codes=codes.astype(np.int8),
+        codes=codes.astype(np.int32),
         shares=np.zeros(len(names)),
     )
     return dataclasses.replace(cells, shares=_natural_shares(dataset, cells))

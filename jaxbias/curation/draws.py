@@ -73,9 +73,11 @@ def draw(
     """
     counts = realised(curation, cells, cells.available(pool), n, split, on_shortage)
     weights = sample_weights(curation, cells, counts)
+    rows = _rows(cells, pool)
     ids = [
-        _permutation(cells.codes, pool, cell, f"{data}/{split}/{cells.task}/{name}/{seed}")[:count]
-        for cell, (name, count) in enumerate(zip(cells.names, counts, strict=True))
+        inside[_order(len(inside), f"{data}/{split}/{cells.task}/{name}/{seed}")[:count]]
+        for inside, name, count in zip(rows, cells.names, counts, strict=True)
+        if count
     ]
     return Draw(
         ids=np.concatenate(ids).astype(np.int32),
@@ -85,9 +87,12 @@ def draw(
     )
 
 
-def _permutation(codes: np.ndarray, pool: np.ndarray, cell: int, key: str) -> np.ndarray:
-    rows = np.flatnonzero(pool & (codes == cell))
-    return rows[_order(len(rows), key)]
+def _rows(cells: Cells, pool: np.ndarray) -> list[np.ndarray]:
+    """Returns the rows of a pool that are in each cell, in order; one pass for any number."""
+    inside = np.flatnonzero(pool & (cells.codes >= 0))
+    codes = cells.codes[inside].astype(np.uint16)  # NumPy sorts 16 bits by radix: 32,767 · 2 cells.
+    ends = np.cumsum(np.bincount(codes, minlength=len(cells.names)))
+    return np.split(inside[np.argsort(codes, kind="stable")], ends[:-1])
 
 
 @functools.lru_cache(maxsize=4096)

@@ -76,8 +76,9 @@ def sample_weights(curation: Curation, cells: Cells, counts: np.ndarray) -> np.n
     """
     if curation.kind not in ("reweight", "group_reweight", "class_reweight"):
         return np.ones(len(counts))
-    by_class = np.array([counts[cells.targets == t].sum() for t in cells.targets])
-    by_group = np.array([counts[cells.groups == g].sum() for g in cells.groups])
+    by_class = np.bincount(cells.targets, counts)[cells.targets]
+    groups = cells.groups - cells.groups.min()  # BOTH is -1.
+    by_group = np.bincount(groups, counts)[groups]
     total = counts.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = {

@@ -11,7 +11,7 @@ from jaxbias.errors import InputError, nearest
 # Columns of the table that are not labels.
 FIXED_COLUMNS = ("id", "split", "stratum")
 UNKNOWN = -1
-_MOST_VALUES = 127  # Codes are int8.
+MOST_VALUES = 32_767  # Of a column that is learnt or compared.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,27 +85,27 @@ class Dataset:
           values: its values as strings; those of a binary column are '0' and '1'.
 
         Returns:
-          int8[N]: an index into `values`, -1 where the value is unknown or not among them.
+          int32[N]: an index into `values`, -1 where the value is unknown or not among them.
 
         Raises:
-          InputError: no such column, a value that no example has, or more than 127 of them.
+          InputError: no such column, a value that no example has, or more than 32,767 of them.
         """
         column = self.column(name)
-        if len(values) > _MOST_VALUES:
+        if len(values) > MOST_VALUES:
             raise InputError(
                 f"column '{name}' of {self.name} has {len(values):,} values, more than"
-                f" {_MOST_VALUES}: make a binary column of some of them (config.data.derived)"
+                f" {MOST_VALUES:,}: make a binary column of some of them (config.data.derived)"
             )
-        text = as_text(column)
-        present = sorted(text.dropna().unique())
-        for value in values:
-            if value not in present:
-                raise InputError(
-                    f"column '{name}' of {self.name} has no value '{value}'; it has"
-                    f" {listed(present)}"
-                )
-        places = {value: place for place, value in enumerate(values)}
-        return text.map(places).astype("Int8").fillna(UNKNOWN).to_numpy(np.int8)
+        codes, present = pd.factorize(as_text(column))  # The distinct values are few.
+        known, places = set(present), {value: place for place, value in enumerate(values)}
+        absent = [value for value in values if value not in known]
+        if absent:
+            raise InputError(
+                f"column '{name}' of {self.name} has no value '{absent[0]}'; it has"
+                f" {listed(sorted(present))}"
+            )
+        found = np.array([*(places.get(value, UNKNOWN) for value in present), UNKNOWN], np.int32)
+        return found[codes]
 
 
 def as_text(label: pd.Series) -> pd.Series:

@@ -8,13 +8,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from jaxbias.data.dataset import FIXED_COLUMNS, as_text, listed
+from jaxbias.data.dataset import FIXED_COLUMNS, MOST_VALUES, as_text, listed
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import DerivedSpec
 
 # The vocabularies of a binary column, (negative, positive), compared without case.
 BINARY = (("0", "1"), ("-1", "1"), ("false", "true"), ("no", "yes"))
-_MAX_CATEGORIES = 100
+_LISTED = 100  # Values that an error lists.
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _KINDS = ".csv, .tsv or .parquet"
 
@@ -68,8 +68,8 @@ def labels(text: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     """Recognises label columns.
 
     A column is binary when all its values are of one of the pairs 0/1, -1/1, false/true and no/yes
-    (case does not matter). It is categorical when it has at most 100 distinct words or whole
-    numbers and at most half as many as it has rows. '' is unknown.
+    (case does not matter). It is categorical when it has at most 32,767 distinct words or
+    whole numbers and at most half as many as it has rows. '' is unknown.
 
     Args:
       text: columns of strings.
@@ -157,7 +157,7 @@ def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
             if value not in present:
                 raise InputError(
                     f"{setting}.{side}: column '{spec.column}' has no value '{value}'; it has"
-                    f" {listed(present, limit=_MAX_CATEGORIES)}"
+                    f" {listed(present, limit=_LISTED)}"
                 )
     both = sorted(set(spec.positive) & set(spec.negative))
     if both:
@@ -191,7 +191,7 @@ def _label(column: pd.Series) -> pd.Series | str:
     if numbers is None:
         return f"{neither} numbers; {way_out}"
     known = int(np.array([word != "" for word in words])[codes].sum())
-    if len(distinct) > min(_MAX_CATEGORIES, max(2, known // 2)):
+    if len(distinct) > min(MOST_VALUES, max(2, known // 2)):
         return f"{neither} {'numbers' if numbers else 'values'} in {known:,} rows; {way_out}"
     return _category(codes, words, column.index)
 

@@ -52,8 +52,8 @@ def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
     cells = Cells(
         task="",
         names=tuple(f"label {label}, {name}" for label in (0, 1) for name in groups.names),
-        targets=np.array([0, 0, 1, 1], np.int8),
-        groups=np.array([0, 1, 0, 1], np.int8),
+        targets=np.array([0, 0, 1, 1], np.int32),
+        groups=np.array([0, 1, 0, 1], np.int32),
         group_names=groups.names,
         codes=codes,
         shares=_shares(codes, examples.weights),

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbias.curation import pair_cells, population_weights, target_cells
+from jaxbias.curation import draw, pair_cells, population_weights, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
-from jaxbias.study import GroupSpec
+from jaxbias.study import Curation, GroupSpec
 
 GENDER = GroupSpec(column="gender", values=("woman", "man"), names=("women", "men"))
 
@@ -55,6 +55,42 @@ def test_categorical_targets_and_the_group_itself():
     own = target_cells(data, "gender", GENDER)
     assert own.names == ("women", "men")
     assert own.codes.tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("classes", [100, 1000])
+def test_every_class_of_many_is_kept_and_drawn(classes):
+    names = [f"c{i:04d}" for i in range(classes)]
+    # Of every class four women, then two men.
+    data = dataset(
+        label=pd.Categorical(np.repeat(names, 6)),
+        gender=pd.Categorical((["woman"] * 4 + ["man"] * 2) * classes),
+    )
+    cells = target_cells(data, "label", GENDER)
+    assert cells.classes == classes and len(cells.names) == 2 * classes
+    assert cells.labels().tolist() == np.repeat(np.arange(classes), 6).tolist()
+    everything = np.ones(6 * classes, bool)
+    assert cells.available(everything).tolist() == [4, 2] * classes
+    np.testing.assert_allclose(cells.shares, np.tile([4, 2], classes) / (6 * classes))
+    drawn = draw(cells, everything, Curation("group_balanced"), 2 * classes, 0, "d")
+    assert drawn.counts.tolist() == [1] * (2 * classes)
+    assert cells.codes[drawn.ids].tolist() == drawn.cells.tolist() == list(range(2 * classes))
+    weights = draw(cells, everything, Curation("reweight"), 3 * classes, 0, "d").weights
+    np.testing.assert_allclose(weights, 1)  # Class and group are independent here.
+
+
+def test_the_most_classes_and_one_more():
+    names = [f"c{i:05d}" for i in range(32_768)]
+    data = dataset(
+        label=pd.Categorical(np.tile(names, 2)),
+        gender=pd.Categorical(np.repeat(["woman", "man"], len(names))),
+    )
+    with pytest.raises(InputError, match=r"'label' of hand has 32,768 values, more than 32,767"):
+        target_cells(data, "label", GENDER)
+    data.table["label"] = data.table["label"].cat.remove_categories(names[-1:])
+    cells = target_cells(data, "label", GENDER)
+    assert cells.classes == 32_767
+    assert cells.codes[[0, 32_766, 32_767, -2, -1]].tolist() == [0, 65_532, -1, 65_533, -1]
+    assert (cells.available(np.ones(len(cells.codes), bool)) == 1).all()
 
 
 def test_pair_cells_are_exclusive_and_share_their_negatives():

@@ -17,10 +17,10 @@ def four_cells(negative_first, negative_second, positive_first, positive_second)
     return Cells(
         task="T",
         names=("T=0, f", "T=0, m", "T=1, f", "T=1, m"),
-        targets=np.array([0, 0, 1, 1], np.int8),
-        groups=np.array([0, 1, 0, 1], np.int8),
+        targets=np.array([0, 0, 1, 1], np.int32),
+        groups=np.array([0, 1, 0, 1], np.int32),
         group_names=("f", "m"),
-        codes=np.repeat(np.arange(4), counts.astype(int)).astype(np.int8),
+        codes=np.repeat(np.arange(4), counts.astype(int)).astype(np.int32),
         shares=counts / counts.sum(),
     )
 
@@ -29,10 +29,10 @@ def pair():
     return Cells(
         task="A|B",
         names=("neither", "A only", "B only"),
-        targets=np.array([0, 1, 1], np.int8),
-        groups=np.array([-1, 0, 1], np.int8),
+        targets=np.array([0, 1, 1], np.int32),
+        groups=np.array([-1, 0, 1], np.int32),
         group_names=("A", "B"),
-        codes=np.repeat(np.arange(3), [60, 30, 10]).astype(np.int8),
+        codes=np.repeat(np.arange(3), [60, 30, 10]).astype(np.int32),
         shares=np.array([0.6, 0.3, 0.1]),
     )
 

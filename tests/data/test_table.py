@@ -58,7 +58,8 @@ def test_whole_numbers_are_a_category():
         ([f"{i}.5" for i in range(3211)], "neither binary nor categorical: 3,211 distinct numbers"),
         ([str(i) for i in range(50)], "50 distinct numbers in 50 rows"),
         ([f"name {i}" for i in range(50)], "50 distinct values in 50 rows"),
-        ([f"name {i % 101}" for i in range(1000)], "101 distinct values in 1,000 rows"),
+        ([f"name {i % 501}" for i in range(1000)], "501 distinct values in 1,000 rows"),
+        ([f"{i % 32768}" for i in range(65536)], "32,768 distinct numbers in 65,536 rows"),
         (["0.5", "0.5", "1.5", "1.5"], "2 distinct numbers"),
         (["inf", "1", "1", "1"], "2 distinct numbers"),
         (["", " ", ""], "no value in any row"),
@@ -68,8 +69,11 @@ def test_what_is_no_label_says_why(values, reason):
     assert reason in column(values)
 
 
-def test_a_hundred_categories_are_allowed():
-    assert len(column([f"name {i % 100}" for i in range(1000)]).cat.categories) == 100
+@pytest.mark.parametrize("classes", [100, 1000, 32_767])
+def test_many_categories_are_allowed(classes):
+    found = column([f"name {i % classes}" for i in range(2 * classes)])
+    assert found.cat.categories.tolist() == sorted(f"name {i}" for i in range(classes))
+    assert found.value_counts().unique().tolist() == [2]
 
 
 def test_columns_named_like_our_own_are_kept_out():
@@ -212,7 +216,7 @@ def test_binary_and_codes():
     assert binary.dtype == np.int8
     assert binary.tolist() == [1, 0, -1, 1, 1, 0]
     codes = DATASET.codes("age", ("old", "child"))
-    assert codes.dtype == np.int8
+    assert codes.dtype == np.int32
     assert codes.tolist() == [1, -1, 0, -1, -1, 0]
     assert DATASET.codes("hat", ("0", "1")).tolist() == [1, 0, -1, 1, 1, 0]
 

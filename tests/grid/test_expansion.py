@@ -38,7 +38,7 @@ def test_sizes_are_those_of_the_draws(on_shortage):
 
 
 def test_signatures_draw_nothing(monkeypatch):
-    monkeypatch.setattr(draws, "_permutation", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(draws, "_order", lambda *_: pytest.fail("drawn"))
     study = tiny_study(curations=CURATIONS)
     runner_of(study).signatures(expand(study, "d"))
 
