@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data.table import labels, read_table, require_column
 from jaxbias.errors import InputError, nearest
-from jaxbias.metrics import Examples, GroupReport, evaluate
+from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
 
 ID = "id"
 # What a terminal shows where no metrics were named.
 SHOWN = ("auc", "fpr", "tpr", "fpr_gap", "tpr_gap", "auc_gap")
+_MARKS = 10  # Degenerate models named in the notes.
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -251,6 +252,16 @@ def _notes(
         said.append(
             f"Ties keep the base-rate threshold from selecting up to {worst:.1%} of what it should."
         )
+    return said + _marks(report)
+
+
+def _marks(report: GroupReport) -> list[str]:
+    """Which models say nothing, so that their gaps do not either; the first few by name."""
+    reasons = degenerate(report)
+    marked = [i for i, reason in enumerate(reasons) if reason]
+    said = [f"Degenerate: {report.names[i]} ({reasons[i]})." for i in marked[:_MARKS]]
+    if len(marked) > _MARKS:
+        said.append(f"Degenerate: {len(marked) - _MARKS:,} more of {len(reasons):,} models.")
     return said
 
 

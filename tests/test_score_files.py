@@ -142,3 +142,20 @@ def test_wrong_words_are_named(files, capsys, word, message):
         cli.main(["jaxbias", "evaluate", *words, word])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_degenerate_models_are_named_in_the_notes(labelled, tmp_path, capsys):
+    labels, scores = labelled
+    flat = {f"flat {k}": np.full(N, 0.5) for k in range(12)}
+    pd.DataFrame({**scores, **flat}).to_csv(tmp_path / "S.csv", index=False)
+    labels.to_csv(tmp_path / "L.csv", index=False)
+    arguments = [f"--scores={tmp_path / 'S.csv'}", f"--labels={tmp_path / 'L.csv'}"]
+    cli.main(["jaxbias", "evaluate", *arguments, "--target=smiling", "--bootstrap=20"])
+    shown = capsys.readouterr().out
+    positives = labels["smiling"].sum()
+    reason = (
+        f"predicts nothing; ties leave {positives} examples (100.0% of the base rate) to chance"
+    )
+    assert f"Degenerate: flat 0 ({reason}; AUC 0.500, at least 0.500: not surely" in shown
+    assert "Degenerate: flat 9" in shown and "Degenerate: flat 10" not in shown
+    assert "Degenerate: 2 more of 15 models." in shown and "Degenerate: model" not in shown

@@ -1,6 +1,7 @@
 """Metrics: ranking, thresholds, rates and gaps of many models at once, with their uncertainty."""
 
 from jaxbias.metrics.definitions import DEFAULT_METRICS, METRICS
+from jaxbias.metrics.degenerate import degenerate
 from jaxbias.metrics.evaluate import evaluate
 from jaxbias.metrics.examples import Examples
 from jaxbias.metrics.groups import ALL, Groups
@@ -27,6 +28,7 @@ __all__ = [
     "TargetsReport",
     "contrast_interval",
     "crossed_interval",
+    "degenerate",
     "equivalence",
     "evaluate",
     "group_metrics",

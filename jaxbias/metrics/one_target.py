@@ -109,9 +109,10 @@ def evaluate_target(
         name: int((members[list(places)].any(axis=0) & present).sum() if places else present.sum())
         for name, places in test.groups.families.items()
     }
-    shortfall = np.full(len(names), np.nan)
+    shortfall = left_to_chance = np.full(len(names), np.nan)
     if rule.name == "base_rate" and sums.thresholds is not None:
         shortfall = _shortfall(source, test, sums)
+        left_to_chance = _left_to_chance(source, sums.thresholds[0, :, 0], shortfall)
     return GroupReport(
         names=tuple(names),
         metrics=settings.metrics,
@@ -121,6 +122,7 @@ def evaluate_target(
         sizes=_effective_sizes(test),
         threshold_from=threshold_from,
         shortfall=shortfall,
+        left_to_chance=left_to_chance,
         confidence=settings.confidence,
         interval=settings.interval,
         bootstrap=settings.bootstrap,
@@ -190,3 +192,18 @@ def _shortfall(source: Checked, test: Checked, sums: Sums) -> np.ndarray:
         selected = np.array([source.weights @ np.asarray(row > t) for row, t in above])
     short = np.maximum(1 - selected / positives, 0.0)
     return np.where(np.isnan(thresholds), np.nan, short)
+
+
+def _left_to_chance(source: Checked, thresholds: np.ndarray, shortfall: np.ndarray) -> np.ndarray:
+    """How many of the examples that tie at the threshold would be drawn by lot, float64[V].
+
+    A single example that is too heavy to be selected ties with none.
+    """
+    positives = source.weights @ source.labels
+    drawn = np.where(np.isnan(shortfall), np.nan, 0.0)
+    for v in np.flatnonzero(shortfall > 0):
+        tied = (np.asarray(source.scores[v]) == thresholds[v]) & (source.weights > 0)
+        if tied.sum() > 1:
+            share = shortfall[v] * positives / source.weights[tied].sum()
+            drawn[v] = tied.sum() * share
+    return drawn

@@ -34,6 +34,8 @@ class GroupReport:
       shortfall: float64[V], the share of the positives' weight by which the base-rate threshold
         selects too little on the examples it was taken from, because of ties and weights; NaN for
         another rule.
+      left_to_chance: float64[V], how many examples that is, of those that tie at the threshold: a
+        selection of the right size would draw them by lot. 0 where none tie.
       confidence: of the intervals.
       interval: their kind, one of `resampling.KINDS`.
       bootstrap: R, the number of replicates.
@@ -48,6 +50,7 @@ class GroupReport:
     sizes: np.ndarray
     threshold_from: str
     shortfall: np.ndarray
+    left_to_chance: np.ndarray
     confidence: float
     interval: str
     bootstrap: int
