@@ -19,6 +19,7 @@ from pathlib import Path
 
 from jaxbias.atomic import make_directory, writing
 from jaxbias.holder import Holder
+from jaxbias.json_files import parse_json
 
 # A process that is not seen for this long has lost its lease.
 _SECONDS = 60.0
@@ -135,7 +136,7 @@ class Leases:
 
     def _read(self, name: str, generation: int) -> Holder | None:
         try:
-            return Holder(**json.loads(self._path(name, generation).read_text()))
+            return Holder(**parse_json(self._path(name, generation).read_bytes()))
         except (OSError, ValueError, TypeError):
             return None  # Between being created and being written.
 

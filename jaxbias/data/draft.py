@@ -18,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from jaxbias.data import workers
+from jaxbias.json_files import parse_json
 from jaxbias.progress import progress
 
 try:
@@ -100,7 +101,7 @@ class Draft:
         if self.path.stat().st_size != start + self.count * self.row_bytes:
             return
         for line in lines[1:]:
-            start, stop, bad = json.loads(line)  # The last line may be torn: it raises.
+            start, stop, bad = parse_json(line)  # The last line may be torn: it raises.
             self.done[start:stop] = True
             self.done[[row for row, _ in bad]] = False  # They may have been mended since.
 

@@ -22,6 +22,7 @@ import numpy as np
 from jaxbias.atomic import make_directory, replacing, write_text
 from jaxbias.errors import InputError
 from jaxbias.grid.variants import Base, content_id
+from jaxbias.json_files import parse_json
 from jaxbias.models import Network
 
 _FORMAT = 1
@@ -108,7 +109,7 @@ def write(directory: Path, name: str, features: Features) -> Features:
 def read(directory: Path, name: str) -> Features | None:
     """Returns stored features, or None where there are none or they are damaged."""
     try:
-        record = json.loads((directory / f"{name}.json").read_text())
+        record = parse_json((directory / f"{name}.json").read_bytes())
         values = np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         whole = (
             list(values.shape) == record["shape"]

@@ -19,6 +19,7 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxbias.atomic import make_directory, unwritable, write_text
 from jaxbias.errors import InputError
+from jaxbias.json_files import parse_json
 
 _RECORD = "run.json"
 # What reading a damaged checkpoint may raise; TensorStore's errors are ValueErrors.
@@ -159,9 +160,9 @@ class Saves:
 
 def _refuse_another(record: Path, run: dict[str, Any]) -> None:
     try:
-        stored = json.loads(record.read_text())
+        stored = parse_json(record.read_bytes())
         changed = [name for name in run if stored.get(name) != run[name]]
-    except (json.JSONDecodeError, AttributeError) as error:
+    except (ValueError, AttributeError) as error:
         raise InputError(f"{record} is damaged; delete {record.parent}") from error
     if changed:
         name = changed[0]

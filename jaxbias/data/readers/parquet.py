@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import re
 import threading
 from pathlib import Path
@@ -19,6 +18,7 @@ from jaxbias.data.decode import BadImageError
 from jaxbias.data.source import Source, locate, with_labels
 from jaxbias.data.table import labels, named, texts
 from jaxbias.errors import InputError, nearest
+from jaxbias.json_files import parse_json
 from jaxbias.study import DataSpec
 
 _SHARD = re.compile(r"^(?P<split>.+?)-\d+-of-\d+")  # "train-00000-of-00002-0123abc.parquet"
@@ -135,7 +135,7 @@ def _opened(path: Path) -> pq.ParquetFile:
 def _classes(schema: pa.Schema) -> dict[str, list[str]]:
     """Returns the class names of the columns that have some, from the file's own metadata."""
     try:
-        info = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        info = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
             name: [str(word) for word in feature["names"]]
             for name, feature in info.items()
