@@ -78,7 +78,10 @@ SMALL = (
         (("run", QUICK + ":smoky", "--workdir=x"), "unknown argument 'smoky'"),
         (("run", QUICK, "x"), "'x' is not understood"),
         (("run", QUICK, "--workdir=x", "--config.data.name=face"), "did you mean 'faces'?"),
-        (("run", QUICK, "--workdir=x", "--config.finetune.epochs=0"), "epochs=0 must be positive"),
+        (
+            ("run", QUICK, "--workdir=x", "--config.finetune.epochs=0"),
+            "epochs=0 must be in 1..100,000",
+        ),
         (("run", FOLDER, "--workdir=x"), "config.data.path"),
         (("run", FOLDER, "--workdir=x", "--config.data.path=nowhere"), "nowhere"),
         (("run", QUICK, "--workdir=x", "--stage=finetun"), "did you mean 'finetune'?"),

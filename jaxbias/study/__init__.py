@@ -1,11 +1,11 @@
 """The study: a validated, frozen description of everything that will be done.
 
-`specs` has every setting and its default, `rule` the names of curations, `checks` and
-`experiments` what values are refused; `make_study` builds and freezes.
+`specs` has every setting with its default and what it may be (`values`), `rule` the names of
+curations, `checks` and `experiments` what settings may not say together; `make_study` builds and
+freezes.
 """
 
 from jaxbias.study.bases import by_loop
-from jaxbias.study.checks import refuse_value
 from jaxbias.study.experiments import AXES, typed
 from jaxbias.study.make import default_config, in_head_mode, make_study
 from jaxbias.study.rule import KINDS, MITIGATIONS, Curation, parse_curation, parse_prevalence
@@ -62,7 +62,6 @@ __all__ = [
     "make_study",
     "parse_curation",
     "parse_prevalence",
-    "refuse_value",
     "search_basis",
     "searched_curation",
     "to_dict",

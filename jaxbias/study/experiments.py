@@ -5,27 +5,25 @@ values, so it is JSON and lives in a config and in study.json.
 """
 
 import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-from jaxbias.errors import InputError, nearest
-from jaxbias.study.checks import refuse_solver, refuse_value
+from jaxbias.errors import InputError, echo, nearest
+from jaxbias.study.checks import refuse_solver
 from jaxbias.study.rule import parse_curation
 from jaxbias.study.search import SEARCHED, refuse_unsearchable
 from jaxbias.study.specs import FinetuneSpec, Point, Study, Sweep
+from jaxbias.study.values import Images, Seed, build, fields_of
 
 _RECIPE = {
-    name: kind
-    for name, kind in typing.get_type_hints(FinetuneSpec).items()
-    if name not in ("n", "seeds")
+    name: kind for name, kind in fields_of(FinetuneSpec).items() if name not in ("n", "seeds")
 }
-AXES: dict[str, type] = {
+AXES: dict[str, Any] = {
     "task": str,
     "base": str,
     "curation": str,
-    "n": int,
-    "seed": int,
+    "n": Images,
+    "seed": Seed,
     **_RECIPE,
 }
 # Curations that need a pair, and those that need a target crossed with the group.
@@ -43,39 +41,42 @@ def check_experiments(experiments: Any, study: Study) -> dict[str, Sweep]:
       InputError: naming the experiment, the point's place, and the nearest of what is valid.
     """
     if not isinstance(experiments, Mapping):
-        raise InputError(f"config.experiments must map names to sweeps, got {experiments!r}")
+        raise InputError(f"config.experiments must map names to sweeps, got {echo(experiments)}")
     tasks = (*study.targets, *study.pairs)
     valid = {"task": frozenset(tasks), "base": frozenset(study.bases)}
     # There are few different values and tens of thousands of points.
-    good: set[tuple[str, Any]] = set()
+    good: dict[tuple[str, type, Any], Any] = {}
     fit: set[tuple] = set()
     checked = {}
-    for name, points in sorted(experiments.items()):
-        place = f"config.experiments.{name}"
+    for name, points in experiments.items():
+        if not isinstance(name, str):
+            raise InputError(f"config.experiments: the name {echo(name)} must be text")
+        name = build(str, name, "config.experiments")
+        place = f"config.experiments.{echo(name)}"
         if not isinstance(points, tuple | list) or not points:
-            raise InputError(f"{place} must be a sweep of at least one point, got {points!r}")
+            raise InputError(f"{place} must be a sweep of at least one point, got {echo(points)}")
         typed = []
         for i, point in enumerate(points):
             if not isinstance(point, Mapping):
-                raise InputError(f"{place}[{i}] must map axes to values, got {point!r}")
+                raise InputError(f"{place}[{i}] must map axes to values, got {echo(point)}")
             values = {}
             for axis, value in point.items():
-                if (axis, type(value), value) not in good:
-                    _refuse(axis, value, f"{place}[{i}]", valid, study)
-                    good.add((axis, type(value), value))
-                values[axis] = float(value) if AXES[axis] is float else value
+                known = (axis, type(value), value)
+                if not isinstance(value, Hashable) or known not in good:
+                    good[known] = _checked(axis, value, f"{place}[{i}]", valid, study)
+                values[axis] = good[known]
             together = tuple(map(values.get, ("task", "curation", "mode", "solver")))
             if together not in fit:
                 _refuse_together(values, f"{place}[{i}]", study)
                 fit.add(together)
             typed.append(types.MappingProxyType(values))
-        checked[str(name)] = tuple(typed)
-    return checked
+        checked[name] = tuple(typed)
+    return dict(sorted(checked.items()))
 
 
-def _refuse(axis: str, value: Any, place: str, valid: dict[str, Any], study: Study) -> None:
-    """Checks one value of a point by itself."""
-    typed(axis, value, place)
+def _checked(axis: str, value: Any, place: str, valid: dict[str, Any], study: Study) -> Any:
+    """Returns one value of a point, checked by itself."""
+    value = typed(axis, value, place)
     if study.screen.on and axis in _RECIPE:
         raise InputError(
             f"{place}: {axis} makes several recipes, and config.screen.on confirms "
@@ -83,19 +84,16 @@ def _refuse(axis: str, value: Any, place: str, valid: dict[str, Any], study: Stu
         )
     if axis in valid and value not in valid[axis]:
         raise InputError(
-            f"{place}: {axis} '{value}' is not in the study; {nearest(value, valid[axis])}"
+            f"{place}: {axis} '{echo(value)}' is not in the study; {nearest(value, valid[axis])}"
         )
     if axis == "curation":
         parse_curation(value, place)
-    elif axis == "seed" and value < 0:
-        raise InputError(f"{place}: seed={value} must not be negative")
-    elif axis == "n" or axis in _RECIPE:
-        if axis in SEARCHED and study.search.on:
-            raise InputError(
-                f"{place}: {axis} is chosen by config.search; leave it out of the point, or "
-                "leave config.search empty"
-            )
-        refuse_value(f"finetune.{axis}", value, f"{place}: {axis}")
+    elif axis in SEARCHED and study.search.on:
+        raise InputError(
+            f"{place}: {axis} is chosen by config.search; leave it out of the point, or "
+            "leave config.search empty"
+        )
+    return value
 
 
 def _refuse_together(values: Point, place: str, study: Study) -> None:
@@ -119,16 +117,12 @@ def typed(axis: str, value: Any, place: str) -> Any:
     """Returns a value as its axis has it; a whole number does for a real one.
 
     Raises:
-      InputError: beginning with `place`; no such axis, or a value of another type.
+      InputError: beginning with `place`; no such axis, or a value of another type or out of range.
 
     >>> typed("learning_rate", 1, "")
     1.0
     """
     if axis not in AXES:
-        raise InputError(f"{place}: no such axis '{axis}'; {nearest(axis, AXES)}")
-    kind = AXES[axis]
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(f"{place}: {axis} must be {kind.__name__}, got {value!r}")
-    return value
+        shown = axis if isinstance(axis, str) else repr(axis)
+        raise InputError(f"{place}: no such axis '{echo(shown)}'; {nearest(shown, AXES)}")
+    return build(AXES[axis], value, f"{place}: {axis}")

@@ -2,16 +2,15 @@
 
 import dataclasses
 import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxbias.errors import InputError, nearest
 from jaxbias.study.checks import check_study
 from jaxbias.study.experiments import check_experiments
 from jaxbias.study.specs import ScreenSpec, Study
+from jaxbias.study.values import build
 
 
 def default_config() -> ConfigDict:
@@ -52,7 +51,7 @@ def make_study(config: Mapping[str, Any] | ConfigDict) -> Study:
     if isinstance(config, Mapping):
         experiments = config.get("experiments", {})
         config = {name: value for name, value in config.items() if name != "experiments"}
-    study = _build(Study, config, path="")
+    study = build(Study, config, "config")
     check_study(study)
     if experiments == {}:
         return study
@@ -81,37 +80,3 @@ def _to_config(spec: Any) -> Any:
     if isinstance(spec, Mapping):
         return ConfigDict({key: _to_config(value) for key, value in spec.items()})
     return spec
-
-
-def _build(kind: Any, value: Any, path: str) -> Any:
-    """Checks `value` against the type `kind`; `path` names the field in errors."""
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            place = f"config.{path}" if path else "config"
-            raise InputError(f"{place} must be a group of settings, got {value!r}")
-        fields = {f.name: f for f in dataclasses.fields(kind)}
-        hints = typing.get_type_hints(kind)
-        dotted = f"{path}." if path else ""
-        for name in value:
-            if name not in fields:
-                raise InputError(f"config.{dotted}{name}: no such field; {nearest(name, fields)}")
-        return kind(**{n: _build(hints[n], v, f"{dotted}{n}") for n, v in value.items()})
-    origin = typing.get_origin(kind)
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise InputError(f"config.{path} must map names to values, got {value!r}")
-        item = typing.get_args(kind)[1]
-        built = {str(k): _build(item, v, f"{path}.{k}") for k, v in value.items()}
-        return types.MappingProxyType(dict(sorted(built.items())))
-    if origin is tuple:
-        if not isinstance(value, tuple | list):
-            value = (value,)
-        item = typing.get_args(kind)[0]
-        return tuple(_build(item, v, f"{path}[{i}]") for i, v in enumerate(value))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise InputError(f"config.{path} must be {kind.__name__}, got {value!r}")
-    return value

@@ -1,11 +1,30 @@
-"""Specs: every setting of a study with its default, written here and nowhere else."""
+"""Specs: every setting of a study with its default and range, written here and nowhere else."""
 
 import dataclasses
+import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-SPLITS = ("pretrain", "finetune", "validation", "test")
-ROLES = ("studied", "imported", "control", "scratch")
+from jaxbias.study.values import (
+    Batch,
+    Epochs,
+    Images,
+    Inverse,
+    Level,
+    PartOf,
+    Range,
+    Rate,
+    Rendered,
+    Repeats,
+    Seed,
+    Share,
+    Tolerance,
+)
+
+Split = Literal["pretrain", "finetune", "validation", "test"]
+SPLITS: tuple[str, ...] = typing.get_args(Split)
+Role = Literal["studied", "imported", "control", "scratch"]
+ROLES: tuple[str, ...] = typing.get_args(Role)
 STUDIED = ("studied", "imported")  # Whose bias is asked for; the others are compared with them.
 
 Point = Mapping[str, Any]  # Axis -> value; what it leaves out takes all the values of the study.
@@ -20,20 +39,22 @@ def _mapping(**items: Any) -> Any:
 class FacesSpec:
     """Built-in synthetic faces: how many to render and from which joint distribution."""
 
-    population: Mapping[str, int] = _mapping(
+    population: Mapping[Split, Rendered] = _mapping(
         pretrain=6000, finetune=4000, validation=2000, test=4000
     )
     # Rare (attribute, gender) cells are topped up to this many rendered images ...
-    cell_minimum: Mapping[str, int] = _mapping(pretrain=600, finetune=600, validation=100, test=200)
+    cell_minimum: Mapping[Split, Rendered] = _mapping(
+        pretrain=600, finetune=600, validation=100, test=200
+    )
     # ... for these attributes.
-    strata: Mapping[str, tuple[str, ...]] = _mapping(
+    strata: Mapping[Split, tuple[str, ...]] = _mapping(
         pretrain=(), finetune=(), validation=(), test=()
     )
     # attribute -> size/contrast of its cue; 1 is the standard drawing.
-    salience: Mapping[str, float] = _mapping()
+    salience: Mapping[str, Annotated[float, Range(0, 3)]] = _mapping()
     # attribute -> (P(attribute | female), P(attribute | male)); CelebA's where not given.
-    frequencies: Mapping[str, tuple[float, float]] = _mapping()
-    male_share: float = 0.419
+    frequencies: Mapping[str, tuple[Share, Share]] = _mapping()
+    male_share: Annotated[float, Range(0.001, 0.999)] = 0.419
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,24 +72,26 @@ class DataSpec:
 
     name: str = "faces"  # One of docs/datasets.md, or tfds:NAME.
     path: str = ""
-    image_size: int = 64  # Images are square, uint8[image_size, image_size, 3].
-    seed: int = 0  # Rendering of synthetic images; assignment of examples to splits.
+    # Images are square, uint8[image_size, image_size, 3].
+    image_size: Annotated[int, Range(1, 1024)] = 64
+    seed: Seed = 0  # Rendering of synthetic images; assignment of examples to splits.
     table: str = "labels.csv"  # CSV or Parquet, relative to `path`.
     file_column: str = "file"
     split_column: str = ""  # Empty: every row is of the one source split "all".
     # source split -> our split -> share of its examples.
-    splits: Mapping[str, Mapping[str, float]] = _mapping()
+    splits: Mapping[str, Mapping[Split, PartOf]] = _mapping()
     derived: Mapping[str, DerivedSpec] = _mapping()
-    on_bad_image: str = "error"  # error | skip (counted and reported)
-    # FairFace: ages that a spreadsheet turned into dates: error | repair
-    damaged_labels: str = "error"
+    on_bad_image: Literal["error", "skip"] = "error"  # skip: counted and reported.
+    # FairFace: ages that a spreadsheet turned into dates.
+    damaged_labels: Literal["error", "repair"] = "error"
     # parquet, tfds:NAME: where the image is, and label column -> "column" or "feature/part";
     # no columns: everything that can be a label.
     image_column: str = "image"
     columns: Mapping[str, str] = _mapping()
     annotations: str = ""  # A table (id and label columns) of labels from elsewhere.
     scores: str = ""  # A table (id and attributes) of probabilities: labels and soft targets.
-    base_rates: Mapping[str, float] = _mapping()  # attribute -> mean its scores are rescaled to.
+    # attribute -> mean its scores are rescaled to.
+    base_rates: Mapping[str, Annotated[float, Range(1e-6, 1 - 1e-6)]] = _mapping()
     sources: Mapping[str, "DataSpec"] = _mapping()  # Of "mix": several joined into one.
     faces: FacesSpec = FacesSpec()
 
@@ -87,13 +110,14 @@ class ModelSpec:
     """The network every base and every finetune uses."""
 
     name: str = "convnet"  # convnet | resnet18, 34, 50, 101 | vit_ti_16, vit_s_16, vit_b_16
-    widths: tuple[int, ...] = (16, 32, 64)  # Of the convnet's stages.
-    stem: str = "imagenet"  # imagenet | small: of ResNets, small for images of less than 100 px.
+    widths: tuple[Annotated[int, Range(1, 65536)], ...] = (16, 32, 64)  # Of the convnet's stages.
+    # Of ResNets; small: for images of less than 100 px.
+    stem: Literal["imagenet", "small"] = "imagenet"
     zero_init_residual: bool = False  # Whether a ResNet's blocks start as the identity.
     # Parameters and statistics are float32. auto: bfloat16 on accelerators, float32 on CPU.
-    compute_dtype: str = "float32"  # float32 | bfloat16 | auto
+    compute_dtype: Literal["float32", "bfloat16", "auto"] = "float32"
     # auto: by platform and grid.mode. Equal up to rounding, so no part of what a variant is.
-    convolution: str = "auto"  # auto | patches | conv | by_image
+    convolution: Literal["auto", "patches", "conv", "by_image"] = "auto"
 
     @property
     def content(self) -> dict[str, Any]:
@@ -109,13 +133,13 @@ class ModelSpec:
 class BaseSpec:
     """An initialisation: pretrained here on `target`, random ("scratch"), or `weights`."""
 
-    role: str = "studied"  # studied | imported | control | scratch
+    role: Role = "studied"
     target: str = ""
     weights: str = ""  # Of the role imported: the directory that `jaxbias weights import` wrote.
     # Of its pretraining set: natural | class_balanced | group_balanced | correlation LEVEL |
     # first_group | second_group. Cells are those of the target, whatever is learnt.
     curation: str = "group_balanced"
-    objective: str = "supervised"  # supervised | simclr, which learns without labels
+    objective: Literal["supervised", "simclr"] = "supervised"  # simclr learns without labels.
     also: tuple[str, ...] = ()  # Binary columns learnt together with the target.
 
 
@@ -123,30 +147,30 @@ class BaseSpec:
 class PretrainSpec:
     """Pretraining: one schedule for every base, so bases differ in their data alone."""
 
-    n: int = 3000
-    epochs: int = 12
-    batch: int = 64
-    learning_rate: float = 0.05
-    weight_decay: float = 1e-4
-    momentum: float = 0.9
-    drop_at: float = 0.75  # Share of the steps after which the learning rate falls tenfold.
+    n: Images = 3000
+    epochs: Epochs = 12
+    batch: Batch = 64
+    learning_rate: Rate = 0.05
+    weight_decay: Rate = 1e-4
+    momentum: Share = 0.9
+    drop_at: Share = 0.75  # Share of the steps after which the learning rate falls tenfold.
     # packed: several bases in one program, each from its first step to its last. loop: one base
     # after another, step by step on all devices, with checkpoints. auto: packed where that can do
     # what is asked: SGD on one label in steps. Both draw the same batches and flips.
-    engine: str = "auto"  # auto | packed | loop
+    engine: Literal["auto", "packed", "loop"] = "auto"
     # What follows is for the loop alone.
-    optimizer: str = "sgd"  # sgd | adamw
-    schedule: str = "step"  # step, see drop_at | cosine, to 0
-    warmup: float = 0.0  # Share of the steps in which the learning rate rises.
-    temperature: float = 0.5  # Of SimCLR.
-    projection: int = 64  # Of SimCLR: width of what is compared.
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    schedule: Literal["step", "cosine"] = "step"  # step: see drop_at; cosine: to 0.
+    warmup: Share = 0.0  # Share of the steps in which the learning rate rises.
+    temperature: Annotated[float, Range(1e-3, 1000)] = 0.5  # Of SimCLR.
+    projection: Annotated[int, Range(1, 65536)] = 64  # Of SimCLR: width of what is compared.
     # Pieces of a batch computed one after another. Norms see a piece at a time.
-    accumulate: int = 1
-    # How a step is spread over devices: shard_map | jit | pmap. On 2 CPU devices a step of the
+    accumulate: Batch = 1
+    # How a step is spread over devices. On 2 CPU devices a step of the
     # convnet takes 5 ms by shard_map and 12 by jit, where the compiler gathers activations.
-    lift: str = "shard_map"
-    save_every: int = 0  # Steps between checkpoints; 0: an epoch.
-    keep: int = 2  # Last checkpoints kept, beside the best.
+    lift: Literal["shard_map", "jit", "pmap"] = "shard_map"
+    save_every: Annotated[int, Range(0, 2**31 - 1)] = 0  # Steps between checkpoints; 0: an epoch.
+    keep: Annotated[int, Range(1, 1000)] = 2  # Last checkpoints kept, beside the best.
 
     @property
     def content(self) -> dict[str, Any]:
@@ -165,20 +189,23 @@ class PretrainSpec:
 class FinetuneSpec:
     """Finetuning: sizes, repeats and the schedule of every variant."""
 
-    n: tuple[int, ...] = (512,)
-    seeds: int = 3  # Repeats: each renews the pretraining of the bases and the draw.
-    mode: str = "full"  # full | head | last_block: which parameters are trained
-    epochs: int = 8
-    batch: int = 64
-    learning_rate: float = 0.02
-    weight_decay: float = 1e-4
-    momentum: float = 0.9
-    drop_at: float = 0.75
-    dro_step: float = 0.01  # How fast group DRO shifts weight to the cell with the largest loss.
+    n: tuple[Images, ...] = (512,)
+    seeds: Repeats = 3  # Repeats: each renews the pretraining of the bases and the draw.
+    mode: Literal["full", "head", "last_block"] = "full"  # Which parameters are trained.
+    epochs: Epochs = 8
+    batch: Batch = 64
+    learning_rate: Rate = 0.02
+    weight_decay: Rate = 1e-4
+    momentum: Share = 0.9
+    drop_at: Share = 0.75
+    # How fast group DRO shifts weight to the cell with the largest loss.
+    dro_step: Annotated[float, Range(0, 10)] = 0.01
     # In mode "head": sgd, by the schedule above; or lbfgs, logistic regression to convergence.
-    solver: str = "sgd"
-    C: float = 1.0  # Of lbfgs: inverse strength of the L2 penalty, as in scikit-learn.
-    tolerance: float = 1e-4  # Of lbfgs: largest entry of the gradient of the mean loss at the end.
+    solver: Literal["sgd", "lbfgs"] = "sgd"
+    C: Inverse = 1.0  # Of lbfgs: inverse strength of the L2 penalty, as in scikit-learn.
+    tolerance: Tolerance = (
+        1e-4  # Of lbfgs: largest entry of the gradient of the mean loss at the end.
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,9 +214,9 @@ class ScreenSpec:
 
     on: bool = False
     # How the screen's heads are trained, as in FinetuneSpec; by sgd, on its schedule.
-    solver: str = "sgd"
-    C: float = 1.0
-    tolerance: float = 1e-4
+    solver: Literal["sgd", "lbfgs"] = "sgd"
+    C: Inverse = 1.0
+    tolerance: Tolerance = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,18 +229,19 @@ class SearchSpec:
     at a rung must be the beginning of the longer run.
     """
 
-    learning_rates: tuple[float, ...] = ()  # Empty beside weight_decays: config.finetune's alone.
-    weight_decays: tuple[float, ...] = ()
-    repeats: int = 2  # Trials of one configuration, each with a draw and a pretraining of its own.
+    learning_rates: tuple[Rate, ...] = ()  # Empty beside weight_decays: config.finetune's alone.
+    weight_decays: tuple[Rate, ...] = ()
+    # Trials of one configuration, each with a draw and a pretraining of its own.
+    repeats: Annotated[int, Range(1, 1000)] = 2
     # Every rung trains to eta times the epochs of the one before this share of its configurations,
     # rounded up. Many small cuts find the best more often than few large ones of the same cost (the
     # textbook's eta is 2 or more, its share 1/eta): benchmarks/search.py.
-    eta: float = 1.5
-    keep: float = 0.7
-    first_epochs: int = 3  # Of the first rung.
-    max_epochs: int = 24  # Of the last.
-    # val_loss | val_auc | val_worst_group | val_gap_constrained, see jaxbias/grid/criteria.py
-    criterion: str = "val_loss"
+    eta: Annotated[float, Range(1.1, 100)] = 1.5
+    keep: Share = 0.7
+    first_epochs: Epochs = 3  # Of the first rung.
+    max_epochs: Epochs = 24  # Of the last.
+    # See jaxbias/grid/criteria.py.
+    criterion: Literal["val_loss", "val_auc", "val_worst_group", "val_gap_constrained"] = "val_loss"
     curation: str = ""  # Where targets are searched, such as "correlation 5"; empty: the middle.
     pair_curation: str = ""  # Where pairs are, such as "pair_mix 5".
 
@@ -227,7 +255,7 @@ class SearchSpec:
 class CorrelationSpec:
     """Correlation levels 0..10: 0 ties positives to the first group, 5 balances, 10 reverses."""
 
-    levels: tuple[int, ...] = ()
+    levels: tuple[Level, ...] = ()
     prevalence: str = "0.5"  # A share of positives, or "natural".
 
 
@@ -235,7 +263,7 @@ class CorrelationSpec:
 class PairMixSpec:
     """Levels 0..10 of the second attribute's share among the positives of a pair."""
 
-    levels: tuple[int, ...] = ()
+    levels: tuple[Level, ...] = ()
     prevalence: str = "0.5"
 
 
@@ -253,16 +281,17 @@ class CurationsSpec:
     class_reweight: bool = False
     group_dro: bool = False
     dfr: bool = False
-    add_minority: tuple[int, ...] = ()
-    replace_minority: tuple[int, ...] = ()
-    on_shortage: str = "error"  # error | shrink (reported)
+    add_minority: tuple[Images, ...] = ()
+    replace_minority: tuple[Images, ...] = ()
+    on_shortage: Literal["error", "shrink"] = "error"  # shrink: reported.
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSpec:
     """An evaluation population, expressed as weights on the examples of a split."""
 
-    level: int = -1  # Correlation level 0..10; -1: the natural correlation.
+    # Correlation level 0..10; -1: the natural correlation.
+    level: Annotated[int, Range(-1, 10)] = -1
     prevalence: str = "natural"  # A share of positives, or "natural".
 
 
@@ -271,31 +300,33 @@ class AnswerSpec:
     """The rules of the answer, fixed before the run."""
 
     population: str = "natural"  # Which of `evaluations` the verdicts use.
-    epsilon: float = 0.05  # A signed FPR gap inside ±epsilon counts as no gap.
-    delta: float = 0.03  # The AUC a fix may cost.
-    confidence: float = 0.95
-    replicates: int = 200  # Bootstrap replicates over test examples.
+    epsilon: Share = 0.05  # A signed FPR gap inside ±epsilon counts as no gap.
+    delta: Share = 0.03  # The AUC a fix may cost.
+    confidence: Annotated[float, Range(0.5, 0.9999)] = 0.95
+    replicates: Annotated[int, Range(2, 100_000)] = 200  # Bootstrap replicates over test examples.
 
 
 @dataclasses.dataclass(frozen=True)
 class GridSpec:
     """How variants are laid out on the machine; recorded in the plan."""
 
-    # How variants are mapped on a device: map | vmap | unroll; auto: the fastest by the table that
+    # How variants are mapped on a device; auto: the fastest by the table that
     # `jaxbias run --calibrate` writes, or that comes with jaxbias; "map" where neither tells.
-    mode: str = "map"
+    mode: Literal["auto", "map", "vmap", "unroll"] = "map"
     # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
     # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
-    pack_width: int = 8
+    pack_width: Annotated[int, Range(0, 65536)] = 8
     # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
-    memory_mib: int = 0
-    devices: int = 0  # 0: every accelerator, or one virtual CPU device per core.
-    # Where the images are during training: device | host, from where the next are fetched while the
-    # present ones are trained on; auto: on the device, unless they take half of its memory.
-    store: str = "auto"
+    memory_mib: Annotated[int, Range(0, 2**24)] = 0
+    # 0: every accelerator, or one virtual CPU device per core.
+    devices: Annotated[int, Range(0, 4096)] = 0
+    # Where the images are during training: on the device, or on the host, from where the next are
+    # fetched while the present ones are trained on; auto: on the device, unless they take half of
+    # its memory.
+    store: Literal["auto", "device", "host"] = "auto"
     # Devices that share the batches of one variant, where a variant is too large or too slow for
     # one. Heads have a device each.
-    data_devices: int = 1
+    data_devices: Annotated[int, Range(1, 4096)] = 1
 
 
 @dataclasses.dataclass(frozen=True)
