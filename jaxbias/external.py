@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data.dataset import Dataset
-from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.data.table import labels
+from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.errors import InputError, nearest
 from jaxbias.results import Scores
 from jaxbias.score_files import in_order_of, read_scores, refuse_twice
@@ -34,8 +35,9 @@ def read_external(
     Raises:
       InputError: a file, column, id or value is missing or unknown.
     """
-    text = read_table(labels_path)
-    ids = require_column(text, "id", "the example's id", labels_path)
+    read = read_table(labels_path)
+    text = read.text
+    ids = read.column(ID, "the example's id")
     splits = text["split"] if "split" in text else pd.Series("test", index=text.index)
     for split in splits.unique():
         if split not in (*SPLITS, ""):
@@ -45,7 +47,7 @@ def read_external(
         [pd.DataFrame({"id": ids.astype(str), "split": splits, "stratum": ""}), columns], axis=1
     )
     refuse_twice(table["id"], labels_path)
-    variants = _variants(read_table(variants_path), variants_path, study)
+    variants = _variants(read_table(variants_path, key="model"), study)
     dataset = Dataset(
         name=labels_path.name,
         images=np.zeros((0, 1, 1, 3), np.uint8),
@@ -77,11 +79,11 @@ def external_study(
       group: the column whose two values are compared.
       values: the two, first minus second; empty: the column's own two in order.
     """
-    table = read_table(variants_path)
-    require_column(table, "base", "needed of every model", variants_path)
-    roles = table["role"] if "role" in table else table["base"].str.lower()
+    table = read_table(variants_path, key="model")
+    names = table.column("base", "needed of every model")
+    roles = table.text["role"] if "role" in table.text else names.str.lower()
     bases = {}
-    for name, role in zip(table["base"], roles, strict=True):
+    for name, role in zip(names, roles, strict=True):
         if role not in ROLES:
             raise InputError(
                 f"{variants_path}: base '{name}' needs a column role with one of {', '.join(ROLES)}"
@@ -92,7 +94,7 @@ def external_study(
             "weights": name if role == "imported" else "",
         }
     if not values:
-        column = require_column(read_table(labels_path), group, "--group", labels_path)
+        column = read_table(labels_path).column(group, "--group")
         values = tuple(sorted(set(column) - {""}))
         if len(values) != 2:
             raise InputError(
@@ -117,14 +119,14 @@ def external_study(
     )
 
 
-def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:
+def _variants(table: Table, study: Study) -> pd.DataFrame:
     for name in _REQUIRED:
-        require_column(table, name, "needed of every model", path)
-    refuse_twice(table["model"], path)
+        table.column(name, "needed of every model")
+    refuse_twice(table.text["model"], table.path)
     tasks = (*study.targets, *study.pairs)
     rows = []
-    for i, row in enumerate(table.to_dict("records")):
-        where = f"{path} row {i + 2}"
+    for i, row in enumerate(table.text.to_dict("records")):
+        where = table.where(i)
         curation = parse_curation(row["curation"], where)
         role = (
             row.get("role") or study.bases[row["base"]].role
@@ -171,7 +173,7 @@ def _variants(table: pd.DataFrame, path: Path, study: Study) -> pd.DataFrame:
     if same.any():
         row = variants[same].iloc[0]
         raise InputError(
-            f"{path}: model '{row['model']}' has the base, curation, n and seed of another; "
+            f"{table.path}: model '{row['model']}' has the base, curation, n and seed of another; "
             "give every repeat its own seed"
         )
     return variants

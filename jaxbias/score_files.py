@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxbias.atomic import write_bytes, write_csv
-from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.data.table import labels
+from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
 
@@ -152,7 +153,8 @@ def evaluate_files(
     Raises:
       InputError: files that do not fit together or with what is asked.
     """
-    text = read_table(labels_path)
+    read = read_table(labels_path)
+    text = read.text
     table = read_scores(scores_path)
     ids = text.get(ID)
     if ids is None and len(text) != table.scores.shape[1]:
@@ -163,13 +165,13 @@ def evaluate_files(
     if ids is not None:
         refuse_twice(ids, labels_path)
     scores = in_order_of(table, ids)
-    labelled = require_column(text, target, "--target", labels_path)
-    columns = {g: require_column(text, g, "--groups", labels_path) for g in groups}
+    labelled = read.column(target, "--target")
+    columns = {g: read.column(g, "--groups") for g in groups}
     label = _binary(labelled, target, labels_path)
     parts = _splits(text, labels_path)
     weighed = None
     if weights is not None:
-        weighed = _weights(require_column(text, weights, "--weights", labels_path), labels_path)
+        weighed = _weights(read.column(weights, "--weights"), labels_path)
 
     def part(rows: np.ndarray) -> Examples:
         return Examples(

@@ -68,7 +68,7 @@ def test_whole_numbers_may_be_written_as_pandas_writes_them(files):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("curation", "", "row 2: curation '' is unknown"),
+        ("curation", "", "line 2 ('Gendered-natural-0'): curation '' is unknown"),
         ("curation", "correlaton 3", "did you mean 'correlation'"),
         ("curation", "correlation", "must be written like 'correlation 3'"),
         ("curation", "correlation 15", "a level that is not in 0..10"),

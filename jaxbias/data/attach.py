@@ -8,7 +8,8 @@ import pandas as pd
 
 from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.source import Source
-from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.data.table import labels
+from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -64,9 +65,9 @@ def rescaled(scores: np.ndarray, rate: float) -> np.ndarray:
 
 def _annotated(source: Source, data: DataSpec) -> Source:
     path = _path(data.annotations, data.path)
-    text = read_table(path)
-    rows = _rows(text, source, path, "annotations")
-    found, unusable = labels(text.drop(columns="id"))
+    read = read_table(path)
+    rows = _rows(read, source, "annotations")
+    found, unusable = labels(read.text.drop(columns=ID))
     table = source.table.copy()
     for name, column in found.items():
         if name in FIXED_COLUMNS:
@@ -83,16 +84,22 @@ def _annotated(source: Source, data: DataSpec) -> Source:
             if column.dtype == "boolean"
             else pd.Categorical(merged, categories=sorted({v for v in merged if v is not None}))
         )
-    return dataclasses.replace(source, table=table, unusable={**source.unusable, **unusable})
+    return dataclasses.replace(
+        source,
+        table=table,
+        unusable={**source.unusable, **unusable, **read.unusable},
+        notes=(*source.notes, *read.notes),
+    )
 
 
 def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
     path = _path(data.scores, data.path)
-    text = read_table(path)
-    rows = _rows(text, source, path, "scores")
-    names = [name for name in text.columns if name != "id"]
+    read = read_table(path)
+    text = read.text
+    rows = _rows(read, source, "scores")
+    names = [name for name in text.columns if name != ID]
     for name in data.base_rates:
-        require_column(text, name, "config.data.base_rates", path)
+        read.column(name, "config.data.base_rates")
     table, soft = source.table.copy(), {}
     for name in names:
         if name in table or name in FIXED_COLUMNS:
@@ -101,8 +108,8 @@ def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
         wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1)) & (text[name] != "").to_numpy())
         if len(wrong):
             raise InputError(
-                f"row {wrong[0] + 1} of {path}: {name}={text[name].iloc[wrong[0]]} must be a"
-                " probability in 0..1"
+                f"{read.where(wrong[0])}: {name}={text[name].iloc[wrong[0]]} must be a probability"
+                " in 0..1"
             )
         if np.isnan(scores).all():
             raise InputError(f"{path}: column '{name}' has no score in any row")
@@ -120,7 +127,8 @@ def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
         values[np.isnan(spread)] = pd.NA
         table[name] = values
     note = f"Labels {', '.join(names)} are the scores of a model ({path.name}), not annotations."
-    source = dataclasses.replace(source, table=table, notes=(*source.notes, note))
+    notes = (*source.notes, *read.notes, note)
+    source = dataclasses.replace(source, table=table, notes=notes)
     return source, pd.DataFrame(soft, index=table.index)
 
 
@@ -130,19 +138,20 @@ def _path(setting: str, root: str) -> Path:
     return inside if root and inside.is_file() else Path(setting).expanduser()
 
 
-def _rows(text: pd.DataFrame, source: Source, path: Path, setting: str) -> np.ndarray:
+def _rows(table: Table, source: Source, setting: str) -> np.ndarray:
     """Returns int64[M], the row of the source that each row of the table speaks of."""
-    ids = require_column(text, "id", f"config.data.{setting}", path).str.strip()
+    ids = table.column(ID, f"config.data.{setting}").str.strip()
     rows = pd.Index(source.table["id"]).get_indexer(ids)
     if source.numbers is not None and (rows < 0).all():
         rows = pd.Index(source.numbers).get_indexer(ids)
     unknown = np.flatnonzero(rows < 0)
     if len(unknown):
         raise InputError(
-            f"{len(unknown):,} of the {len(ids):,} ids of {path} are not in {source.name}; the"
-            f" first is '{ids.iloc[unknown[0]]}', where the data has '{source.table['id'].iloc[0]}'"
+            f"{len(unknown):,} of the {len(ids):,} ids of {table.path} are not in {source.name};"
+            f" the first is '{ids.iloc[unknown[0]]}', where the data has"
+            f" '{source.table['id'].iloc[0]}'"
         )
     twice = np.flatnonzero(pd.Series(rows).duplicated())
     if len(twice):
-        raise InputError(f"{path} has the id '{ids.iloc[twice[0]]}' twice")
+        raise InputError(f"{table.where(twice[0])}: this id is there twice")
     return rows

@@ -1,12 +1,9 @@
-"""The table of labels: read as text, then each column recognised as binary, categorical or none."""
+"""The labels of a table: each column of text recognised as binary, categorical or none."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 
 from jaxbias.data.dataset import FIXED_COLUMNS, MOST_VALUES, as_text, listed
 from jaxbias.errors import InputError, nearest
@@ -15,53 +12,6 @@ from jaxbias.study import DerivedSpec
 # The vocabularies of a binary column, (negative, positive), compared without case.
 BINARY = (("0", "1"), ("-1", "1"), ("false", "true"), ("no", "yes"))
 _LISTED = 100  # Values that an error lists.
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_KINDS = ".csv, .tsv or .parquet"
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Reads a CSV, TSV or Parquet table as text, without guessing what the text means.
-
-    Returns:
-      A frame of strings, '' where there is no value. Numbers of a Parquet file are written out
-      (1.0 as '1.0'), truth values as 'true' and 'false'.
-
-    Raises:
-      InputError: no such file, another kind of file, or one that cannot be read; no rows.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no table {path}: set config.data.table to a {_KINDS} file")
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            table = _read_parquet(path)
-        elif suffix in _SEPARATORS:
-            table = _read_text(path, _SEPARATORS[suffix])
-        else:
-            raise InputError(f"table {path} must be a {_KINDS} file")
-    except InputError:
-        raise
-    except pd.errors.EmptyDataError:
-        raise InputError(f"table {path} is empty") from None
-    except (ValueError, OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"table {path} cannot be read: {reason}") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    twice = sorted(set(table.columns[table.columns.duplicated()]))
-    if twice:
-        raise InputError(f"table {path} has more than one column {listed(twice)}")
-    if table.empty:
-        raise InputError(f"table {path} has no rows")
-    return table
-
-
-def require_column(table: pd.DataFrame, name: str, setting: str, path: Path) -> pd.Series:
-    """Returns a column of a table that `setting` names, or says which columns there are."""
-    if name not in table:
-        raise InputError(
-            f"table {path} has no column '{name}' ({setting}); {nearest(name, table.columns)}"
-        )
-    return table[name]
 
 
 def labels(text: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -213,29 +163,3 @@ def _whole_numbers(distinct: set[str]) -> dict[str, str] | None:
     if not all(np.isfinite(number) and number.is_integer() for number in numbers.values()):
         return None
     return {text: str(int(number)) for text, number in numbers.items()}
-
-
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    # The header is read as a row like any other: so a longer row is an error, not an index.
-    table = pd.read_csv(
-        path, sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-    ).fillna("")
-    return table.iloc[1:].reset_index(drop=True).set_axis(table.iloc[0].tolist(), axis=1)
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    read = pa.parquet.read_table(path)
-    return texts(dict(zip(read.column_names, read.columns, strict=True)))[0]
-
-
-def texts(columns: Mapping[str, pa.ChunkedArray]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Returns Arrow columns as strings, '' where null; and those that are none, with the reason."""
-    found, unusable = {}, {}
-    for name, column in columns.items():
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            unusable[name] = f"holds {column.type}: neither binary nor categorical"
-            continue
-        found[name] = column.cast(pa.string()).fill_null("").to_pandas().astype(str)
-    return pd.DataFrame(found), unusable

@@ -50,7 +50,7 @@ def test_ids_may_be_the_numbers_of_the_dataset(tmp_path):
     ("columns", "words"),
     [
         ({"id": ["0.jpg", "x.jpg"], "hat": [1, 0]}, "1 of the 2 ids .* first is 'x.jpg'"),
-        ({"id": ["0.jpg", "0.jpg"], "hat": [1, 0]}, "has the id '0.jpg' twice"),
+        ({"id": ["0.jpg", "0.jpg"], "hat": [1, 0]}, "line 3 .'0.jpg'.: this id is there twice"),
         ({"id": ["0.jpg", "1.jpg"], "hat": ["a", "b"]}, "'hat' .* not of the kind"),
         ({"id": ["0.jpg"], "split": ["test"]}, None),
         ({"name": ["0.jpg"], "hat": [1]}, "has no column 'id'"),
@@ -99,7 +99,7 @@ def test_rescaling_moves_all_logits_by_one_constant(scores, rate):
 @pytest.mark.parametrize(
     ("columns", "rates", "words"),
     [
-        ({"id": ["0.jpg"], "Smiling": [1.5]}, {}, "row 1 of .*Smiling=1.5 must be a probability"),
+        ({"id": ["0.jpg"], "Smiling": [1.5]}, {}, "line 2 .'0.jpg'.: Smiling=1.5 must be"),
         ({"id": ["0.jpg"], "Smiling": ["yes"]}, {}, "Smiling=yes must be a probability"),
         ({"id": ["0.jpg"], "hat": [0.5]}, {}, "has a column 'hat' already"),
         ({"id": ["0.jpg"], "Smiling": [0.5]}, {"Smiling": 1.0}, "must be between 0 and 1"),

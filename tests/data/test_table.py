@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from jaxbias.data.dataset import Dataset
-from jaxbias.data.table import add_derived, labels, read_table
+from jaxbias.data.table import add_derived, labels
 from jaxbias.errors import InputError
 from jaxbias.study import DerivedSpec
 
@@ -138,65 +138,6 @@ def test_wrong_derived_columns(spec, message):
 def test_a_derived_column_does_not_hide_another(name):
     with pytest.raises(InputError, match=rf"derived\.{name}.*already"):
         add_derived(PEOPLE, {name: DerivedSpec("age", ("old",))}, {"size": "is no label"})
-
-
-# Reading.
-
-
-def test_csv_tsv_and_parquet_hold_the_same_text(tmp_path):
-    table = pd.DataFrame({"file": ["ä.jpg", "b.jpg", "c.jpg"], "hat": ["1", "", "0"]})
-    table.to_csv(tmp_path / "t.csv", index=False)
-    table.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
-    table.to_parquet(tmp_path / "t.parquet")
-    for name in ("t.csv", "t.tsv", "t.parquet"):
-        pd.testing.assert_frame_equal(
-            read_table(tmp_path / name).astype(object), table.astype(object)
-        )
-
-
-def test_typed_parquet_columns(tmp_path):
-    typed = pd.DataFrame(
-        {
-            "flag": pd.array([True, None, False, True], dtype="boolean"),
-            "number": [1.0, np.nan, 0.0, 1.0],
-            "race": pd.Categorical(["x", "y", None, "x"]),
-            "box": [[1, 2], [3], [], None],
-        }
-    )
-    typed.to_parquet(tmp_path / "t.parquet")
-    read = read_table(tmp_path / "t.parquet")
-    assert list(read) == ["flag", "number", "race"]
-    found, unusable = labels(read)
-    assert not unusable
-    assert found["flag"].tolist() == [True, pd.NA, False, True]
-    assert found["number"].tolist() == [True, pd.NA, False, True]
-    assert found["race"].cat.categories.tolist() == ["x", "y"]
-
-
-def test_text_is_not_interpreted(tmp_path):
-    (tmp_path / "t.csv").write_text("\ufefffile, country\n007.jpg,NA\nb.jpg,None\n", "utf-8")
-    read = read_table(tmp_path / "t.csv")
-    assert read["file"].tolist() == ["007.jpg", "b.jpg"]
-    assert read["country"].tolist() == ["NA", "None"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("t.csv", b"", "is empty"),
-        ("t.csv", b"file,hat\n", "no rows"),
-        ("t.csv", b"file,hat\na.jpg,1,2\n", "cannot be read.*line 2"),
-        ("t.csv", b"file,hat,hat\na.jpg,1,2\n", "more than one column 'hat'"),
-        ("t.csv", b"file,hat\n\xff\xfe,1\n", "cannot be read"),
-        ("t.parquet", b"PAR1 nonsense", "cannot be read"),
-        ("t.xlsx", b"PK", "must be a .csv, .tsv or .parquet file"),
-    ],
-)
-def test_tables_that_cannot_be_read(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message) as caught:
-        read_table(tmp_path / name)
-    assert "\n" not in str(caught.value)
 
 
 # The dataset's own accessors.

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data import files
+from jaxbias.data.delimited import shown
 from jaxbias.data.readers import tfds
 from jaxbias.data.source import Source, with_labels
+from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -33,15 +35,8 @@ def read(data: DataSpec) -> Source:
     if prepared is not None:
         source = tfds.read_prepared(prepared, "CelebA")
         return _only_attributes(source)
-    attributes = _table(root, "list_attr_celeba", counted=True)
-    wrong = np.argwhere(~np.isin(attributes.to_numpy(), (-1, 1)))
-    if len(wrong):
-        row, column = wrong[0]
-        raise InputError(
-            f"{root}/list_attr_celeba: {attributes.columns[column]} of"
-            f" '{attributes.index[row]}' is {attributes.iat[row, column]}, not -1 or 1"
-        )
-    partition = _table(root, "list_eval_partition", counted=False).iloc[:, 0]
+    attributes = _table(root, "list_attr_celeba", (-1, 1), counted=True)
+    partition = _table(root, "list_eval_partition", (0, 1, 2), counted=False).iloc[:, 0]
     missing = attributes.index.difference(partition.index)
     if len(missing) or len(partition) != len(attributes):
         raise InputError(
@@ -49,8 +44,6 @@ def read(data: DataSpec) -> Source:
             f" {len(attributes):,}" + (f"; '{missing[0]}' is not in it" if len(missing) else "")
         )
     partition = partition.loc[attributes.index].to_numpy()
-    if not np.isin(partition, (0, 1, 2)).all():
-        raise InputError(f"list_eval_partition of {root} has a split that is not 0, 1 or 2")
     # The archive of some mirrors holds the folder twice.
     folder = "img_align_celeba"
     if (root / folder / folder).is_dir():
@@ -68,34 +61,49 @@ def read(data: DataSpec) -> Source:
     )
 
 
-def _table(root: Path, name: str, counted: bool) -> pd.DataFrame:
+def _table(root: Path, name: str, allowed: tuple[int, ...], counted: bool) -> pd.DataFrame:
     """Reads NAME.txt (blanks between columns; perhaps a count and a header) or NAME.csv."""
-    for path in (root / f"{name}.txt", root / f"{name}.csv"):
-        if path.is_file():
-            break
-    else:
+    path = next((p for p in (root / f"{name}.txt", root / f"{name}.csv") if p.is_file()), None)
+    if path is None:
         raise InputError(f"{root} has no {name}.txt; it must be the folder that {_LAYOUT}")
-    try:
-        if path.suffix == ".csv":
-            return pd.read_csv(path, index_col=0).astype(np.int64)
-        with path.open(encoding="utf-8-sig") as file:
-            head = [file.readline().split() for _ in range(2)] if counted else [[], ["split"]]
-        table = pd.read_csv(
-            path,
-            sep=r"\s+",
-            header=None,
-            index_col=0,
-            skiprows=2 if counted else 0,
-            names=["image", *head[1]],
-            encoding="utf-8-sig",
-        ).astype(np.int64)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise InputError(f"{path} is not as published: {' '.join(str(error).split())}") from error
-    if counted and head[0] != [str(len(table))]:
-        raise InputError(
-            f"{path} says in its first line that it has {' '.join(head[0])} images, but has"
-            f" {len(table):,}: is it whole?"
-        )
+    if path.suffix == ".csv":
+        read = read_table(path)
+        images, *columns = read.text.columns
+        lines, rows = read.lines, read.text.to_numpy()
+    else:
+        try:
+            text = path.read_text("utf-8-sig").rstrip().split("\n")
+        except ValueError:
+            raise InputError(f"{path} is not as published: it is no UTF-8") from None
+        head = [line.split() for line in text[:2]] if counted else [[], ["split"]]
+        images, columns, skipped = "image", head[-1], 2 if counted else 0
+        if counted and head[0] != [str(len(text) - skipped)]:
+            raise InputError(
+                f"{path} says in its first line that it has {shown(text[0])[1:-1]} images, but has"
+                f" {len(text) - skipped:,}: is it whole?"
+            )
+        lines = range(1 + skipped, 1 + len(text))
+        rows = (line.split() for line in text[skipped:])
+    known = {str(number): number for number in allowed}
+    names, values = [], np.zeros((len(lines), len(columns)), np.int8)
+    for row, (line, fields) in enumerate(zip(lines, rows, strict=True)):
+        if len(fields) != 1 + len(columns):
+            raise InputError(
+                f"{path} line {line} is not as published, a name and {len(columns)} numbers:"
+                f" {shown(' '.join(fields))}"
+            )
+        wrong = next((at for at, field in enumerate(fields[1:]) if field not in known), None)
+        if wrong is not None:
+            raise InputError(
+                f"{path} line {line} ('{fields[0]}'): {columns[wrong]} is"
+                f" {shown(fields[1 + wrong])}, not {', '.join(list(known)[:-1])} or {allowed[-1]}"
+            )
+        names.append(fields[0])
+        values[row] = [known[field] for field in fields[1:]]
+    table = pd.DataFrame(values, pd.Index(names, name=images, dtype=str), columns)
+    if not table.index.is_unique:
+        twice = table.index[table.index.duplicated()][0]
+        raise InputError(f"{path} has the image '{twice}' twice")
     return table
 
 

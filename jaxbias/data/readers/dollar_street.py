@@ -13,7 +13,8 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.source import Source, with_labels
-from jaxbias.data.table import category, read_table
+from jaxbias.data.table import category
+from jaxbias.data.table_file import Table, read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -66,14 +67,14 @@ def read(data: DataSpec) -> Source:
     if path is None:
         raise InputError(f"{root} has no {_ALL}; it must be the folder that {_LAYOUT}")
     table = read_table(path)
-    columns = {name: _column(table, names, path) for name, names in _NAMES.items()}
-    names = _files(root, table, path)
-    topics = [_topics(text, row, path) for row, text in enumerate(columns["topics"], start=1)]
+    columns = {name: _column(table, names) for name, names in _NAMES.items()}
+    names = _files(root, table)
+    topics = [_topics(text, row, table) for row, text in enumerate(columns["topics"])]
     found = {
         "topic": category(pd.Series([each[0] if each else "" for each in topics])),
         "country": category(columns["country"]),
         "region": category(columns["region"]),
-        "income_bin": category(_bins(columns["income"], path)),
+        "income_bin": category(_bins(columns["income"], table)),
     }
     for name, wanted in COCO.items():
         present = [any(topic in wanted for topic in each) for each in topics]
@@ -85,26 +86,27 @@ def read(data: DataSpec) -> Source:
         table=with_labels(ids, _splits(root, names), found),
         read=files.Reader(root, ids),
         unusable={"income": "is a number; use income_bin"},
-        numbers=table.get("id"),
+        numbers=table.text.get("id"),
+        notes=table.notes,
     )
 
 
-def _column(table: pd.DataFrame, names: tuple[str, ...], path: Path) -> pd.Series:
+def _column(table: Table, names: tuple[str, ...]) -> pd.Series:
     for name in names:
-        if name in table:
-            return table[name].str.strip()
-    raise InputError(f"{path} has no column '{names[0]}'; it must be as published")
+        if name in table.text:
+            return table.text[name].str.strip()
+    raise InputError(f"{table.path} has no column '{names[0]}'; it must be as published")
 
 
-def _files(root: Path, table: pd.DataFrame, path: Path) -> list[str]:
-    if path.name == _ALL:
-        return _column(table, ("imageRelPath",), path).tolist()
-    urls = _column(table, ("url",), path)
+def _files(root: Path, table: Table) -> list[str]:
+    if table.path.name == _ALL:
+        return _column(table, ("imageRelPath",)).tolist()
+    urls = _column(table, ("url",))
     names = urls.str.split("?").str[0].str.rsplit("/", n=1).str[-1]
     return (("images/" if (root / "images").is_dir() else "") + names).tolist()
 
 
-def _topics(text: str, row: int, path: Path) -> list[str]:
+def _topics(text: str, row: int, table: Table) -> list[str]:
     """Returns topics as words joined by '_', from a list written out or a single one."""
     names = [text]
     if text.startswith("["):
@@ -113,18 +115,17 @@ def _topics(text: str, row: int, path: Path) -> list[str]:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             names = None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InputError(f"row {row} of {path}: topics {text[:40]!r} are no list of words")
+            raise InputError(f"{table.where(row)}: topics {text[:40]!r} are no list of words")
     words = [re.sub(r"[^\w]+", "_", name.strip().lower()).strip("_") for name in names]
     return [word for word in words if word]
 
 
-def _bins(income: pd.Series, path: Path) -> pd.Series:
+def _bins(income: pd.Series, table: Table) -> pd.Series:
     values = pd.to_numeric(income.replace("", "nan"), errors="coerce")
     wrong = np.flatnonzero(~((values > 0) & np.isfinite(values)) & (income != ""))
     if len(wrong):
         raise InputError(
-            f"row {wrong[0] + 1} of {path}: income '{income.iloc[wrong[0]]}' must be"
-            " a positive number"
+            f"{table.where(wrong[0])}: income '{income.iloc[wrong[0]]}' must be a positive number"
         )
     bins = (np.log(values) / 3).round()
     return bins.map(lambda value: "" if np.isnan(value) else str(int(value)))
@@ -136,5 +137,5 @@ def _splits(root: Path, names: list[str]) -> list[str]:
     of = {}
     for split, name in _PARTS.items():
         part = read_table(root / name)
-        of |= dict.fromkeys(_column(part, ("imageRelPath",), root / name), split)
+        of |= dict.fromkeys(_column(part, ("imageRelPath",)), split)
     return [of.get(name, "all") for name in names]

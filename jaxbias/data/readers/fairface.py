@@ -5,14 +5,14 @@ Measurement and Mitigation", WACV 2021. Both paddings (0.25 and 1.25) have this 
 """
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import category, read_table, require_column
+from jaxbias.data.table import category
+from jaxbias.data.table_file import Table, read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -42,10 +42,11 @@ def read(data: DataSpec) -> Source:
     for split, name in _TABLES.items():
         if not (root / name).is_file():
             raise InputError(f"{root} has no {name}; it must be the folder that {_LAYOUT}")
-        part = read_table(root / name)
+        table = read_table(root / name, key="file")
         for column in ("file", *_LABELS):
-            require_column(part, column, "as published", root / name)
-        part["age"], repaired = _ages(part["age"], root / name, data.damaged_labels)
+            table.column(column, "as published")
+        ages, repaired = _ages(table, data.damaged_labels)
+        part = table.text.assign(age=ages)
         mended += repaired
         ids, key = files.find(root, part["file"].tolist(), name)
         parts.append((part[list(_LABELS)].assign(id=ids, split=split), key))
@@ -85,20 +86,20 @@ def mend(age: str) -> str | None:
     return found.pop() if len(found) == 1 and len(numbers) in (2, 3) else None
 
 
-def _ages(ages: pd.Series, path: Path, on_damage: str) -> tuple[pd.Series, int]:
+def _ages(table: Table, on_damage: str) -> tuple[pd.Series, int]:
     """Returns the ages as published, and how many were mended."""
-    ages = ages.str.strip()
+    ages = table.text["age"].str.strip()
     strange = np.flatnonzero(~ages.isin(("", *AGES)))
     for row in strange:
         bracket = mend(ages.iloc[row])
         if bracket is None:
             raise InputError(
-                f"row {row + 1} of {path}: age '{ages.iloc[row]}' is none of {', '.join(AGES)}"
+                f"{table.where(row)}: age '{ages.iloc[row]}' is none of {', '.join(AGES)}"
             )
         if on_damage == "error":
             raise InputError(
-                f"row {row + 1} of {path}: age '{ages.iloc[row]}' is a date that a spreadsheet made"
-                f" of '{bracket}', with {len(strange):,} rows like it; take the published file, or"
+                f"{table.where(row)}: age '{ages.iloc[row]}' is a date that a spreadsheet made of"
+                f" '{bracket}', with {len(strange):,} rows like it; take the published file, or"
                 " set config.data.damaged_labels='repair'"
             )
     known = {age: age for age in ("", *AGES)}

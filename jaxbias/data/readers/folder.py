@@ -2,7 +2,8 @@
 
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.data.table import labels
+from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -19,20 +20,20 @@ def read(data: DataSpec) -> Source:
     """
     root = files.folder(data.path, f"holds your images and {data.table}")
     path = root / data.table
-    table = read_table(path)
-    names = require_column(table, data.file_column, "config.data.file_column", path).str.strip()
+    table = read_table(path, key=data.file_column)
+    names = table.column(data.file_column, "config.data.file_column").str.strip()
     splits = "all"
     if data.split_column:
-        splits = require_column(table, data.split_column, "config.data.split_column", path)
-        splits = splits.str.strip()
-    elif "split" in table and not data.splits:
+        splits = table.column(data.split_column, "config.data.split_column").str.strip()
+    elif "split" in table.text and not data.splits:
         raise InputError(
             f"table {path} has a column 'split' that is not used: set"
             " config.data.split_column='split', or say in config.data.splits how to divide 'all'"
         )
     own = [name for name in (data.file_column, data.split_column) if name]
     ids, key = files.find(root, names.tolist(), data.table)
-    found, unusable = labels(table.drop(columns=own))
+    found, unusable = labels(table.text.drop(columns=own))
+    unusable |= table.unusable
     if found.empty:
         reasons = "; ".join(f"'{name}' {reason}" for name, reason in unusable.items())
         raise InputError(f"table {path} has no label column: {reasons or 'only ' + ', '.join(own)}")
@@ -44,4 +45,5 @@ def read(data: DataSpec) -> Source:
         table=found,
         read=files.Reader(root, ids),
         unusable=unusable,
+        notes=table.notes,
     )

@@ -6,7 +6,8 @@ NeurIPS 2023.
 
 from jaxbias.data import files
 from jaxbias.data.source import Source, with_labels
-from jaxbias.data.table import category, labels, read_table, require_column
+from jaxbias.data.table import category, labels
+from jaxbias.data.table_file import read_table
 from jaxbias.study import DataSpec
 
 _LABELS = ("object", "region")
@@ -23,11 +24,10 @@ def read(data: DataSpec) -> Source:
     """
     root = files.folder(data.path, _LAYOUT)
     path = root / "index.csv"
-    table = read_table(path)
-    names = require_column(table, "file_path", "as published", path).str.strip()
-    found = {name: category(require_column(table, name, "as published", path)) for name in _LABELS}
-    rest = table.drop(columns=["file_path", *_LABELS, *(c for c in table if c in ("", "id"))])
-    more, unusable = labels(rest)
+    table = read_table(path, key="file_path")
+    names = table.column("file_path", "as published").str.strip()
+    found = {name: category(table.column(name, "as published")) for name in _LABELS}
+    more, unusable = labels(table.text.drop(columns=["file_path", *_LABELS, "id"], errors="ignore"))
     # The index names files from the folder of the images; some copies, from the folder above.
     if not (root / names.iloc[0]).is_file():
         names = "images/" + names
@@ -38,4 +38,5 @@ def read(data: DataSpec) -> Source:
         table=with_labels(ids, "all", {**found, **more}),
         read=files.Reader(root, ids),
         unusable=unusable,
+        notes=table.notes,
     )

@@ -10,7 +10,8 @@ import pandas as pd
 from jaxbias.data import files
 from jaxbias.data.readers import tfds
 from jaxbias.data.source import Source, with_labels
-from jaxbias.data.table import category, read_table, require_column
+from jaxbias.data.table import category
+from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -69,9 +70,9 @@ def _flat(root: Path, names: list[str]) -> list[str]:
     path = root / _SOLUTION
     if not path.is_file():
         raise InputError(f"val/ of {root} is flat: put {_SOLUTION} there, or use class folders")
-    table = read_table(path)
-    image = require_column(table, "ImageId", "as published", path)
-    wnid = require_column(table, "PredictionString", "as published", path).str.split().str[0]
+    table = read_table(path, key="ImageId")
+    image = table.column("ImageId", "as published")
+    wnid = table.column("PredictionString", "as published").str.split().str[0]
     known = dict(zip(image, wnid, strict=True))
     missing = [name for name in names if Path(name).stem not in known]
     if missing:

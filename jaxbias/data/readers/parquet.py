@@ -16,9 +16,9 @@ from jaxbias.data import files
 from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.decode import BadImageError
 from jaxbias.data.source import Source, locate, with_labels
-from jaxbias.data.table import labels, named, texts
+from jaxbias.data.table import labels, named
+from jaxbias.data.table_file import UNREADABLE, class_names, class_numbers, texts, unreadable
 from jaxbias.errors import InputError, nearest
-from jaxbias.json_files import parse_json
 from jaxbias.study import DataSpec
 
 _SHARD = re.compile(r"^(?P<split>.+?)-\d+-of-\d+")  # "train-00000-of-00002-0123abc.parquet"
@@ -64,7 +64,7 @@ def read(data: DataSpec) -> Source:
         file = _opened(path)
         if file.schema_arrow.remove_metadata() != schema.remove_metadata():
             raise InputError(f"{path} has other columns than {paths[0]}")
-        parts.append(file.read(columns=sorted(set(wanted.values()))))
+        parts.append(_columns(file, path, sorted(set(wanted.values()))))
         name = path.relative_to(root).as_posix()
         splits += [_split(path)] * file.metadata.num_rows
         ids += [f"{name}#{row:07d}" for row in range(file.metadata.num_rows)]
@@ -74,7 +74,7 @@ def read(data: DataSpec) -> Source:
         ]
         status = path.stat()
         digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    found, unusable = _labels(pa.concat_tables(parts), wanted, _classes(schema))
+    found, unusable = _labels(pa.concat_tables(parts), wanted, class_names(schema), root)
     return Source(
         name=f"Parquet {Path(data.path).name}",
         key=f"parquet/{root.resolve()}/{image}/{digest.hexdigest()}",
@@ -119,7 +119,10 @@ def _group(*wanted: Any) -> pa.ChunkedArray:
     if getattr(_held, "which", None) != wanted:
         path, group, image = wanted
         _held.column = None  # Before the next is read: one at a time.
-        read = _opened(path).read_row_group(group, columns=[image], use_threads=False)
+        try:
+            read = _opened(path).read_row_group(group, columns=[image], use_threads=False)
+        except UNREADABLE as error:
+            raise BadImageError(unreadable(path, error)) from error
         _held.which, _held.column = wanted, read.column(image)
     return _held.column
 
@@ -127,35 +130,30 @@ def _group(*wanted: Any) -> pa.ChunkedArray:
 def _opened(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} cannot be read as Parquet: {reason}") from error
+    except UNREADABLE as error:
+        raise InputError(unreadable(path, error)) from error
 
 
-def _classes(schema: pa.Schema) -> dict[str, list[str]]:
-    """Returns the class names of the columns that have some, from the file's own metadata."""
+def _columns(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
     try:
-        info = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            name: [str(word) for word in feature["names"]]
-            for name, feature in info.items()
-            if feature.get("_type") == "ClassLabel"
-        }
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
+        table = file.read(columns=names)
+        table.validate(full=True)
+    except UNREADABLE as error:
+        raise InputError(unreadable(path, error)) from error
+    return table
 
 
 def _labels(
-    table: pa.Table, wanted: dict[str, str], classes: dict[str, list[str]]
+    table: pa.Table, wanted: dict[str, str], classes: dict[str, list[str]], root: Path
 ) -> tuple[dict[str, pd.Series], dict[str, str]]:
     found: dict[str, Any] = {}
     plain = {}
     for name, column in wanted.items():
         if column in classes and name not in FIXED_COLUMNS:
-            numbers = table.column(column).fill_null(-1).to_numpy()
-            if ((numbers < -1) | (numbers >= len(classes[column]))).any():
-                raise InputError(f"column '{column}' has a class number that has no name")
-            found[name] = named(numbers, classes[column])
+            where = f"column '{column}' of {root}"
+            found[name] = named(
+                class_numbers(table.column(column), classes[column], where), classes[column]
+            )
         else:
             plain[name] = table.column(column)
     text, unusable = texts(plain)

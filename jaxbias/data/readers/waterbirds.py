@@ -4,11 +4,10 @@ Sagawa, Koh, Hashimoto & Liang, "Distributionally Robust Neural Networks for Gro
 2020.
 """
 
-import numpy as np
-
 from jaxbias.data import files
 from jaxbias.data.source import Source, with_labels
-from jaxbias.data.table import labels, read_table, require_column
+from jaxbias.data.table import labels
+from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -25,19 +24,20 @@ def read(data: DataSpec) -> Source:
     """
     root = files.folder(data.path, _LAYOUT)
     path = root / "metadata.csv"
-    table = read_table(path)
+    table = read_table(path, key="img_filename")
     for name in ("img_filename", "split", *_COLUMNS):
-        require_column(table, name, "as published", path)
-    unknown = np.flatnonzero(~table["split"].isin(_SPLITS))
-    if len(unknown):
-        row = unknown[0]
-        raise InputError(f"row {row + 1} of {path}: split '{table['split'][row]}' is not 0, 1 or 2")
-    found, unusable = labels(table[list(_COLUMNS)].rename(columns=_COLUMNS))
-    ids, key = files.find(root, table["img_filename"].tolist(), path.name)
+        table.column(name, "as published")
+    text = table.text
+    for row, split in enumerate(text["split"]):
+        if split not in _SPLITS:
+            raise InputError(f"{table.where(row)}: split '{split}' is not 0, 1 or 2")
+    found, unusable = labels(text[list(_COLUMNS)].rename(columns=_COLUMNS))
+    ids, key = files.find(root, text["img_filename"].tolist(), path.name)
     return Source(
         name="Waterbirds",
         key=f"waterbirds/{key}",
-        table=with_labels(ids, table["split"].map(_SPLITS), found),
+        table=with_labels(ids, text["split"].map(_SPLITS), found),
         read=files.Reader(root, ids),
         unusable=unusable,
+        notes=table.notes,
     )

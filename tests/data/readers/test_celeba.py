@@ -75,9 +75,16 @@ def test_the_csv_files_of_mirrors(tmp_path):
         (lambda root: (root / "list_eval_partition.txt").unlink(), r"no list_eval_partition\.txt"),
         (lambda root: cut(root / "list_attr_celeba.txt"), r"has 6 images, but has 5"),
         (lambda root: cut(root / "list_eval_partition.txt"), r"'000006\.jpg' is not in it"),
-        (lambda root: swap(root / "list_attr_celeba.txt", "-1", " 0"), r"is 0, not -1 or 1"),
-        (lambda root: swap(root / "list_attr_celeba.txt", "-1", " x"), r"not as published"),
-        (lambda root: swap(root / "list_eval_partition.txt", "jpg 2", "jpg 3"), r"not 0, 1 or 2"),
+        (
+            lambda root: swap(root / "list_attr_celeba.txt", "-1", " 0"),
+            r"line 3 .*: .* is '0', not -1 or 1",
+        ),
+        (lambda root: swap(root / "list_attr_celeba.txt", "-1", " x"), r"is 'x', not -1 or 1"),
+        (
+            lambda root: swap(root / "list_eval_partition.txt", "jpg 2", "jpg 3"),
+            r"is '3', not 0, 1 or 2",
+        ),
+        (lambda root: swap(root / "list_attr_celeba.txt", " -1", ""), r"a name and 40 numbers"),
         (lambda root: (root / "img_align_celeba/000002.jpg").unlink(), r"1 of the 6 image files"),
     ],
 )

@@ -62,11 +62,11 @@ def test_the_older_metadata(tmp_path, holds_contract):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("58.0", "-58", r"row 1 of .*: income '-58' must be a positive"),
-        ("58.0", "inf", r"row 1 of .*: income 'inf' must be a positive"),
-        ("58.0", "much", r"row 1 of .*: income 'much' must be a positive"),
-        ("['Kids bed']", "[__import__('os')]", r"row 2 of .*: topics .* no list of words"),
-        ("['Kids bed']", "[" * 9000, r"row 2 of .*: topics .* no list of words"),
+        ("58.0", "-58", r"line 2 .*: income '-58' must be a positive"),
+        ("58.0", "inf", r"line 2 .*: income 'inf' must be a positive"),
+        ("58.0", "much", r"line 2 .*: income 'much' must be a positive"),
+        ("['Kids bed']", "[__import__('os')]", r"line 3 .*: topics .* no list of words"),
+        ("['Kids bed']", "[" * 9000, r"line 3 .*: topics .* no list of words"),
         ("assets/5d4c/5d4c.jpg", "../secret.jpg", r"row 2 of images_v2\.csv: .* inside the folder"),
     ],
 )

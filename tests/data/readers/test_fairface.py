@@ -104,14 +104,14 @@ def damage(root, changes):
 def test_ages_that_a_spreadsheet_made_dates(root):
     damage(root, [(",0-2,", ",9-Mar,"), (",20-29,", ",Oct-19,")])
     with pytest.raises(
-        InputError, match=r"row 1 of .*train\.csv: age '9-Mar' is a date .* '3-9', with 2 rows"
+        InputError, match=r"train\.csv line 2 .'train.*: age '9-Mar' is a date .*'3-9', with 2 rows"
     ):
         fairface.read(spec(root))
     source = fairface.read(spec(root, damaged_labels="repair"))
     assert values(source, "age")[:4] == ["3-9", "10-19", "0-2", "20-29"]
     assert source.notes[0].startswith("2 ages of FairFace")
     damage(root, [(",20-29,", ",25,")])
-    with pytest.raises(InputError, match=r"row 4 of .*: age '25' is none of 0-2"):
+    with pytest.raises(InputError, match=r"line 5 .*: age '25' is none of 0-2"):
         fairface.read(spec(root, damaged_labels="repair"))
 
 

@@ -254,7 +254,7 @@ def test_a_row_without_a_file(root):
     [
         ({"path": ""}, "data.path is empty: set it to the folder that holds your images"),
         ({"path": "/no/such/place"}, "'/no/such/place' does not exist"),
-        ({"table": "label.csv"}, r"no table .*label\.csv"),
+        ({"table": "label.csv"}, r"table .*label\.csv does not exist"),
         ({"table": "pictures/0.jpg"}, r"must be a \.csv"),
         (
             {"file_column": "fil"},

@@ -31,5 +31,5 @@ def test_contract(spec, holds_contract):
 def test_a_split_that_is_none(spec, tmp_path):
     path = tmp_path / "waterbird_complete95_forest2water2" / "metadata.csv"
     path.write_text(ROWS.replace(",1,2,0,", ",1,3,0,"))
-    with pytest.raises(InputError, match=r"row 2 of .*metadata\.csv: split '3'"):
+    with pytest.raises(InputError, match=r"metadata\.csv line 3 \('.*\.jpg'\): split '3'"):
         waterbirds.read(spec)
