@@ -8,6 +8,7 @@ import pandas as pd
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.table import labels
 from jaxbias.data.table_file import ID, Table, read_table
+from jaxbias.digits import whole
 from jaxbias.errors import InputError, nearest
 from jaxbias.results import Scores
 from jaxbias.score_files import in_order_of, read_scores, refuse_twice
@@ -181,8 +182,7 @@ def _variants(table: Table, study: Study) -> pd.DataFrame:
 
 def _whole(text: str) -> int | None:
     """Returns a whole number, None where it is none; pandas writes some as 1.0."""
-    digits = text.removesuffix(".0")
-    return int(digits) if digits.isascii() and digits.isdigit() else None
+    return whole(text.removesuffix(".0"))
 
 
 def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndarray:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxbias.atomic import make_directory, writing
+from jaxbias.digits import whole
 from jaxbias.holder import Holder
 from jaxbias.json_files import parse_json
 
@@ -119,7 +120,8 @@ class Leases:
         except (FileNotFoundError, NotADirectoryError):
             return []
         parts = (file.rpartition(".") for file in files)
-        return [int(end) for start, _, end in parts if start == name and end.isdigit()]
+        ends = [whole(end) for start, _, end in parts if start == name]
+        return [end for end in ends if end is not None]
 
     def _holds(self, name: str, generation: int) -> bool:
         try:

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, echo
 from jaxbias.grid import Pack, Plan
 from jaxbias.leases import Leases
 from jaxbias.progress import progress
@@ -180,12 +180,13 @@ def select(packs: Sequence[Pack], text: str, stage: str) -> list[Pack]:
     places = {pack.id: place for place, pack in enumerate(packs)}
     wanted: set[int] = set()
     for word in (word.strip() for word in text.split(",")):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", word)
         if word in places:  # Before numbers: an id may be all digits.
             wanted.add(places[word])
         elif match is None:
             raise InputError(
-                f"--packs: '{word}' is no pack of stage {stage}; give places such as 0,3-5, or ids"
+                f"--packs: '{echo(word)}' is no pack of stage {stage}; give places such as "
+                "0,3-5, or ids"
             )
         else:
             first, last = int(match[1]), int(match[2] or match[1])

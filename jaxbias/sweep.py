@@ -5,11 +5,13 @@ values, so it is JSON and lives in a config and in study.json. A sweep is a tupl
 """
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jaxbias.errors import InputError, nearest
-from jaxbias.study import AXES, Point, Sweep, parse_curation, typed
+from jaxbias.errors import InputError, echo, nearest
+from jaxbias.study import AXES, MOST_VARIANTS, Point, Sweep, parse_curation, typed
 
 
 def product(*sweeps: Sweep, **axes: Any) -> Sweep:
@@ -25,7 +27,9 @@ def product(*sweeps: Sweep, **axes: Any) -> Sweep:
     >>> product(base="Scratch", n=(64, 128))
     ({'base': 'Scratch', 'n': 64}, {'base': 'Scratch', 'n': 128})
     """
-    return tuple(_merge(points) for points in itertools.product(*_factors("product", sweeps, axes)))
+    factors = _factors("product", sweeps, axes)
+    _refuse_many("product", math.prod(map(len, factors)))
+    return tuple(_merge(points) for points in itertools.product(*factors))
 
 
 def zipped(*sweeps: Sweep, **axes: Any) -> Sweep:
@@ -79,7 +83,7 @@ def levels(values: Iterable[int], kind: str = "correlation") -> tuple[str, ...]:
     >>> levels(range(2), kind="pair_mix")
     ('pair_mix 0', 'pair_mix 1')
     """
-    names = tuple(f"{kind} {value}" for value in values)
+    names = tuple(f"{kind} {value}" for value in _bounded("levels", values))
     for name in names:
         parse_curation(name, "sweep.levels")
     return names
@@ -90,10 +94,10 @@ def _factors(what: str, sweeps: tuple[Sweep, ...], axes: dict[str, Any]) -> list
     for axis, values in axes.items():
         if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
             values = (values,)
-        values = [typed(axis, value, f"sweep.{what}") for value in values]
-        twice = [value for i, value in enumerate(values) if value in values[:i]]
-        if twice:
-            raise InputError(f"sweep.{what}: {axis} has {twice[0]} twice")
+        values = [typed(axis, value, f"sweep.{what}") for value in _bounded(what, values)]
+        twice = next((v for v, found in Counter(values).items() if found > 1), None)
+        if twice is not None:
+            raise InputError(f"sweep.{what}: {axis} has {echo(twice)} twice")
         factors.append(tuple({axis: value} for value in values))
     seen: dict[str, int] = {}
     for place, factor in enumerate(factors):
@@ -103,9 +107,23 @@ def _factors(what: str, sweeps: tuple[Sweep, ...], axes: dict[str, Any]) -> list
     return factors
 
 
+def _bounded(what: str, values: Iterable[Any]) -> list[Any]:
+    """Values of an iterable, which may have no end."""
+    first = list(itertools.islice(values, MOST_VARIANTS + 1))
+    _refuse_many(what, len(first))
+    return first
+
+
+def _refuse_many(what: str, points: int) -> None:
+    if points > MOST_VARIANTS:
+        raise InputError(f"sweep.{what} of more than {MOST_VARIANTS:,} points; sweep less at once")
+
+
 def _checked(what: str, sweep: Sweep) -> Sweep:
     if not isinstance(sweep, tuple) or not all(isinstance(point, Mapping) for point in sweep):
-        raise InputError(f"sweep.{what} combines sweeps, such as of sweep.product; got {sweep!r}")
+        raise InputError(
+            f"sweep.{what} combines sweeps, such as of sweep.product; got {echo(sweep)}"
+        )
     return sweep
 
 

@@ -134,6 +134,41 @@ def test_a_config_rejects_fields_it_does_not_have():
         ({"finetune__weight_decay": -1.0}, r"weight_decay=-1\.0 must be in"),
         ({"finetune__momentum": 2.0}, r"momentum=2\.0 must be in 0\.\.1"),
         ({"pretrain__drop_at": 5.0}, r"drop_at=5\.0 must be in 0\.\.1"),
+        ({"finetune__seeds": 10**7}, r"config\.finetune\.seeds=10000000 must be in 1\.\.100,000"),
+        (
+            {"finetune__seeds": 10**5},
+            r"asks for 900,000 variants \(3 bases × 3 curations of all targets and pairs × 1 n × "
+            r"config\.finetune\.seeds=100,000\), more than 200,000; lower config\.finetune\.seeds",
+        ),
+        (
+            {
+                "finetune__seeds": 10**5,
+                "experiments__S": ({"base": "Scratch", "seed": 0}, {"n": 8}),
+            },
+            r"asks for 900,003 variants \(by config\.experiments",
+        ),
+        (
+            {
+                "search__learning_rates": (0.1, 0.2),
+                "search__repeats": 1000,
+                "finetune__seeds": 1,
+                "finetune__n": tuple(range(20, 60)),
+            },
+            r"config\.search asks for 240,000 trials",
+        ),
+        (
+            {"finetune__dro_step": float("nan")},
+            r"config\.finetune\.dro_step=nan must be in 0\.\.10",
+        ),
+        (
+            {"curations__add_minority": (2**63,)},
+            r"add_minority\[0\]=9223372036854775808 must be in",
+        ),
+        (
+            {"curations__correlation__prevalence": "١"},
+            r"prevalence='١' must be 'natural' or a share",
+        ),
+        ({"model__widths": (4,) * 17}, r"config\.model\.widths has 17 stages, more than 16"),
         ({"answer__epsilon": float("nan")}, r"config\.answer\.epsilon=nan must be in 0\.\.1"),
         ({"answer__delta": -0.1}, r"config\.answer\.delta=-0\.1 must be in 0\.\.1"),
         ({"answer__replicates": 1}, r"config\.answer\.replicates=1 must be in 2\.\."),

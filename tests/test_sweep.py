@@ -1,5 +1,6 @@
 """The sweep algebra: sizes, order, strictness; and experiments as the variants of a study."""
 
+import itertools
 import json
 
 import pytest
@@ -90,6 +91,12 @@ def test_a_sweep_is_json(points):
         (lambda: sweep.chain(5), r"combines sweeps.* got 5"),
         (lambda: sweep.levels((11,)), r"'correlation 11' has a level that is not in 0\.\.10"),
         (lambda: sweep.levels((1,), kind="corelation"), r"did you mean 'correlation'"),
+        (lambda: sweep.product(seed=itertools.count()), r"product of more than 200,000 points"),
+        (lambda: sweep.product(n=range(1, 999), seed=range(999)), r"more than 200,000 points"),
+        (lambda: sweep.levels(itertools.count(), "add_minority"), r"levels of more than 200,000"),
+        (lambda: sweep.levels(("²",)), r"'correlation ²' must be written like 'correlation 3'"),
+        (lambda: sweep.levels((2**63,), "add_minority"), r"must be written like 'add_minority 3'"),
+        (lambda: sweep.levels((10**12,), "add_minority"), r"has more than 100,000,000 images"),
         (lambda: sweep.where(sweep.product(n=1), lambda p: p["seeds"]), r"did you mean 'seed'"),
         (lambda: sweep.where(sweep.product(n=1), lambda p: p["seed"]), r"leaves out seed"),
     ],
@@ -113,6 +120,11 @@ def with_points(*points, **changes):
         ({"curation": "correlation 11"}, r"a level that is not in 0\.\.10"),
         ({"curation": "correlation 3 at half"}, r"neither 'natural' nor a share"),
         ({"curation": "pair_mix 3"}, r"'pair_mix 3' needs a pair 'A\|B', not task 'target'"),
+        ({3: 1}, r"E\[0\]: no such axis '3'; valid: "),
+        ({"task": ["target"]}, r"E\[0\]: task must be str, got \['target'\]"),
+        ({"curation": "correlation ²"}, r"'correlation ²' must be written like 'correlation 3'"),
+        ({"curation": "correlation 3 at ٠.٥"}, r"neither 'natural' nor a share"),
+        ({"curation": f"correlation {'9' * 4000}"}, r"'correlation 9{67}…' must be written"),
         ({"n": 0}, r"E\[0\]: n=0 must be in 1"),
         ({"n": 8.0}, r"n must be int, got 8\.0"),
         ({"seed": -1}, r"seed=-1 must be in 0"),

@@ -3,7 +3,7 @@
 from jaxbias.grid.curator import Curator, curate
 from jaxbias.grid.plan import Pack, Plan, extend_plan
 from jaxbias.grid.runner import Runner
-from jaxbias.grid.variants import Base, Recipe, Variant, curations_of, expand, expand_by_experiment
+from jaxbias.grid.variants import Base, Recipe, Variant, expand, expand_by_experiment
 
 __all__ = [
     "Base",
@@ -14,7 +14,6 @@ __all__ = [
     "Runner",
     "Variant",
     "curate",
-    "curations_of",
     "expand",
     "expand_by_experiment",
     "extend_plan",

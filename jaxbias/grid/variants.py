@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias.study import (
-    MITIGATIONS,
     Curation,
     FinetuneSpec,
     Point,
     PretrainSpec,
     Study,
+    curations_of,
     parse_curation,
-    parse_prevalence,
     to_dict,
 )
 from jaxbias.weights import describe_imported
@@ -123,24 +122,6 @@ class Variant:
     def objective(self) -> str:
         """What is minimised: "erm", "group_dro", or "dfr" (then the head is refitted)."""
         return self.curation.kind if self.curation.kind in ("group_dro", "dfr") else "erm"
-
-
-def curations_of(study: Study, task: str) -> list[Curation]:
-    """Returns the curations a study tries on a task, the natural draw first."""
-    spec = study.curations
-    curations = [Curation("natural")]
-    if task in study.pairs:
-        p = parse_prevalence("curations.pair_mix.prevalence", spec.pair_mix.prevalence)
-        return curations + [
-            Curation("pair_mix", level=k, prevalence=p) for k in spec.pair_mix.levels
-        ]
-    p = parse_prevalence("curations.correlation.prevalence", spec.correlation.prevalence)
-    curations += [Curation("correlation", level=k, prevalence=p) for k in spec.correlation.levels]
-    for kind in ("group_balanced", "class_balanced", *MITIGATIONS):
-        curations += [Curation(kind)] * getattr(spec, kind)
-    for kind in ("add_minority", "replace_minority"):
-        curations += [Curation(kind, k=k) for k in getattr(spec, kind)]
-    return curations
 
 
 def expand(study: Study, data: str) -> list[Variant]:

@@ -6,9 +6,16 @@ freezes.
 """
 
 from jaxbias.study.bases import by_loop
-from jaxbias.study.experiments import AXES, typed
+from jaxbias.study.experiments import AXES, MOST_VARIANTS, typed
 from jaxbias.study.make import default_config, in_head_mode, make_study
-from jaxbias.study.rule import KINDS, MITIGATIONS, Curation, parse_curation, parse_prevalence
+from jaxbias.study.rule import (
+    KINDS,
+    MITIGATIONS,
+    Curation,
+    curations_of,
+    parse_curation,
+    parse_prevalence,
+)
 from jaxbias.study.search import SEARCHED, search_basis, searched_curation
 from jaxbias.study.specs import (
     ROLES,
@@ -36,6 +43,7 @@ __all__ = [
     "AXES",
     "KINDS",
     "MITIGATIONS",
+    "MOST_VARIANTS",
     "ROLES",
     "SEARCHED",
     "SPLITS",
@@ -57,6 +65,7 @@ __all__ = [
     "Study",
     "Sweep",
     "by_loop",
+    "curations_of",
     "default_config",
     "in_head_mode",
     "make_study",

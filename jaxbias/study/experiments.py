@@ -4,16 +4,19 @@ A point is a plain mapping from axes (task, base, curation, n, seed and the fiel
 values, so it is JSON and lives in a config and in study.json.
 """
 
+import itertools
+import math
 import types
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.study.checks import refuse_solver
-from jaxbias.study.rule import parse_curation
+from jaxbias.study.rule import curations_of, parse_curation
 from jaxbias.study.search import SEARCHED, refuse_unsearchable
 from jaxbias.study.specs import FinetuneSpec, Point, Study, Sweep
 from jaxbias.study.values import Images, Seed, build, fields_of
+from jaxbias.words import count
 
 _RECIPE = {
     name: kind for name, kind in fields_of(FinetuneSpec).items() if name not in ("n", "seeds")
@@ -26,6 +29,8 @@ AXES: dict[str, Any] = {
     "seed": Seed,
     **_RECIPE,
 }
+# Nobody waits for more, and planning them alone would take minutes.
+MOST_VARIANTS = 200_000
 # Curations that need a pair, and those that need a target crossed with the group.
 _OF_PAIRS, _OF_TARGETS = ("pair_mix",), ("correlation",)
 
@@ -72,6 +77,45 @@ def check_experiments(experiments: Any, study: Study) -> dict[str, Sweep]:
             typed.append(types.MappingProxyType(values))
         checked[name] = tuple(typed)
     return dict(sorted(checked.items()))
+
+
+def refuse_too_many(study: Study) -> None:
+    """Refuses a study of more variants than can be planned, before any is made.
+
+    Raises:
+      InputError: with the number, and the factors it is the product of.
+    """
+    tasks = (*study.targets, *study.pairs)
+    tried = {task: len(curations_of(study, task)) for task in tasks}
+    sizes = {"base": len(study.bases), "n": len(study.finetune.n), "seed": study.finetune.seeds}
+
+    def variants(point: Point) -> int:
+        asked = (point["task"],) if "task" in point else tasks
+        curations = len(asked) if "curation" in point else sum(tried[task] for task in asked)
+        return curations * math.prod(size for axis, size in sizes.items() if axis not in point)
+
+    points = itertools.chain.from_iterable(study.experiments.values())
+    whole = variants({})
+    found = sum(map(variants, points)) if study.experiments else whole
+    factors = (
+        f"{count(sizes['base'], 'base')} × {count(sum(tried.values()), 'curation')} of all targets "
+        f"and pairs × {count(sizes['n'], 'n', 'n')} × config.finetune.seeds={sizes['seed']:,}"
+    )
+    if study.experiments:
+        factors = f"by config.experiments; what a point leaves out takes all of {factors}"
+    if found > MOST_VARIANTS:
+        raise InputError(
+            f"config asks for {found:,} variants ({factors}), more than {MOST_VARIANTS:,}; "
+            "lower config.finetune.seeds, or make several studies of it"
+        )
+    search = study.search
+    pairs = max(1, len(search.learning_rates)) * max(1, len(search.weight_decays))
+    trials = pairs * search.repeats * sizes["base"] * len(tasks) * sizes["n"]
+    if search.on and trials > MOST_VARIANTS:
+        raise InputError(
+            f"config.search asks for {trials:,} trials, more than {MOST_VARIANTS:,}; lower "
+            "config.search.repeats, or try fewer learning_rates and weight_decays"
+        )
 
 
 def _checked(axis: str, value: Any, place: str, valid: dict[str, Any], study: Study) -> Any:

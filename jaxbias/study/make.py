@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxbias.study.checks import check_study
-from jaxbias.study.experiments import check_experiments
+from jaxbias.study.experiments import check_experiments, refuse_too_many
 from jaxbias.study.specs import ScreenSpec, Study
 from jaxbias.study.values import build
 
@@ -53,10 +53,11 @@ def make_study(config: Mapping[str, Any] | ConfigDict) -> Study:
         config = {name: value for name, value in config.items() if name != "experiments"}
     study = build(Study, config, "config")
     check_study(study)
-    if experiments == {}:
-        return study
-    checked = check_experiments(experiments, study)
-    return dataclasses.replace(study, experiments=types.MappingProxyType(checked))
+    if experiments != {}:
+        checked = check_experiments(experiments, study)
+        study = dataclasses.replace(study, experiments=types.MappingProxyType(checked))
+    refuse_too_many(study)
+    return study
 
 
 def in_head_mode(study: Study) -> Study:

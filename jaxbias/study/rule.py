@@ -2,7 +2,10 @@
 
 import dataclasses
 
-from jaxbias.errors import InputError, nearest
+from jaxbias.digits import real, whole
+from jaxbias.errors import InputError, echo, nearest
+from jaxbias.study.specs import Study
+from jaxbias.study.values import MOST_IMAGES
 
 KINDS = (
     "natural",
@@ -69,24 +72,27 @@ def parse_curation(text: str, where: str) -> Curation:
     words, at, prevalence = text.partition(" at ")
     kind, *rest = words.replace(":", " ").split() or [""]
     if kind not in KINDS:
-        raise InputError(f"{where}: curation '{text}' is unknown; {nearest(kind, KINDS)}")
+        raise InputError(f"{where}: curation '{echo(text)}' is unknown; {nearest(kind, KINDS)}")
+    numbers = [whole(part) for part in rest]
     leveled = kind in ("correlation", "pair_mix")
-    number = leveled or kind in ("add_minority", "replace_minority")
-    if len(rest) != number or not all(part.isdigit() for part in rest) or (at and not leveled):
-        example = f"{kind} 3" if number else kind
-        raise InputError(f"{where}: curation '{text}' must be written like '{example}'")
+    wanted = leveled or kind in ("add_minority", "replace_minority")
+    if len(rest) != wanted or None in numbers or (at and not leveled):
+        example = f"{kind} 3" if wanted else kind
+        raise InputError(f"{where}: curation '{echo(text)}' must be written like '{example}'")
     if leveled:
-        if int(rest[0]) > 10:
-            raise InputError(f"{where}: curation '{text}' has a level that is not in 0..10")
+        if numbers[0] > 10:
+            raise InputError(f"{where}: curation '{echo(text)}' has a level that is not in 0..10")
         try:
             share = parse_prevalence("", prevalence or "0.5")
         except InputError:
             raise InputError(
-                f"{where}: curation '{text}' has a prevalence that is neither 'natural' nor a "
-                "share between 0 and 1"
+                f"{where}: curation '{echo(text)}' has a prevalence that is neither 'natural' nor "
+                "a share between 0 and 1"
             ) from None
-        return Curation(kind, level=int(rest[0]), prevalence=share)
-    return Curation(kind, k=int(rest[0]) if rest else None)
+        return Curation(kind, level=numbers[0], prevalence=share)
+    if numbers and numbers[0] > MOST_IMAGES:
+        raise InputError(f"{where}: curation '{echo(text)}' has more than {MOST_IMAGES:,} images")
+    return Curation(kind, k=numbers[0] if numbers else None)
 
 
 def parse_prevalence(path: str, text: str) -> float | None:
@@ -100,10 +106,27 @@ def parse_prevalence(path: str, text: str) -> float | None:
     """
     if text == "natural":
         return None
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 < share < 1:
-        raise InputError(f"config.{path}='{text}' must be 'natural' or a share between 0 and 1")
+    share = real(text)
+    if share is None or not 0 < share < 1:
+        raise InputError(
+            f"config.{path}='{echo(text)}' must be 'natural' or a share between 0 and 1"
+        )
     return share
+
+
+def curations_of(study: Study, task: str) -> list[Curation]:
+    """Returns the curations a study tries on a task, the natural draw first."""
+    spec = study.curations
+    curations = [Curation("natural")]
+    if task in study.pairs:
+        p = parse_prevalence("curations.pair_mix.prevalence", spec.pair_mix.prevalence)
+        return curations + [
+            Curation("pair_mix", level=k, prevalence=p) for k in spec.pair_mix.levels
+        ]
+    p = parse_prevalence("curations.correlation.prevalence", spec.correlation.prevalence)
+    curations += [Curation("correlation", level=k, prevalence=p) for k in spec.correlation.levels]
+    for kind in ("group_balanced", "class_balanced", *MITIGATIONS):
+        curations += [Curation(kind)] * getattr(spec, kind)
+    for kind in ("add_minority", "replace_minority"):
+        curations += [Curation(kind, k=k) for k in getattr(spec, kind)]
+    return curations

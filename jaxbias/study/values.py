@@ -42,7 +42,8 @@ class Range:
 
 # Beyond these bounds nothing would be learnt, nothing would fit, or nobody would wait for it.
 Seed = Annotated[int, Range(0, 2**31 - 1)]
-Images = Annotated[int, Range(1, 100_000_000)]
+MOST_IMAGES = 100_000_000
+Images = Annotated[int, Range(1, MOST_IMAGES)]
 Rendered = Annotated[int, Range(0, 10_000_000)]
 Repeats = Annotated[int, Range(1, 100_000)]
 Epochs = Annotated[int, Range(1, 100_000)]

@@ -13,6 +13,7 @@ from jaxbias.data import files
 from jaxbias.data.source import Source
 from jaxbias.data.table import category
 from jaxbias.data.table_file import Table, read_table
+from jaxbias.digits import whole
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -73,8 +74,8 @@ def mend(age: str) -> str | None:
     words = re.findall(r"[a-z]+|\d+", age.lower())
     numbers = []
     for word in words:
-        if word.isdigit():
-            numbers.append(int(word))
+        if (number := whole(word)) is not None:
+            numbers.append(number)
         elif word[:3] in _MONTHS:
             numbers.append(_MONTHS.index(word[:3]) + 1)
         else:

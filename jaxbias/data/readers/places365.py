@@ -12,6 +12,7 @@ from jaxbias.data import files
 from jaxbias.data.readers import tfds
 from jaxbias.data.source import Source, with_labels
 from jaxbias.data.table import category
+from jaxbias.digits import whole
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
@@ -89,7 +90,7 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
         name, _, number = line.strip().rpartition(" ")
         if not line.strip():
             continue
-        if not name or not number.isdigit():
+        if not name or whole(number) is None:
             raise InputError(f"line {row} of {path} is not 'name number'")
-        pairs.append((name, str(int(number))))
+        pairs.append((name, str(whole(number))))
     return pairs

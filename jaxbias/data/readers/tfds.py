@@ -21,6 +21,7 @@ from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.decode import BadImageError
 from jaxbias.data.readers.tfds_features import as_text, flat, label, parse, short
 from jaxbias.data.source import Source, locate, with_labels
+from jaxbias.digits import whole
 from jaxbias.errors import InputError, nearest
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
@@ -182,7 +183,8 @@ def _values(
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else -1 for part in text.split("."))
+    numbers = map(whole, text.split("."))
+    return tuple(-1 if number is None else number for number in numbers)
 
 
 def _key(folder: Path) -> str:
