@@ -7,6 +7,7 @@ from jaxbias.models.registry import ARCHITECTURES
 from jaxbias.weights.convert import Converted, convert
 from jaxbias.weights.files import read_tensors
 from jaxbias.weights.imported import Imported, describe_imported, import_weights
+from jaxbias.weights.layouts import Names
 from jaxbias.weights.sources import SOURCES
 
 # A parameter of each kind of architecture that no other has under the same name.
@@ -37,8 +38,9 @@ def describe_text(file: Path) -> str:
     if tensors.beside:
         lines.append(f"beside the network: {', '.join(tensors.beside)}")
     fits = matches(tensors.arrays)
-    for arch, source, converted in fits:
-        lines.append(f"fits --arch={arch} --source={source}, {_head(converted.classes)}")
+    for arch, (source, *others), converted in fits:
+        alike = f" (or {', '.join(others)}: the same tensors)" if others else ""
+        lines.append(f"fits --arch={arch} --source={source}{alike}, {_head(converted.classes)}")
         lines += [f"  {line}" for line in _account(converted)]
     if not fits:
         shown = list(tensors.arrays.items())[:10]
@@ -47,23 +49,39 @@ def describe_text(file: Path) -> str:
     return "\n".join(lines)
 
 
-def matches(arrays: dict) -> list[tuple[str, str, Converted]]:
-    """Returns every architecture and source that all the tensors of a checkpoint fit."""
-    found = []
+def matches(arrays: dict) -> list[tuple[str, list[str], Converted]]:
+    """Returns every architecture that all the tensors of a checkpoint fit, and as whose.
+
+    Sources that call its tensors alike stand together, with what the first makes of them.
+    """
+    tried: dict[tuple[str, Names, tuple[str, ...]], tuple[list[str], Converted | None]] = {}
     for source, origin in SOURCES.items():
-        cleaned, _ = origin.clean(arrays)
+        try:
+            cleaned, _ = origin.clean(arrays)
+        except InputError:
+            continue
         for arch, architecture in ARCHITECTURES.items():
             names = origin.names.get(architecture.kind)
             if names and source != "jaxbias" and names(_FIRST[architecture.kind])[0] in cleaned:
-                try:
-                    found.append((arch, source, convert(arrays, arch, source)))
-                except InputError:
-                    continue
-    return found
+                key = (arch, names, tuple(cleaned))
+                if key not in tried:
+                    tried[key] = ([], _converted(arrays, arch, source))
+                tried[key][0].append(source)
+    return [(key[0], who, what) for key, (who, what) in tried.items() if what is not None]
+
+
+def _converted(arrays: dict, arch: str, source: str) -> Converted | None:
+    try:
+        return convert(arrays, arch, source)
+    except InputError:
+        return None
 
 
 def _head(classes: int) -> str:
-    return f"{classes} classes" if classes else "without a head"
+    """Says what becomes of a head: it is read for the fingerprint of its logits alone."""
+    if not classes:
+        return "without a head"
+    return f"{classes} classes (studies drop this head: every finetune has its own)"
 
 
 def _account(converted: Converted) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable
 
 import jax
@@ -12,11 +13,12 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import ARCHITECTURES, Params, Path
 from jaxbias.study import ModelSpec
-from jaxbias.weights.layouts import Entry, entry
-from jaxbias.weights.recipes import Recipe
+from jaxbias.weights.layouts import Entry, Names, entry
+from jaxbias.weights.recipes import MOST_SIDE, Recipe
 from jaxbias.weights.sources import SOURCES, Arrays, Source
 
 _NAMED = 4  # Tensors that an error lists.
+_OTHER_HEAD = "a head of another form than one linear layer: every finetune has its own"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Converted:
     Attributes:
       network: of these weights; it has one output where they have no head.
       params: float32, with zeros for a head that they lack.
-      classes: outputs of their head; 0: they have none.
+      classes: outputs of their head, any number; 0: they have none of one linear layer.
       recipe: how images were prepared.
       mapped: tensors that went into the parameters.
       dropped: name -> why it was left out.
@@ -50,21 +52,17 @@ def convert(arrays: Arrays, arch: str, source: str, recipe: Recipe | None = None
       recipe: how images were prepared; None: as the source usually does.
 
     Raises:
-      InputError: the source has no such architecture; or a tensor is unknown, missing, of a wrong
-        shape or not finite.
+      InputError: the source has no such architecture; or a tensor is unknown, missing, there twice,
+        of a wrong shape, of no real numbers or not finite.
     """
     origin, kind = checked(arch, source)
     recipe = recipe or origin.recipes[kind]
     tensors, dropped = origin.clean(arrays)
     names = origin.names[kind]
-    head = tensors.get(names(("head", "bias"))[0])
-    classes = 0 if head is None else head.size
-    if origin.classes is not None and classes != origin.classes:
-        wanted, found = (
-            f"a head of {n} classes" if n else "no head" for n in (origin.classes, classes)
-        )
-        raise InputError(f"{source}'s {arch} has {wanted}, but the file has {found}")
-
+    classes, other_head = _head(tensors, names)
+    for name in other_head:
+        del tensors[name]
+    dropped |= dict.fromkeys(other_head, _OTHER_HEAD)
     spec, size = _geometry(tensors, arch, source, recipe)
     recipe = dataclasses.replace(
         recipe, crop=size, resize=recipe.resize if size == recipe.crop else 0
@@ -80,6 +78,17 @@ def convert(arrays: Arrays, arch: str, source: str, recipe: Recipe | None = None
     params = traverse_util.unflatten_dict({**flat, **zeros})
     mapped = sum(len(found.names) for found in entries.values())
     return Converted(network, params, classes, recipe, mapped, dropped)
+
+
+def _head(tensors: Arrays, names: Names) -> tuple[int, list[str]]:
+    """Returns how many classes a linear head has, or 0 and the names of a head of another form."""
+    weight, bias = (names(("head", leaf))[0] for leaf in ("kernel", "bias"))
+    root = re.split(r"(?<=[./])", bias)[0]
+    held = [name for name in tensors if name.startswith(root)]
+    if set(held) == {weight, bias} and tensors[weight].ndim == 2 and tensors[bias].ndim == 1:
+        classes = tensors[bias].size
+        return (classes, []) if classes and classes in tensors[weight].shape else (0, held)
+    return 0, held
 
 
 def entries_of(network: Network, source: str) -> dict[Path, Entry]:
@@ -113,20 +122,20 @@ def _geometry(tensors: Arrays, arch: str, source: str, recipe: Recipe) -> tuple[
     if known.kind == "vit":
         positions = tensors.get(names(("positions",))[0])
         if positions is not None:
-            tokens = positions.shape[-2]
-            side = math.isqrt(tokens - 1)
-            if side * side != tokens - 1:
+            tokens = positions.shape[-2] if positions.ndim > 1 else 0
+            side = math.isqrt(max(tokens - 1, 0))
+            size = side * known.multiple
+            if not side or side * side != tokens - 1 or size > MOST_SIDE:
                 raise InputError(
                     f"{names(('positions',))[0]} has {tokens} positions: not those of a class "
-                    "token and a square of patches"
+                    f"token and a square of patches, of images of at most {MOST_SIDE:,}² pixels"
                 )
-            size = side * known.multiple
     elif known.kind == "convnet":
         count = len({name.split("/")[1] for name in tensors if name.startswith("stages/")})
         biases = (tensors.get(f"stages/{i}/linear/bias") for i in range(count))
         widths = tuple(bias.size for bias in biases if bias is not None)
         spec = dataclasses.replace(spec, widths=widths or spec.widths)
-    elif source == "jaxbias" and tensors.get("stem/kernel", np.zeros(7)).shape[0] == 3:
+    elif source == "jaxbias" and tensors.get("stem/kernel", np.zeros(7)).shape[:1] == (3,):
         spec = dataclasses.replace(spec, stem="small")
     return spec, size
 
@@ -151,8 +160,19 @@ def _refuse(tensors: Arrays, entries: Iterable[Entry], what: str) -> None:
             raise InputError(
                 f"{name} has shape {tensors[name].shape}, but {what} has {found.shape}"
             )
-        if not np.isfinite(tensors[name].astype(np.float32)).all():
-            raise InputError(f"{name} holds values that are not finite: the file is damaged")
+        dtype = tensors[name].dtype
+        if not jax.numpy.issubdtype(dtype, np.floating):
+            raise InputError(
+                f"{name} is of dtype {dtype}, but weights are real numbers; if they are quantised, "
+                "save them in float32"
+            )
+        with np.errstate(over="ignore"):
+            narrow = tensors[name].astype(np.float32)
+        if not np.isfinite(narrow).all():
+            raise InputError(
+                f"{name} holds values that are not finite in float32: the training diverged, or "
+                "the file is damaged"
+            )
 
 
 def _listed(names: list[str]) -> str:

@@ -5,9 +5,13 @@ DIR/weights.json  the architecture, the source, the preprocessing, what was drop
                   fingerprint; written last
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +19,30 @@ import jax
 import numpy as np
 
 from jaxbias import checkpoint
-from jaxbias.atomic import make_directory, write_text
+from jaxbias.atomic import make_directory, write_text, writing
 from jaxbias.errors import InputError
+from jaxbias.json_files import read_json
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.study import ModelSpec, Study
-from jaxbias.weights.convert import Converted, convert, flat_names
+from jaxbias.weights.convert import Converted, checked, convert, flat_names
 from jaxbias.weights.files import read_tensors
+from jaxbias.weights.limits import shown
 from jaxbias.weights.recipes import Recipe, recipe_of
 from jaxbias.weights.sources import SOURCES, Arrays
 
 _FORMAT = 1
 _RECORD = "weights.json"
+_AGAIN = "import the weights again"
+# Of what describes imported weights; the architecture and the preprocessing have their own checks.
+_FIELDS = {
+    "classes": int,
+    "content": str,
+    "file": str,
+    "file_sha256": str,
+    "fingerprint": dict,
+    "mapped": int,
+}
 _SHOWN = 8  # Features and logits per image in a fingerprint.
 # A fingerprint made elsewhere differs by rounding: other processors, other convolutions.
 _TOLERANCE = 1e-3
@@ -101,8 +117,6 @@ def import_weights(arch: str, source: str, file: Path, out: Path) -> tuple[Impor
         raise InputError(f"--out: there is something at {out} already; choose a new directory")
     converted, sha256, beside = read(arch, source, file)
     params, network = converted.params, converted.network
-    make_directory(out)
-    checkpoint.save(out / "params", params)
     spec = network.spec
     record = {
         "format": _FORMAT,
@@ -119,8 +133,23 @@ def import_weights(arch: str, source: str, file: Path, out: Path) -> tuple[Impor
         "dropped": {**converted.dropped, **dict.fromkeys(beside, "beside the network")},
         "fingerprint": fingerprint(network, params, converted.classes),
     }
-    write_text(out / _RECORD, json.dumps(record, indent=1))
+    with _whole(out) as draft:
+        checkpoint.save(draft / "params", params)
+        write_text(draft / _RECORD, json.dumps(record, indent=1))
     return describe_imported(out), converted
+
+
+@contextlib.contextmanager
+def _whole(directory: Path) -> Iterator[Path]:
+    """Yields a new directory that takes its place once it is whole; what fails leaves nothing."""
+    draft = directory.with_name(f".{directory.name}.{os.getpid()}.part")
+    try:
+        make_directory(draft)
+        yield draft
+        with writing(directory):
+            draft.rename(directory)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def read(arch: str, source: str, file: Path) -> tuple[Converted, str, tuple[str, ...]]:
@@ -130,7 +159,8 @@ def read(arch: str, source: str, file: Path) -> tuple[Converted, str, tuple[str,
         sha256 = content_hash(arrays)
         return convert(arrays, arch, source, recipe), sha256, ()
     tensors = read_tensors(file)
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     default = convert(tensors.arrays, arch, source)
     known = recipe_of(default.recipe, file, sha256, source)
     if known != default.recipe:
@@ -146,10 +176,17 @@ def _own(directory: Path) -> tuple[Arrays, Recipe]:
             f"--file={directory}: give a base of a result directory, WORKDIR/bases/ID; there is no "
             f"{record}"
         )
-    size = json.loads(record.read_text())["settings"]["data"]["image_size"]
-    recipe = dataclasses.replace(
-        SOURCES["jaxbias"].recipes["resnet"], crop=size, origin="the study it is a base of"
-    )
+    way_out = "give a base of a whole result directory"
+    study = read_json(record, way_out)
+    try:
+        size = study["settings"]["data"]["image_size"]
+        recipe = dataclasses.replace(
+            SOURCES["jaxbias"].recipes["resnet"], crop=size, origin="the study it is a base of"
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{record} does not say the side of its images ({error}); {way_out}"
+        ) from error
     return flat_names(checkpoint.load_any(directory)), recipe
 
 
@@ -165,12 +202,19 @@ def describe_imported(directory: Path) -> Imported:
             f"{directory} holds no imported weights (no {_RECORD}); make it with "
             "`jaxbias weights import`"
         )
+    record = read_json(path, _AGAIN)
     try:
-        record = json.loads(path.read_text())
         if record["format"] != _FORMAT:
-            raise InputError(f"{path} is of another format; import the weights again")
+            raise ValueError(f"format={shown(record['format'])}, not {_FORMAT}")
+        checked(record["arch"], record["source"])
         spec = ModelSpec(name=record["arch"], widths=tuple(record["widths"]), stem=record["stem"])
+        widths = all(type(width) is int and 0 < width < 2**16 for width in spec.widths)
+        if not widths or spec.stem not in ("imagenet", "small"):
+            raise ValueError(f"widths={shown(spec.widths)}, stem={shown(spec.stem)}")
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record["recipe"].items()}
+        for name, kind in _FIELDS.items():
+            if type(record[name]) is not kind:
+                raise ValueError(f"{name}={shown(record[name])} is no {kind.__name__}")
         return Imported(
             directory,
             spec,
@@ -181,9 +225,10 @@ def describe_imported(directory: Path) -> Imported:
             record,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is damaged ({error!r}); import the weights again") from error
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{path} is damaged, or of another version ({reason[:200]}); {_AGAIN}"
+        ) from error
 
 
 def departures(study: Study) -> list[str]:
@@ -210,7 +255,16 @@ def load(imported: Imported) -> Params:
         raise InputError(f"{imported.directory}: the weights are damaged; import them again")
     expected = imported.record["fingerprint"]
     for name, values in fingerprint(network, params, imported.classes).items():
-        want, got = np.asarray(expected[name]), np.asarray(values)
+        got = np.asarray(values)
+        try:
+            want = np.asarray(expected[name], np.float64)
+            if want.shape != got.shape:
+                raise ValueError(f"{name} of shape {want.shape}, not {got.shape}")
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{imported.directory / _RECORD} is damaged (fingerprint: {shown(str(error))}); "
+                f"{_AGAIN}"
+            ) from error
         error = np.abs(got - want).max() / max(np.abs(want).max(), np.finfo(np.float32).tiny)
         if not error <= _TOLERANCE:
             raise InputError(

@@ -1,15 +1,20 @@
 """How images were prepared for imported weights: what is known, and what a study does instead."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from jaxbias.errors import InputError
+from jaxbias.json_files import read_json
 from jaxbias.models import Preprocessing
+from jaxbias.weights.limits import shown
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
+# Pillow's numbers of its filters, as transformers writes them.
+_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+MOST_SIDE = 2048  # Pixels: images of a side that no network here was ever trained with.
+_WAY_OUT = "fetch it again, or move it away for the source's usual preparation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Recipe:
       mean: of each channel, of values in [0, 1].
       std: of each channel.
       origin: where this is known from.
+
+    Raises:
+      ValueError: one of them is none that an image can be prepared with.
     """
 
     resize: int
@@ -31,6 +39,21 @@ class Recipe:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     origin: str
+
+    def __post_init__(self) -> None:
+        for name, least in (("resize", 0), ("crop", 1)):
+            side = getattr(self, name)
+            if type(side) is not int or not least <= side <= MOST_SIDE:
+                raise ValueError(
+                    f"{name}={shown(side)} is no side of {least} to {MOST_SIDE:,} pixels"
+                )
+        if self.interpolation not in _FILTERS.values():
+            raise ValueError(f"interpolation={shown(self.interpolation)} is none of Pillow's")
+        for name, least in (("mean", 0.0), ("std", 1e-3)):
+            values = getattr(self, name)
+            numbers = isinstance(values, tuple) and all(type(v) in (int, float) for v in values)
+            if not numbers or len(values) != 3 or not all(least <= v <= 1 for v in values):
+                raise ValueError(f"{name}={shown(values)} is not three numbers of {least:g} to 1")
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -74,8 +97,6 @@ _RELEASED = {
     "9ac1b537": Recipe(384, 384, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_E2E_V1"),
     "4e70ced5": Recipe(224, 224, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_LINEAR_V1"),
 }
-# Pillow's numbers of its filters, as transformers writes them.
-_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
 
 def recipe_of(default: Recipe, file: Path, sha256: str, source: str) -> Recipe:
@@ -91,9 +112,14 @@ def recipe_of(default: Recipe, file: Path, sha256: str, source: str) -> Recipe:
     if read is None or not path.is_file():
         return default
     try:
-        return dataclasses.replace(read(json.loads(path.read_text()), default), origin=name)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} does not say how images are prepared ({error!r})") from error
+        return dataclasses.replace(read(read_json(path, _WAY_OUT), default), origin=name)
+    except InputError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)[:160]
+        raise InputError(
+            f"{path} does not say how images are prepared ({reason}); {_WAY_OUT}"
+        ) from error
 
 
 def _timm(content: dict[str, Any], default: Recipe) -> Recipe:
@@ -113,11 +139,16 @@ def _hub(content: dict[str, Any], default: Recipe) -> Recipe:
     size = content["size"]
     side = size if isinstance(size, int) else size.get("height", size.get("shortest_edge"))
     share = content.get("crop_pct")
+    scale = content.get("rescale_factor", 1 / 255) if content.get("do_rescale", True) else 1
+    if not abs(scale * 255 - 1) < 1e-3:
+        raise ValueError(f"rescale_factor={shown(scale)} is not 1/255: other inputs than here")
+    normal = content.get("do_normalize", True)
+    number = content.get("resample", 2)
     return dataclasses.replace(
         default,
         resize=int(side / share) if share else 0,
         crop=side,
-        interpolation=_FILTERS[content.get("resample", 2)],
-        mean=tuple(content["image_mean"]),
-        std=tuple(content["image_std"]),
+        interpolation=_FILTERS.get(number, number),
+        mean=tuple(content["image_mean"]) if normal else PLAIN.mean,
+        std=tuple(content["image_std"]) if normal else PLAIN.std,
     )

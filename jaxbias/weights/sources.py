@@ -1,6 +1,7 @@
 """Sources of weights: prefixes, names, what is dropped on purpose, and the preprocessing."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Mapping
 
@@ -21,7 +22,11 @@ from jaxbias.weights.recipes import HALF, IMAGENET, PLAIN, Recipe
 
 Arrays = dict[str, np.ndarray]
 
-_COUNTERS = (r"(^|.*\.)num_batches_tracked$", "a counter: the momentum of our norms is fixed")
+_COUNTERS = (r"(^|.*\.)(num_batches_tracked|n_averaged)$", "a counter of steps, which is not used")
+# What PyTorch wraps a module in stands before the names inside it, wherever the module is.
+_WRAPPERS = re.compile(
+    r"(^|\.)(?:(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +35,9 @@ class Source:
 
     Attributes:
       names: kind of architecture -> names of its parameters.
-      prefixes: one of them stands before every name; "" where none may.
+      prefixes: one of them stands before every name, wrappers apart; "" where none may.
       drops: (pattern, reason) of names, prefix included, that are left out on purpose.
       rename: brings other spellings to that of `names`; prefixes are gone by then.
-      classes: outputs its head must have; None: any; 0: it has no head for classes.
       recipes: how images were prepared; kind -> recipe.
     """
 
@@ -41,27 +45,43 @@ class Source:
     prefixes: tuple[str, ...] = ("",)
     drops: tuple[tuple[str, str], ...] = (_COUNTERS,)
     rename: Callable[[Arrays], Arrays] = lambda arrays: arrays
-    classes: int | None = None
     recipes: Mapping[str, Recipe] = dataclasses.field(default_factory=dict)
 
     def clean(self, arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
-        """Returns the network's arrays by the names of `names`, and what was dropped and why."""
+        """Returns the network's arrays by the names of `names`, and what was dropped and why.
+
+        Raises:
+          InputError: one tensor is there under two names.
+        """
         kept, dropped = {}, {}
         for name, value in arrays.items():
-            reason = next((why for pattern, why in self.drops if re.match(pattern, name)), None)
-            if reason is None:
-                kept[name] = value
-            else:
+            bare = _WRAPPERS.sub(r"\1", name)
+            reason = next((why for pattern, why in self.drops if re.match(pattern, bare)), None)
+            if reason is not None:
                 dropped[name] = reason
+            elif bare in kept:
+                raise _twice(bare)
+            else:
+                kept[bare] = value
         prefix = next((p for p in self.prefixes if any(n.startswith(p) for n in kept)), None)
         if prefix is None:  # Nothing is known without it, so that all is refused by its own name.
             return {
                 f"{name} (without '{self.prefixes[0]}')": v for name, v in kept.items()
             }, dropped
-        cut = {name.removeprefix(prefix): value for name, value in kept.items()}
-        if len(cut) < len(kept):
-            raise InputError(f"the same tensor is there with and without '{prefix}'")
+        cut = {}
+        for name, value in kept.items():
+            bare = name.removeprefix(prefix)
+            if bare in cut:
+                raise _twice(bare)
+            cut[bare] = value
         return self.rename(cut), dropped
+
+
+def _twice(name: str) -> InputError:
+    return InputError(
+        f"the tensor {name} is there twice, with and without a prefix or in two spellings; save "
+        "the state_dict of one network"
+    )
 
 
 def _sub(*rules: tuple[str, str]) -> Callable[[Arrays], Arrays]:
@@ -70,6 +90,8 @@ def _sub(*rules: tuple[str, str]) -> Callable[[Arrays], Arrays]:
         for name, value in arrays.items():
             for pattern, replacement in rules:
                 name = re.sub(pattern, replacement, name)
+            if name in renamed:
+                raise _twice(name)
             renamed[name] = value
         return renamed
 
@@ -86,9 +108,10 @@ def _big_vision(arrays: Arrays) -> Arrays:
     )(arrays)
     positions, token = arrays.get("pos_embedding"), arrays.get("cls")
     if positions is not None and token is not None and positions.ndim == 3:
-        count = positions.shape[1]
-        if round(count**0.5) ** 2 == count:  # Its class token has no position: zeros are added.
-            zeros = np.zeros((1, 1, positions.shape[2]), positions.dtype)
+        one, count, width = positions.shape
+        # Its class token has no position: zeros are added.
+        if one == 1 and count and math.isqrt(count) ** 2 == count:
+            zeros = np.zeros((1, 1, width), positions.dtype)
             arrays["pos_embedding"] = np.concatenate([zeros, positions], axis=1)
     return arrays
 
@@ -111,32 +134,27 @@ SOURCES: dict[str, Source] = {
     "torchvision": Source(
         {"resnet": torchvision_resnet, "vit": torchvision_vit},
         rename=_OLD_MLP,
-        classes=1000,
         recipes={"resnet": IMAGENET, "vit": IMAGENET},
     ),
     "mocov3": Source(
         {"resnet": torchvision_resnet},
-        prefixes=("module.base_encoder.",),
+        prefixes=("base_encoder.",),
         drops=(
-            (r"module\.momentum_encoder\.", "the momentum encoder"),
-            (r"module\.predictor\.", "the predictor of pretraining"),
-            (r"module\.base_encoder\.fc\.", "the projector of pretraining"),
+            (r"momentum_encoder\.", "the momentum encoder"),
+            (r"predictor\.", "the predictor of pretraining"),
+            (r"base_encoder\.fc\.", "the projector of pretraining"),
             _COUNTERS,
         ),
-        classes=0,
         recipes={"resnet": IMAGENET},
     ),
     "simclr": Source(
         {"resnet": torchvision_resnet},
-        prefixes=("module.encoder.", "encoder."),
-        drops=((r"(module\.)?projector\.", "the projector of pretraining"), _COUNTERS),
-        classes=0,
+        prefixes=("encoder.",),
+        drops=((r"projector\.", "the projector of pretraining"), _COUNTERS),
         recipes={"resnet": PLAIN},
     ),
     "places365": Source(
         {"resnet": torchvision_resnet},
-        prefixes=("module.",),
-        classes=365,
         recipes={"resnet": IMAGENET},
     ),
     "timm": Source(

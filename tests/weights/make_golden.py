@@ -10,7 +10,7 @@ from jaxbias.weights.imported import fixed_images
 from jaxbias.weights.recipes import Recipe
 from jaxbias.weights.sources import SOURCES
 from tests.weights.pytorch import build, inputs, logits_of, torch
-from tests.weights.seeded import names_of, noise
+from tests.weights.seeded import CLASSES, names_of, noise
 
 PLACE = Path(__file__).with_name("golden.json")
 SHOWN = 8
@@ -29,7 +29,7 @@ TRAINED = ("resnet18", "resnet50")
 
 def golden(arch: str, source: str, size: int) -> dict:
     """Activations of one model."""
-    classes = SOURCES[source].classes or 7
+    classes = CLASSES.get(source, 7)
     model, features = build(arch, source, classes, size)
     kind = arch.split("_")[0].rstrip("0123456789")
     recipe: Recipe = SOURCES[source].recipes[kind]

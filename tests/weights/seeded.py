@@ -10,6 +10,8 @@ from jaxbias.models import make_network
 from jaxbias.study import ModelSpec
 from jaxbias.weights.convert import entries_of
 
+CLASSES = {"torchvision": 1000}  # Of the sources that release heads of one number.
+
 
 def seeded_tensor(name, shape):
     """Values of a size that keeps activations near 1 through a hundred layers.

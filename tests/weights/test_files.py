@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import zipfile
 
 import ml_dtypes
@@ -11,11 +12,8 @@ import numpy as np
 import pytest
 
 from jaxbias.errors import InputError
+from jaxbias.weights import limits
 from jaxbias.weights.files import read_tensors
-
-needs_torch = pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="reads files of PyTorch: install torch"
-)
 
 
 class Hostile:
@@ -84,43 +82,20 @@ def hostile_checkpoints(tmp_path, marker):
 
 
 def test_a_hostile_checkpoint_never_runs(tmp_path):
-    """With PyTorch it is recognised; without, the way out is said. Either way nothing runs."""
+    """A bare pickle is told by its first bytes; of an archive PyTorch names what it would run."""
     marker = tmp_path / "ran"
+    plain, archive = hostile_checkpoints(tmp_path, marker)
+    with pytest.raises(InputError, match="a Python pickle, which may run anything when read"):
+        read_tensors(plain)
     with_torch = importlib.util.find_spec("torch") is not None
-    for path in hostile_checkpoints(tmp_path, marker):
-        with pytest.raises(InputError) as error:
-            read_tensors(path)
-        assert ("posix.system" if with_torch else "jaxbias[weights]") in str(error.value)
-        assert ("refused" if with_torch else "safetensors.torch.save_file") in str(error.value)
-        assert "\n" not in str(error.value)
+    with pytest.raises(InputError) as error:
+        read_tensors(archive)
+    assert ("posix.system" if with_torch else "jaxbias[weights]") in str(error.value)
+    assert ("refused" if with_torch else "safetensors.torch.save_file") in str(error.value)
+    assert "\n" not in str(error.value)
     assert not marker.exists()
     os.system(f"touch {marker}")
     assert marker.exists()  # It would have been seen.
-
-
-@needs_torch
-def test_checkpoints_of_training_scripts_are_opened(tmp_path):
-    import torch
-
-    tensors = {"w": torch.ones(2, 3, dtype=torch.bfloat16), "n": torch.tensor(3)}
-    content = {"epoch": 4, "state_dict": tensors, "optimizer": {"lr": 0.1}}
-    torch.save(content, tmp_path / "a.pth.tar")
-    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    for name in ("a.pth.tar", "old.pth"):
-        got = read_tensors(tmp_path / name)
-        assert got.beside == ("epoch", "optimizer")
-        np.testing.assert_array_equal(got.arrays["w"], np.ones((2, 3), np.float32))
-        assert got.arrays["n"].dtype == np.int64
-    cut = (tmp_path / "a.pth.tar").read_bytes()[:-400]
-    (tmp_path / "a.pth.tar").write_bytes(cut)
-    with pytest.raises(InputError, match="damaged or cut short"):
-        read_tensors(tmp_path / "a.pth.tar")
-    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
-    with pytest.raises(InputError, match=r"Linear.*state_dict\(\) alone"):
-        read_tensors(tmp_path / "module.pt")
-    torch.save({"a": 1}, tmp_path / "none.pt")
-    with pytest.raises(InputError, match="'a' is no tensor"):
-        read_tensors(tmp_path / "none.pt")
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
@@ -129,3 +104,69 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "w.h5").write_bytes(b"x")
     with pytest.raises(InputError, match="no kind of checkpoint"):
         read_tensors(tmp_path / "w.h5")
+    with pytest.raises(InputError, match="there is no file"):
+        read_tensors(tmp_path / f"{'w' * 300}.npz")
+    (tmp_path / "l.npz").symlink_to(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"l.npz links to a file that is not there"):
+        read_tensors(tmp_path / "l.npz")
+    (tmp_path / "self.npz").symlink_to(tmp_path / "self.npz")
+    with pytest.raises(InputError, match=r"self.npz links to a file that is not there"):
+        read_tensors(tmp_path / "self.npz")
+
+
+def test_files_behind_links_are_read(tmp_path):
+    """As hubs keep them: by hash, with links of the names."""
+    np.savez(tmp_path / "blob.npz", a=np.ones(2))
+    (tmp_path / "blob.npz").rename(tmp_path / "0123abcd")
+    (tmp_path / "w.NPZ").symlink_to("0123abcd")
+    np.testing.assert_array_equal(read_tensors(tmp_path / "w.NPZ").arrays["a"], np.ones(2))
+
+
+def test_files_of_more_than_is_read_are_refused_unread(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with path.open("wb") as file:
+        file.write((2).to_bytes(8, "little") + b"{}")
+        file.truncate(5 * 2**30)  # Without bytes on the disk.
+    with pytest.raises(InputError, match=re.escape("the file would take 5.0 GiB, and at most 4")):
+        read_tensors(path)
+    assert limits.MOST_BYTES == 4 * 2**30
+
+
+def safetensors_of(path, header, content=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+    return path
+
+
+def tensor(start, end, dtype="F32", shape=(1,)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ({"a": tensor(0, 4, "F7")}, "damaged or cut short"),
+        ({"a": tensor(0, 8, "C64")}, "a is of dtype C64, which is not read; save it in float32"),
+        ({"a": tensor(0, 8)}, "damaged or cut short"),
+        ({"a": tensor(0, 2**62)}, "damaged or cut short"),
+        ({"a": tensor(0, 4), "b": tensor(2, 6)}, "damaged or cut short"),
+        ({"a": tensor(4, 0)}, "damaged or cut short"),
+        ({"a": tensor(0, 0, shape=(0, 2**62, 2**62))}, "damaged or cut short"),
+        ({"a": tensor(0, 0, shape=(0,) * 99)}, "damaged or cut short"),
+        ({"a": tensor(0, 4, shape=(-1,))}, "damaged or cut short"),
+        ({"a": [0]}, "damaged or cut short"),
+        ({}, "holds no tensors"),
+        (b'{"a":' + b"[" * 100_000, "damaged or cut short"),
+        (b'{"a":1' + b"{" * 3, "damaged or cut short"),
+        (b'{"\xff": 1}', "damaged or cut short"),
+        ({"a\nb": tensor(0, 4)}, r"'a\nb' is no name of a tensor (printable text of 1 to 200"),
+        ({"a" * 10**6: tensor(0, 4)}, "is no name of a tensor"),
+    ],
+)
+def test_headers_of_safetensors_that_cannot_be(tmp_path, header, said):
+    content = bytes(8 if "C64" in str(header) else 4 * len(header))
+    path = safetensors_of(tmp_path / "w.safetensors", header, content)
+    with pytest.raises(InputError, match=re.escape(said)) as error:
+        read_tensors(path)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500

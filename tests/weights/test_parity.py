@@ -24,7 +24,7 @@ from jaxbias.weights.convert import entries_of  # noqa: E402
 from jaxbias.weights.files import read_tensors  # noqa: E402
 from jaxbias.weights.imported import fixed_images  # noqa: E402
 from tests.weights.pytorch import build, inputs, logits_of, torch  # noqa: E402
-from tests.weights.seeded import noise  # noqa: E402
+from tests.weights.seeded import CLASSES, noise  # noqa: E402
 
 CASES = [
     ("resnet18", "torchvision", 64),
@@ -69,7 +69,7 @@ def converted_of(model, arch, source, size, dtype=np.float32):
 
 @pytest.mark.parametrize(("arch", "source", "size"), CASES)
 def test_evaluation_agrees_with_pytorch(arch, source, size):
-    classes = SOURCES[source].classes or 7
+    classes = CLASSES.get(source, 7)
     model, features = build(arch, source, classes, size)
     converted, network, params = converted_of(model, arch, source, size)
     jax.tree.map(np.testing.assert_array_equal, params, converted.params)
@@ -90,7 +90,7 @@ def test_training_agrees_with_pytorch(arch, source, size):
     """
     if not arch.startswith("resnet"):
         pytest.skip("has no BatchNorm: it computes in training what it does in evaluation")
-    classes = SOURCES[source].classes or 7
+    classes = CLASSES.get(source, 7)
     images = noise(size)
     model, _ = build(arch, source, classes, size)
     converted, network, params = converted_of(model, arch, source, size)
