@@ -65,8 +65,7 @@ def rescaled(scores: np.ndarray, rate: float) -> np.ndarray:
 
 def _annotated(source: Source, data: DataSpec) -> Source:
     path = _path(data.annotations, data.path)
-    read = read_table(path)
-    rows = _rows(read, source, "annotations")
+    read, rows = _rows(read_table(path), source, "annotations")
     found, unusable = labels(read.text.drop(columns=ID))
     table = source.table.copy()
     for name, column in found.items():
@@ -94,9 +93,8 @@ def _annotated(source: Source, data: DataSpec) -> Source:
 
 def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
     path = _path(data.scores, data.path)
-    read = read_table(path)
+    read, rows = _rows(read_table(path), source, "scores")
     text = read.text
-    rows = _rows(read, source, "scores")
     names = [name for name in text.columns if name != ID]
     for name in data.base_rates:
         read.column(name, "config.data.base_rates")
@@ -138,20 +136,22 @@ def _path(setting: str, root: str) -> Path:
     return inside if root and inside.is_file() else Path(setting).expanduser()
 
 
-def _rows(table: Table, source: Source, setting: str) -> np.ndarray:
-    """Returns int64[M], the row of the source that each row of the table speaks of."""
+def _rows(table: Table, source: Source, setting: str) -> tuple[Table, np.ndarray]:
+    """Returns the rows whose image is there, and int64[M], the row of the source of each."""
     ids = table.column(ID, f"config.data.{setting}").str.strip()
     rows = pd.Index(source.table["id"]).get_indexer(ids)
     if source.numbers is not None and (rows < 0).all():
         rows = pd.Index(source.numbers).get_indexer(ids)
-    unknown = np.flatnonzero(rows < 0)
+    unknown = np.flatnonzero((rows < 0) & ~ids.isin(source.absent).to_numpy())
     if len(unknown):
         raise InputError(
             f"{len(unknown):,} of the {len(ids):,} ids of {table.path} are not in {source.name};"
             f" the first is '{ids.iloc[unknown[0]]}', where the data has"
             f" '{source.table['id'].iloc[0]}'"
         )
-    twice = np.flatnonzero(pd.Series(rows).duplicated())
+    twice = np.flatnonzero(pd.Series(rows).duplicated() & (rows >= 0))
     if len(twice):
         raise InputError(f"{table.where(twice[0])}: this id is there twice")
-    return rows
+    there = rows >= 0
+    kept = table.text.loc[there].reset_index(drop=True)
+    return dataclasses.replace(table, text=kept, lines=table.lines[there]), rows[there]

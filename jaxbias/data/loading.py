@@ -9,8 +9,8 @@ import pandas as pd
 from jaxbias.data import splits
 from jaxbias.data.attach import attach
 from jaxbias.data.dataset import Dataset
-from jaxbias.data.readers import reader
-from jaxbias.data.source import check
+from jaxbias.data.readers import read
+from jaxbias.data.source import only
 from jaxbias.data.store import Store, open_store
 from jaxbias.data.table import add_derived
 from jaxbias.study import DataSpec
@@ -32,14 +32,13 @@ def load(data: DataSpec, verify: bool = False) -> Dataset:
     Raises:
       InputError: an unknown dataset, something wrong with its files, labels or splits.
     """
-    source = reader(data.name)(data)
-    check(source)
+    source = read(data)
     # All that can be wrong with the table is found before the images are decoded.
     source, soft = attach(source, data)
     table = add_derived(_complete(source.table), data.derived, source.unusable)
     table["split"] = splits.assign(table, data.splits, data.seed)
     store = open_store(source, data.image_size, data.on_bad_image, verify)
-    table = _kept(table, store.rows)
+    table = only(table, store.rows)
     soft = soft.iloc[store.rows].reset_index(drop=True)
     return Dataset(
         name=source.name,
@@ -77,14 +76,6 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     stratum = table.pop("stratum") if "stratum" in table else ""
     table.insert(2, "stratum", stratum)
-    return table
-
-
-def _kept(table: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """Returns the rows that have an image; a category that only the others had is gone."""
-    table = table.iloc[rows].reset_index(drop=True)
-    for name in table.select_dtypes("category"):
-        table[name] = table[name].cat.remove_unused_categories()
     return table
 
 

@@ -4,6 +4,7 @@ import bisect
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from jaxbias.errors import InputError
@@ -33,6 +34,8 @@ class Source:
     notes: tuple[str, ...] = ()  # What the report must say about the data, in sentences.
     # Another name of every row, by which tables made elsewhere may call it: an image number.
     numbers: pd.Series | None = None
+    # Ids and numbers of rows that are left out because their image is not there.
+    absent: pd.Index = dataclasses.field(default_factory=lambda: pd.Index([], dtype=str))
 
 
 def check(source: Source) -> None:
@@ -40,6 +43,8 @@ def check(source: Source) -> None:
 
     Raises:
       InputError: no rows, or an id twice.
+      UnicodeEncodeError: a text that cannot be written as UTF-8: the name of a file of other bytes,
+        or half of a pair of surrogates. Some versions of pandas have refused it before.
       TypeError: the reader is at fault: a column of another type, or out of place.
     """
     table = source.table
@@ -50,11 +55,15 @@ def check(source: Source) -> None:
         raise InputError(f"{source.name} has {len(twice):,} ids twice, such as '{twice.iloc[0]}'")
     if tuple(table.columns[:2]) != _PLAIN:
         raise TypeError(f"the table of {source.name} must begin with {', '.join(_PLAIN)}")
+    " ".join(table.columns).encode()
     for name in table.columns:
         dtype, plain = table[name].dtype, name in (*_PLAIN, "stratum")
         good = pd.api.types.is_string_dtype(dtype) if plain else dtype in ("boolean", "category")
         if not good:
             raise TypeError(f"column '{name}' of {source.name} has dtype {dtype}")
+        if dtype != "boolean":
+            for text in table[name].unique() if plain else table[name].cat.categories:
+                text.encode()
 
 
 def with_labels(
@@ -65,6 +74,14 @@ def with_labels(
     fixed["split"] = split if isinstance(split, str) else list(split)
     columns = {name: column.reset_index(drop=True) for name, column in labels.items()}
     return pd.concat([fixed, pd.DataFrame(columns, index=fixed.index)], axis=1)
+
+
+def only(table: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Returns some rows of a table; a category that only the others had is gone."""
+    table = table.iloc[rows].reset_index(drop=True)
+    for name in table.select_dtypes("category"):
+        table[name] = table[name].cat.remove_unused_categories()
+    return table
 
 
 def locate(ends: Sequence[int], row: int) -> tuple[int, int]:

@@ -82,6 +82,7 @@ class DataSpec:
     splits: Mapping[str, Mapping[Split, PartOf]] = _mapping()
     derived: Mapping[str, DerivedSpec] = _mapping()
     on_bad_image: Literal["error", "skip"] = "error"  # skip: counted and reported.
+    on_missing: Literal["error", "skip"] = "error"  # Of images that a table names.
     # FairFace: ages that a spreadsheet turned into dates.
     damaged_labels: Literal["error", "repair"] = "error"
     # parquet, tfds:NAME: where the image is, and label column -> "column" or "feature/part";

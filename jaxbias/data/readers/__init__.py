@@ -8,7 +8,7 @@ every reader, in `jaxbias.data.source`.
 import importlib
 from collections.abc import Callable
 
-from jaxbias.data.source import Source
+from jaxbias.data.source import Source, check
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import DataSpec
 
@@ -36,6 +36,23 @@ READERS = {
     },
 }
 TFDS = "tfds:"  # Before the name of a dataset that TensorFlow Datasets has prepared.
+
+
+def read(data: DataSpec) -> Source:
+    """Reads the dataset that the settings name, and holds what its reader returns to the contract.
+
+    Raises:
+      InputError: there is no such dataset, or something is wrong with its files.
+    """
+    try:
+        source = reader(data.name)(data)
+        check(source)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{data.name} at config.data.path={data.path} has the name {error.object!a}, which is"
+            " no UTF-8 text: rename that file, folder or label"
+        ) from error
+    return source
 
 
 def reader(name: str) -> Callable[[DataSpec], Source]:

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxbias.data import files
 from jaxbias.data.delimited import shown
 from jaxbias.data.readers import tfds
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
@@ -35,34 +35,65 @@ def read(data: DataSpec) -> Source:
     if prepared is not None:
         source = tfds.read_prepared(prepared, "CelebA")
         return _only_attributes(source)
-    attributes = _table(root, "list_attr_celeba", (-1, 1), counted=True)
-    partition = _table(root, "list_eval_partition", (0, 1, 2), counted=False).iloc[:, 0]
-    missing = attributes.index.difference(partition.index)
-    if len(missing) or len(partition) != len(attributes):
+    attributes, claim = _table(root, "list_attr_celeba", (-1, 1), counted=True)
+    if claim and data.on_missing == "error":
         raise InputError(
-            f"list_eval_partition of {root} has {len(partition):,} images and list_attr_celeba"
-            f" {len(attributes):,}" + (f"; '{missing[0]}' is not in it" if len(missing) else "")
+            f"{root}: {claim}; is it whole? config.data.on_missing='skip' takes what it has"
         )
+    partition = _table(root, "list_eval_partition", (0, 1, 2), counted=False)[0].iloc[:, 0]
+    notes = _differ(root, attributes.index, partition.index, data.on_missing)
+    attributes = attributes.loc[attributes.index.isin(partition.index)]
+    if attributes.empty:
+        raise InputError(f"list_attr_celeba and list_eval_partition of {root} share no image")
     partition = partition.loc[attributes.index].to_numpy()
     # The archive of some mirrors holds the folder twice.
     folder = "img_align_celeba"
     if (root / folder / folder).is_dir():
         folder = f"{folder}/{folder}"
-    ids, key = files.find(
-        root, [f"{folder}/{name}" for name in attributes.index], "list_attr_celeba"
-    )
-    found = {name: (attributes[name] == 1).astype("boolean") for name in attributes}
-    return Source(
-        name="CelebA",
-        key=f"celeba/{key}",
-        table=with_labels(ids, np.array(_SPLITS)[partition].tolist(), found),
-        read=files.Reader(root, ids),
+    return files.source(
+        "CelebA",
+        "celeba",
+        data,
+        root,
+        {"list_attr_celeba": [f"{folder}/{name}" for name in attributes.index]},
+        np.array(_SPLITS)[partition].tolist(),
+        {name: (attributes[name] == 1).astype("boolean") for name in attributes},
         numbers=pd.Series(attributes.index, dtype=str),
+        notes=(*([f"{claim}."] if claim else []), *notes),
     )
 
 
-def _table(root: Path, name: str, allowed: tuple[int, ...], counted: bool) -> pd.DataFrame:
-    """Reads NAME.txt (blanks between columns; perhaps a count and a header) or NAME.csv."""
+def _differ(
+    root: Path, attributes: pd.Index, partition: pd.Index, on_missing: str
+) -> tuple[str, ...]:
+    """Returns what the report says of images that one of the two files lacks, or refuses them."""
+    notes = []
+    for here, there, name, other in (
+        (attributes, partition, "list_attr_celeba", "list_eval_partition"),
+        (partition, attributes, "list_eval_partition", "list_attr_celeba"),
+    ):
+        alone = here.difference(there)
+        if len(alone):
+            notes.append(
+                f"{len(alone):,} of the {len(here):,} images of {name} are not in {other}, such as"
+                f" '{alone[0]}'"
+            )
+    if notes and on_missing == "error":
+        raise InputError(
+            f"{root}: {'; '.join(notes)}; config.data.on_missing='skip' takes those that both have"
+        )
+    return tuple(f"{note}: left out." for note in notes)
+
+
+def _table(
+    root: Path, name: str, allowed: tuple[int, ...], counted: bool
+) -> tuple[pd.DataFrame, str]:
+    """Reads NAME.txt (blanks between columns; perhaps a count and a header) or NAME.csv.
+
+    Returns:
+      The table; and what its first line says of it that is not so, "" where it is.
+    """
+    claim = ""
     path = next((p for p in (root / f"{name}.txt", root / f"{name}.csv") if p.is_file()), None)
     if path is None:
         raise InputError(f"{root} has no {name}.txt; it must be the folder that {_LAYOUT}")
@@ -78,9 +109,9 @@ def _table(root: Path, name: str, allowed: tuple[int, ...], counted: bool) -> pd
         head = [line.split() for line in text[:2]] if counted else [[], ["split"]]
         images, columns, skipped = "image", head[-1], 2 if counted else 0
         if counted and head[0] != [str(len(text) - skipped)]:
-            raise InputError(
-                f"{path} says in its first line that it has {shown(text[0])[1:-1]} images, but has"
-                f" {len(text) - skipped:,}: is it whole?"
+            claim = (
+                f"{path.name} says in its first line that it has {shown(text[0])[1:-1]} images, but"
+                f" has {len(text) - skipped:,}"
             )
         lines = range(1 + skipped, 1 + len(text))
         rows = (line.split() for line in text[skipped:])
@@ -104,7 +135,7 @@ def _table(root: Path, name: str, allowed: tuple[int, ...], counted: bool) -> pd
     if not table.index.is_unique:
         twice = table.index[table.index.duplicated()][0]
         raise InputError(f"{path} has the image '{twice}' twice")
-    return table
+    return table, claim
 
 
 def _only_attributes(source: Source) -> Source:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.json_arrays import elements
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.data.table import named
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
@@ -53,17 +53,15 @@ def read(data: DataSpec) -> Source:
     if set(parts[0]) != set(parts[1]):
         raise InputError(f"the instances of {root} have other categories in train and in val")
     table = pd.concat([parts[0], parts[1][parts[0].columns]], ignore_index=True)
-    ids, key = files.find(root, table["file"].tolist(), "the annotations")
     labels = table.drop(columns=["file", "split", "number", "gender"])
-    return Source(
-        name=f"COCO {year}",
-        key=f"coco/{key}",
-        table=with_labels(
-            ids,
-            table["split"],
-            {**labels, "gender": named(table["gender"].to_numpy(), _GENDERS)},
-        ),
-        read=files.Reader(root, ids),
+    return files.source(
+        f"COCO {year}",
+        "coco",
+        data,
+        root,
+        {"the annotations": table["file"].tolist()},
+        table["split"],
+        {**labels, "gender": named(table["gender"].to_numpy(), _GENDERS)},
         numbers=table["number"].astype(str),
     )
 

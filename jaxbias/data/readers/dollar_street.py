@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data import files
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.data.table import category
 from jaxbias.data.table_file import Table, read_table
 from jaxbias.errors import InputError
@@ -79,14 +79,16 @@ def read(data: DataSpec) -> Source:
     for name, wanted in COCO.items():
         present = [any(topic in wanted for topic in each) for each in topics]
         found[name] = pd.Series(present, dtype="boolean")
-    ids, key = files.find(root, names, path.name)
-    return Source(
-        name="Dollar Street",
-        key=f"dollar_street/{key}",
-        table=with_labels(ids, _splits(root, names), found),
-        read=files.Reader(root, ids),
-        unusable={"income": "is a number; use income_bin"},
+    return files.source(
+        "Dollar Street",
+        "dollar_street",
+        data,
+        root,
+        {path.name: names},
+        _splits(root, names),
+        found,
         numbers=table.text.get("id"),
+        unusable={"income": "is a number; use income_bin"},
         notes=table.notes,
     )
 

@@ -39,7 +39,7 @@ def read(data: DataSpec) -> Source:
       InputError: what of the layout is missing, and where it comes from; or an age that is none.
     """
     root = files.folder(data.path, _LAYOUT)
-    parts, mended = [], 0
+    parts, names, mended = [], {}, 0
     for split, name in _TABLES.items():
         if not (root / name).is_file():
             raise InputError(f"{root} has no {name}; it must be the folder that {_LAYOUT}")
@@ -49,16 +49,18 @@ def read(data: DataSpec) -> Source:
         ages, repaired = _ages(table, data.damaged_labels)
         part = table.text.assign(age=ages)
         mended += repaired
-        ids, key = files.find(root, part["file"].tolist(), name)
-        parts.append((part[list(_LABELS)].assign(id=ids, split=split), key))
-    text = pd.concat([part for part, _ in parts], ignore_index=True)
-    ids = text["id"].tolist()
+        names[name] = part["file"].tolist()
+        parts.append(part[list(_LABELS)].assign(split=split))
+    text = pd.concat(parts, ignore_index=True)
     note = f"{mended:,} ages of FairFace that a spreadsheet had turned into dates were mended."
-    return Source(
-        name="FairFace",
-        key="fairface/" + "/".join(key for _, key in parts),
-        table=text[["id", "split"]].assign(**{name: category(text[name]) for name in _LABELS}),
-        read=files.Reader(root, ids),
+    return files.source(
+        "FairFace",
+        "fairface",
+        data,
+        root,
+        names,
+        text["split"],
+        {name: category(text[name]) for name in _LABELS},
         notes=(note,) if mended else (),
     )
 

@@ -31,19 +31,19 @@ def read(data: DataSpec) -> Source:
             " config.data.split_column='split', or say in config.data.splits how to divide 'all'"
         )
     own = [name for name in (data.file_column, data.split_column) if name]
-    ids, key = files.find(root, names.tolist(), data.table)
     found, unusable = labels(table.text.drop(columns=own))
     unusable |= table.unusable
     if found.empty:
         reasons = "; ".join(f"'{name}' {reason}" for name, reason in unusable.items())
         raise InputError(f"table {path} has no label column: {reasons or 'only ' + ', '.join(own)}")
-    found.insert(0, "id", ids)
-    found.insert(1, "split", splits)
-    return Source(
-        name=f"folder {root.name}",
-        key=f"folder/{key}",
-        table=found,
-        read=files.Reader(root, ids),
+    return files.source(
+        f"folder {root.name}",
+        "folder",
+        data,
+        root,
+        {data.table: names.tolist()},
+        splits,
+        found,
         unusable=unusable,
         notes=table.notes,
     )

@@ -5,7 +5,7 @@ NeurIPS 2023.
 """
 
 from jaxbias.data import files
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.data.table import category, labels
 from jaxbias.data.table_file import read_table
 from jaxbias.study import DataSpec
@@ -29,14 +29,16 @@ def read(data: DataSpec) -> Source:
     found = {name: category(table.column(name, "as published")) for name in _LABELS}
     more, unusable = labels(table.text.drop(columns=["file_path", *_LABELS, "id"], errors="ignore"))
     # The index names files from the folder of the images; some copies, from the folder above.
-    if not (root / names.iloc[0]).is_file():
+    if (root / "images").is_dir() and not names.str.startswith("images/").all():
         names = "images/" + names
-    ids, key = files.find(root, names.tolist(), path.name)
-    return Source(
-        name="GeoDE",
-        key=f"geode/{key}",
-        table=with_labels(ids, "all", {**found, **more}),
-        read=files.Reader(root, ids),
+    return files.source(
+        "GeoDE",
+        "geode",
+        data,
+        root,
+        {path.name: names.tolist()},
+        "all",
+        {**found, **more},
         unusable=unusable,
         notes=table.notes,
     )

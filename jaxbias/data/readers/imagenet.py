@@ -9,7 +9,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.readers import tfds
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.data.table import category
 from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
@@ -39,15 +39,16 @@ def read(data: DataSpec) -> Source:
     below = "ILSVRC/Data/CLS-LOC/" if base.is_dir() else ""
     train = files.images(root, f"{below}train", f"be the folder that {_LAYOUT}")
     val = files.images(root, f"{below}val", f"be the folder that {_LAYOUT}")
-    label = [Path(name).parent.name for name in train]
+    label, table = [Path(name).parent.name for name in train], "the folder"
     if Path(val[0]).parent.name == "val":
-        label += _flat(root, val)
+        table = f"{_SOLUTION} and train/"
+        val, labels = _flat(root, val)
+        label += labels
     else:
         label += [Path(name).parent.name for name in val]
     strange = sorted(set(label[len(train) :]) - set(label[: len(train)]))
     if strange:
         raise InputError(f"val/ of {root} has the class '{strange[0]}', which train/ has not")
-    ids, key = files.find(root, [*train, *val], "the folder")
     found = {"label": category(pd.Series(label))}
     if (root / _WORDS).is_file():
         lines = (root / _WORDS).read_text("utf-8-sig").splitlines()
@@ -57,16 +58,22 @@ def read(data: DataSpec) -> Source:
         shared = pd.Series(first).duplicated(keep=False)
         name = {w: f"{text} ({w})" if shared[w] else text for w, text in first.items()}
         found["name"] = category(pd.Series([name.get(wnid, wnid) for wnid in label]))
-    return Source(
-        name="ImageNet-1k",
-        key=f"imagenet/{key}",
-        table=with_labels(ids, ["train"] * len(train) + ["val"] * len(val), found),
-        read=files.Reader(root, ids),
+    return files.source(
+        "ImageNet-1k",
+        "imagenet",
+        data,
+        root,
+        {table: [*train, *val]},
+        ["train"] * len(train) + ["val"] * len(val),
+        found,
     )
 
 
-def _flat(root: Path, names: list[str]) -> list[str]:
-    """Returns the class of every validation image, from the challenge's own table."""
+def _flat(root: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    """Returns the validation images, and the class of each by the challenge's own table.
+
+    Those that are there come first, then what the table names beside them.
+    """
     path = root / _SOLUTION
     if not path.is_file():
         raise InputError(f"val/ of {root} is flat: put {_SOLUTION} there, or use class folders")
@@ -77,4 +84,6 @@ def _flat(root: Path, names: list[str]) -> list[str]:
     missing = [name for name in names if Path(name).stem not in known]
     if missing:
         raise InputError(f"{path} has no row for {len(missing):,} images, such as '{missing[0]}'")
-    return [known[Path(name).stem] for name in names]
+    there, folder = {Path(name).stem for name in names}, Path(names[0]).parent.as_posix()
+    names = [*names, *(f"{folder}/{stem}.JPEG" for stem in known if stem not in there)]
+    return names, [known[Path(name).stem] for name in names]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data import files
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
@@ -36,6 +36,7 @@ def read(data: DataSpec) -> Source:
     names, splits, found, bare = [], [], [], 0
     for split in ("train", "val"):
         part = files.images(root, f"Data/DET/{split}", f"be the folder that {_LAYOUT}")
+        part += _without_image(root, split, part)
         with progress(len(part), f"reading annotations, {split}", "files") as advance:
             for name in part:
                 path = root / Path(name.replace("Data/", "Annotations/", 1)).with_suffix(".xml")
@@ -48,20 +49,31 @@ def read(data: DataSpec) -> Source:
                 found.append(classes(path))
     if not names:
         raise InputError(f"{root} has no annotation in Annotations/DET/ of any image in Data/DET/")
-    ids, key = files.find(root, names, "Data/DET")
     words = _words(root)
     columns = {}
     for wnid in sorted(set().union(*found) | set(words)):
         present = np.fromiter((wnid in classes for classes in found), bool, len(found))
         columns[words.get(wnid, wnid)] = pd.Series(present, dtype="boolean")
     notes = (f"{bare:,} images of ImageNet DET without an annotation left out.",) if bare else ()
-    return Source(
-        name="ImageNet DET",
-        key=f"imagenet_det/{key}",
-        table=with_labels(ids, splits, columns),
-        read=files.Reader(root, ids),
+    return files.source(
+        "ImageNet DET",
+        "imagenet_det",
+        data,
+        root,
+        {"Annotations/DET": names},
+        splits,
+        columns,
         notes=notes,
     )
+
+
+def _without_image(root: Path, split: str, names: list[str]) -> list[str]:
+    """Returns the images that the annotations of a split are of, and that are not in its folder."""
+    there = {name.rpartition(".")[0] for name in names}
+    found = (root / "Annotations/DET" / split).rglob("*.xml")
+    stems = sorted(path.relative_to(root).with_suffix("").as_posix() for path in found)
+    images = (stem.replace("Annotations/", "Data/", 1) for stem in stems)
+    return [f"{image}.JPEG" for image in images if image not in there]
 
 
 def classes(path: Path) -> set[str]:

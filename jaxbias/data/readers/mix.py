@@ -9,15 +9,15 @@ import pandas as pd
 
 from jaxbias.data.attach import attach
 from jaxbias.data.dataset import FIXED_COLUMNS
-from jaxbias.data.readers import reader
-from jaxbias.data.source import Source, check, locate
+from jaxbias.data.readers import read as read_source
+from jaxbias.data.source import Source, locate
 from jaxbias.data.table import add_derived
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
 SOURCE = "source"
 # What belongs to the whole and not to one of its sources.
-_SHARED = ("image_size", "seed", "splits", "on_bad_image", "sources")
+_SHARED = ("image_size", "seed", "splits", "on_bad_image", "on_missing", "sources")
 
 
 def read(data: DataSpec) -> Source:
@@ -44,8 +44,8 @@ def read(data: DataSpec) -> Source:
                 )
         if "/" in name or not name:
             raise InputError(f"config.data.sources: '{name}' must be a name without '/'")
-        source = reader(spec.name)(spec)
-        check(source)
+        spec = dataclasses.replace(spec, on_missing=data.on_missing)
+        source = read_source(spec)
         source, soft = attach(source, spec)
         if len(soft.columns):
             raise InputError(
@@ -74,6 +74,7 @@ def read(data: DataSpec) -> Source:
         ),
         unusable={name: reason for name, reason in unusable.items() if name not in joined},
         notes=tuple(note for _, source in parts for note in source.notes),
+        absent=pd.Index([f"{n}/{absent}" for n, source in parts for absent in source.absent]),
     )
 
 

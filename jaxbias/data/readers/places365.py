@@ -10,7 +10,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.readers import tfds
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.data.table import category
 from jaxbias.digits import whole
 from jaxbias.errors import InputError
@@ -43,12 +43,14 @@ def read(data: DataSpec) -> Source:
     names = [name for part in parts.values() for name, _ in part]
     label = [label for part in parts.values() for _, label in part]
     splits = [split for split, part in parts.items() for _ in part]
-    ids, key = files.find(root, names, "the lists of Places365")
-    return Source(
-        name="Places365",
-        key=f"places365/{key}",
-        table=with_labels(ids, splits, {"label": category(pd.Series(label))}),
-        read=files.Reader(root, ids),
+    return files.source(
+        "Places365",
+        "places365",
+        data,
+        root,
+        {"the lists of Places365": names},
+        splits,
+        {"label": category(pd.Series(label))},
     )
 
 

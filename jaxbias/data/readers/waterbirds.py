@@ -5,7 +5,7 @@ Sagawa, Koh, Hashimoto & Liang, "Distributionally Robust Neural Networks for Gro
 """
 
 from jaxbias.data import files
-from jaxbias.data.source import Source, with_labels
+from jaxbias.data.source import Source
 from jaxbias.data.table import labels
 from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
@@ -32,12 +32,14 @@ def read(data: DataSpec) -> Source:
         if split not in _SPLITS:
             raise InputError(f"{table.where(row)}: split '{split}' is not 0, 1 or 2")
     found, unusable = labels(text[list(_COLUMNS)].rename(columns=_COLUMNS))
-    ids, key = files.find(root, text["img_filename"].tolist(), path.name)
-    return Source(
-        name="Waterbirds",
-        key=f"waterbirds/{key}",
-        table=with_labels(ids, text["split"].map(_SPLITS), found),
-        read=files.Reader(root, ids),
+    return files.source(
+        "Waterbirds",
+        "waterbirds",
+        data,
+        root,
+        {path.name: text["img_filename"].tolist()},
+        text["split"].map(_SPLITS),
+        found,
         unusable=unusable,
         notes=table.notes,
     )

@@ -72,7 +72,7 @@ def test_what_is_missing_and_where_it_comes_from(root):
     with pytest.raises(InputError, match=r"does not exist: .*joojs/fairface"):
         fairface.read(spec(root / "nowhere"))
     (root / "train" / "3.jpg").unlink()
-    with pytest.raises(InputError, match=r"1 of the 4 .* first is 'train/3\.jpg'"):
+    with pytest.raises(InputError, match=r"1 of the 6 .* first is 'train/3\.jpg'"):
         fairface.read(spec(root))
     (root / "fairface_label_val.csv").unlink()
     (root / "train" / "3.jpg").write_bytes(b"")

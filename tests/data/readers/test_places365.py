@@ -38,7 +38,7 @@ def test_class_folders(tmp_path, holds_contract):
         ("train/airfield/1.jpg", "train/zen_garden/2.jpg", "val/airfield/3.jpg")
     ):
         paint(tmp_path / "easy" / name, number)
-    source = holds_contract(spec(tmp_path / "easy"), [0, 1, 2], SPLITS)
+    source = holds_contract(spec(tmp_path / "easy"), [0, 1, 2], SPLITS, missing=None)
     assert values(source, "label") == ["airfield", "zen_garden", "airfield"]
 
 
