@@ -8,15 +8,14 @@ Bases are pretrained here, at 64² by a small network; the paper's are ResNets a
 
 from ml_collections import ConfigDict
 
-from configs import base
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 
 def get_config(arg: str = "") -> ConfigDict:
     config = default_config()
     config.name = "celeba"
     config.targets = ("Wearing_Earrings", "Brown_Hair", "Blond_Hair", "Bags_Under_Eyes")
-    config.bases = base.gendered_and_controls("Male", ("Wearing_Hat", "Bangs", "Chubby"))
+    config.bases = shared.gendered_and_controls("Male", ("Wearing_Hat", "Bangs", "Chubby"))
 
     config.data.name = "celeba"
     config.data.image_size = 64
@@ -30,4 +29,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.pretrain.update(n=20_000, epochs=12)
     config.finetune.update(n=(128, 1024), seeds=5)
     config.curations.correlation.levels = tuple(range(11))
-    return base.with_arg(config, arg)
+    return shared.with_arg(config, arg)

@@ -7,8 +7,7 @@ PATH holds fairface_label_train.csv, fairface_label_val.csv, train/ and val/ (Fa
 
 from ml_collections import ConfigDict
 
-from configs import base
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -16,11 +15,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.name = "fairface_age"
     config.targets = ("forty_or_over",)
     config.group.update(column="gender", values=("Female", "Male"), names=("female", "male"))
-    config.bases = base.gendered_and_controls("gender", ("race",))
+    config.bases = shared.gendered_and_controls("gender", ("race",))
 
-    base.fairface(config)
-    config.data.derived = {"forty_or_over": base.forty_or_over()}
+    shared.fairface(config)
+    config.data.derived = {"forty_or_over": shared.forty_or_over()}
 
     config.finetune.n = (400,)
     config.curations.correlation.levels = tuple(range(11))
-    return base.with_arg(config, arg)
+    return shared.with_arg(config, arg)

@@ -8,8 +8,7 @@ the missing subgroup must the finetuning positives hold before the wrong base ca
 
 from ml_collections import ConfigDict
 
-from configs import base
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 _CHILD = ("0-2", "3-9")
 _OLDER = ("50-59", "60-69", "more than 70")
@@ -28,7 +27,7 @@ def get_config(arg: str = "") -> ConfigDict:
         "Scratch": {"role": "scratch"},
     }
 
-    base.fairface(config)
+    shared.fairface(config)
     config.data.derived = {
         "child": {"column": "age", "positive": _CHILD, "negative": (*_BETWEEN, *_OLDER)},
         "older": {"column": "age", "positive": _OLDER, "negative": (*_BETWEEN, *_CHILD)},
@@ -37,4 +36,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.pretrain.n = 480
     config.finetune.n = (300,)
     config.curations.pair_mix.levels = tuple(range(11))
-    return base.with_arg(config, arg)
+    return shared.with_arg(config, arg)

@@ -7,8 +7,7 @@ jaxbias run --config=configs/folder.py --config.data.path=DIR --workdir=OUT \
 
 from ml_collections import ConfigDict
 
-from configs import base
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -34,4 +33,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.pretrain.n = 1000
     config.finetune.update(n=(256,), learning_rate=0.01)
     config.curations.correlation.levels = (1, 3, 5, 7, 9)
-    return base.with_arg(config, arg)
+    return shared.with_arg(config, arg)

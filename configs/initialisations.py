@@ -13,8 +13,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from configs import base
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -25,17 +24,17 @@ def get_config(arg: str = "") -> ConfigDict:
         config.name += "_fairface"
         config.targets = ("forty_or_over",)
         config.group.update(column="gender", values=("Female", "Male"), names=("female", "male"))
-        base.fairface(config)
-        config.data.derived = {"forty_or_over": base.forty_or_over()}
+        shared.fairface(config)
+        config.data.derived = {"forty_or_over": shared.forty_or_over()}
         group, controls, config.finetune.n = "gender", ("race",), (400,)
         amount = {"n": 1700, "epochs": 40}
     else:
         config.targets = ("Bags_Under_Eyes", "Wearing_Earrings")
-        base.drawn_faces(config, config.targets, ("Wearing_Hat",))
+        shared.drawn_faces(config, config.targets, ("Wearing_Hat",))
         group, controls, config.finetune.n = "Male", ("Wearing_Hat",), (512,)
         amount = {}
-    config.bases = base.gendered_and_controls(group, controls)
-    base.self_supervised(config, group, **amount)
+    config.bases = shared.gendered_and_controls(group, controls)
+    shared.self_supervised(config, group, **amount)
     for word in words:
         if word not in ("smoke", "fairface"):
             name = Path(word).name
@@ -45,4 +44,4 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.finetune.update(mode="head", solver="lbfgs", C=0.01, seeds=5)
     config.curations.correlation.levels = tuple(range(11))
-    return base.with_arg(config, "smoke" if "smoke" in words else "")
+    return shared.with_arg(config, "smoke" if "smoke" in words else "")

@@ -8,18 +8,17 @@ The probe is logistic regression on the frozen features, beside that of a random
 
 from ml_collections import ConfigDict
 
-from configs import base
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 
 def get_config(arg: str = "") -> ConfigDict:
     config = default_config()
     config.name = "pretrain_faces"
     config.targets = ("Bags_Under_Eyes", "Wearing_Earrings", "Bangs")
-    base.drawn_faces(config, config.targets, ("Wearing_Hat", "Bangs"))
-    config.bases = base.gendered_and_controls("Male", ("Wearing_Hat",))
-    base.self_supervised(config, "Male")
+    shared.drawn_faces(config, config.targets, ("Wearing_Hat", "Bangs"))
+    config.bases = shared.gendered_and_controls("Male", ("Wearing_Hat",))
+    shared.self_supervised(config, "Male")
 
     config.finetune.update(mode="head", solver="lbfgs", C=0.01, n=(512,), seeds=5)
     config.curations.correlation.levels = (2, 5, 8)
-    return base.with_arg(config, arg)
+    return shared.with_arg(config, arg)

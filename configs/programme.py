@@ -22,9 +22,8 @@ second attribute of the pair; U4 and U5, which mix sources and have many classes
 
 from ml_collections import ConfigDict
 
-from configs import base
 from jaxbias import sweep
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 ATTRIBUTES = (
     "Mouth_Slightly_Open", "Smiling", "Eyeglasses", "Black_Hair", "Narrow_Eyes", "Gray_Hair",
@@ -52,7 +51,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.name = "programme"
     config.targets = (*ATTRIBUTES, *CONTROLS)
     config.pairs = PAIRS
-    config.bases = base.gendered_and_controls("Male", CONTROLS)
+    config.bases = shared.gendered_and_controls("Male", CONTROLS)
     for attribute in dict.fromkeys("|".join(PAIRS).split("|")):
         config.bases[f"Faces_{attribute}"] = {"role": "studied", "target": attribute}
 
@@ -77,7 +76,7 @@ def get_config(arg: str = "") -> ConfigDict:
         for name in list(config.bases):
             if name not in ("Gendered", "Scratch", *(f"Faces_{a}" for a in PAIRS[3].split("|"))):
                 del config.bases[name]
-    return base.with_arg(config, arg)
+    return shared.with_arg(config, arg)
 
 
 def experiments() -> dict[str, sweep.Sweep]:

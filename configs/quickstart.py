@@ -6,18 +6,17 @@ jaxbias run --config=configs/quickstart.py:smoke --workdir=DIR   # the same in s
 
 from ml_collections import ConfigDict
 
-from configs import base
-from jaxbias.study import default_config
+from jaxbias.study import default_config, shared
 
 
 def get_config(arg: str = "") -> ConfigDict:
     config = default_config()
     config.name = "quickstart"
     config.targets = ("Bags_Under_Eyes", "Wearing_Earrings")
-    config.bases = base.gendered_and_controls("Male", ("Wearing_Hat", "Bangs"))
-    base.drawn_faces(config, config.targets, ("Wearing_Hat", "Bangs"))
+    config.bases = shared.gendered_and_controls("Male", ("Wearing_Hat", "Bangs"))
+    shared.drawn_faces(config, config.targets, ("Wearing_Hat", "Bangs"))
 
     config.finetune.seeds = 5
     config.curations.correlation.levels = tuple(range(11))
 
-    return base.with_arg(config, arg)
+    return shared.with_arg(config, arg)

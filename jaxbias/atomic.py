@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,39 @@ def write_parquet(path: Path, table: pa.Table) -> Path:
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
     """Writes a CSV file in one piece and returns its path."""
     return write_text(path, table.to_csv(index=False))
+
+
+def check_file(path: Path) -> Path:
+    """Refuses a file that could not be written, before the work whose result it is to hold.
+
+    Returns:
+      The same path.
+
+    Raises:
+      InputError: its directory does not exist or cannot be written, or it is a directory itself.
+    """
+    with writing(path):
+        if path.is_dir():  # Raises where the name is too long.
+            raise InputError(f"cannot write {path} (it is a directory); name a file in it")
+        if not path.parent.is_dir():
+            raise InputError(
+                f"cannot write {path} (there is no directory {path.parent}); make it, or choose "
+                "another"
+            )
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    return path
+
+
+def check_directory(path: Path) -> Path:
+    """Refuses a directory that could not be made or written, likewise; returns the same path."""
+    place = path.absolute()
+    with writing(path):
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    return path
 
 
 def make_directory(path: Path) -> Path:

@@ -14,6 +14,7 @@ from jaxbias.telemetry import Clock, Telemetry
 
 # Between two looks at what other processes are doing.
 _POLL_SECONDS = 0.5
+_NO_PACK = "--packs: '{word}' is no pack of stage {stage}; give places such as 0,3-5, or ids"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,17 @@ class Bases:
         return [p for p in missing if p.id not in self._there]
 
 
+def check_words(text: str, stage: str) -> None:
+    """Refuses what can name no pack of any plan, before there is one; see `select`.
+
+    Raises:
+      InputError: a word is no place, no range, and no 16 hex digits of an id.
+    """
+    for word in (word.strip() for word in text.split(",") if text):
+        if not re.fullmatch(r"\d+(-\d+)?|[0-9a-f]{16}", word):
+            raise InputError(_NO_PACK.format(word=echo(word), stage=stage))
+
+
 def select(packs: Sequence[Pack], text: str, stage: str) -> list[Pack]:
     """Returns the packs that `--packs` names, in the plan's order.
 
@@ -184,10 +196,7 @@ def select(packs: Sequence[Pack], text: str, stage: str) -> list[Pack]:
         if word in places:  # Before numbers: an id may be all digits.
             wanted.add(places[word])
         elif match is None:
-            raise InputError(
-                f"--packs: '{echo(word)}' is no pack of stage {stage}; give places such as "
-                "0,3-5, or ids"
-            )
+            raise InputError(_NO_PACK.format(word=echo(word), stage=stage))
         else:
             first, last = int(match[1]), int(match[2] or match[1])
             if first > last:

@@ -133,6 +133,7 @@ def evaluate_files(
     groups: Sequence[str],
     *,
     weights: str | None = None,
+    against: str | None = None,
     **settings: Any,
 ) -> tuple[GroupReport, list[str]]:
     """Evaluates the models of a file of scores.
@@ -145,6 +146,7 @@ def evaluate_files(
       target: a binary column.
       groups: columns of groups.
       weights: a column of weights.
+      against: a model that there must be, and another beside it to compare with it.
       **settings: of `jaxbias.metrics.evaluate`.
 
     Returns:
@@ -155,8 +157,19 @@ def evaluate_files(
     """
     read = read_table(labels_path)
     text = read.text
-    table = read_scores(scores_path)
     ids = text.get(ID)
+    labelled = read.column(target, "--target")
+    columns = {g: read.column(g, "--groups") for g in groups}
+    weighed = None
+    if weights is not None:
+        weighed = _weights(read.column(weights, "--weights"), labels_path)
+    table = read_scores(scores_path)
+    if against is not None and against not in table.models:
+        raise InputError(
+            f"--against={against} is no model of {scores_path}; {nearest(against, table.models)}"
+        )
+    if against is not None and len(table.models) == 1:
+        raise InputError(f"--against={against} leaves no other model to compare with it")
     if ids is None and len(text) != table.scores.shape[1]:
         raise InputError(
             f"{scores_path} has {table.scores.shape[1]:,} rows and {labels_path} {len(text):,}; "
@@ -165,13 +178,8 @@ def evaluate_files(
     if ids is not None:
         refuse_twice(ids, labels_path)
     scores = in_order_of(table, ids)
-    labelled = read.column(target, "--target")
-    columns = {g: read.column(g, "--groups") for g in groups}
     label = _binary(labelled, target, labels_path)
     parts = _splits(text, labels_path)
-    weighed = None
-    if weights is not None:
-        weighed = _weights(read.column(weights, "--weights"), labels_path)
 
     def part(rows: np.ndarray) -> Examples:
         return Examples(

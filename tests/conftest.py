@@ -9,6 +9,7 @@ _HOME = Path(os.environ.get("JAXBIAS_TEST_HOME", Path(tempfile.gettempdir()) / "
 os.environ["JAXBIAS_HOME"] = str(_HOME)
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -16,3 +17,20 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(_HOME / "compilation"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture
+def jaxbias(capsys):
+    """Calls the command in this process; returns its exit code, stdout and stderr."""
+    from jaxbias import cli
+
+    def call(*words):
+        try:
+            cli.main(["jaxbias", *map(str, words)])
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return call

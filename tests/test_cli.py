@@ -19,22 +19,6 @@ QUICK = f"--config={ROOT}/configs/quickstart.py"
 FOLDER = f"--config={ROOT}/configs/folder.py:smoke"
 
 
-@pytest.fixture
-def jaxbias(capsys):
-    """Calls the command in this process; returns its exit code, stdout and stderr."""
-
-    def call(*words):
-        try:
-            cli.main(["jaxbias", *map(str, words)])
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """A user's folder: 300 small images and one table."""
@@ -123,24 +107,6 @@ def test_wrong_input_is_one_line_and_exit_code_2(jaxbias, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("def get_config(arg=''):\n    return 1 / 0\n", "line 2: ZeroDivisionError: division by"),
-        ("def get_config(arg=''):\n    assert arg\n", "line 2: AssertionError"),
-        ("def get_config(arg=''):\n    open('/nowhere/x')\n", "/nowhere/x"),
-        ("def get_config(arg='')\n", "config.py, line 1"),
-        ("import nonsense\n", "line 1: ModuleNotFoundError: No module named 'nonsense'"),
-        ("def get_config(arg=''):\n    return 3\n", "config must be a group of settings, got 3"),
-        ("def get_config(arg=''):\n    return {'nme': 'x'}\n", "did you mean 'name'?"),
-    ],
-)
-def test_what_a_config_file_raises_is_one_line_with_its_place(jaxbias, tmp_path, text, message):
-    (tmp_path / "config.py").write_text(text)
-    code, _, err = jaxbias("run", f"--config={tmp_path}/config.py", f"--workdir={tmp_path}/x")
-    assert (code, len(err.splitlines()), message in err) == (2, 1, True), err
-
-
 def test_names_of_ones_own_can_be_given_on_the_command_line(monkeypatch, jaxbias, tmp_path):
     seen = []
 
@@ -160,13 +126,6 @@ def test_names_of_ones_own_can_be_given_on_the_command_line(monkeypatch, jaxbias
     assert seen[0].data.faces.salience == {"Smiling": 2.0}
     assert seen[0].bases["Mine"].target == "Bangs"
     assert list(seen[0].data.splits) == ["train"]
-
-
-@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("-h",)])
-def test_help_is_printed_and_is_no_error(jaxbias, words):
-    code, out, err = jaxbias(*words)
-    assert (code, err) == (0, "")
-    assert "jaxbias run --config=configs/quickstart.py" in out
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_command(files, tmp_path, capsys):
         ("--metrics=auk", "did you mean 'auc'?"),
         ("--threshold=fpr:2", "must have a rate in 0..1"),
         ("--population=level", "must be written like level=2,prevalence=0.5"),
-        ("--against=model", "variant 'model' is unknown"),
+        ("--against=model", "--against=model is no model of"),
         ("--out=m.txt", "must end in .csv or .parquet"),
         ("--weights=gender", "is no number"),
         ("--metrics=brier", "needs probabilities"),

@@ -11,6 +11,7 @@ from jaxbias.data.source import Source
 from jaxbias.data.table import labels
 from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.errors import InputError
+from jaxbias.paths import expanded
 from jaxbias.study import DataSpec
 
 
@@ -64,7 +65,7 @@ def rescaled(scores: np.ndarray, rate: float) -> np.ndarray:
 
 
 def _annotated(source: Source, data: DataSpec) -> Source:
-    path = _path(data.annotations, data.path)
+    path = _path("annotations", data.annotations, data.path)
     read, rows = _rows(read_table(path), source, "annotations")
     found, unusable = labels(read.text.drop(columns=ID))
     table = source.table.copy()
@@ -92,7 +93,7 @@ def _annotated(source: Source, data: DataSpec) -> Source:
 
 
 def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
-    path = _path(data.scores, data.path)
+    path = _path("scores", data.scores, data.path)
     read, rows = _rows(read_table(path), source, "scores")
     text = read.text
     names = [name for name in text.columns if name != ID]
@@ -130,10 +131,10 @@ def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
     return source, pd.DataFrame(soft, index=table.index)
 
 
-def _path(setting: str, root: str) -> Path:
+def _path(name: str, setting: str, root: str) -> Path:
     """A relative path is looked for in the dataset's folder first, then where the user is."""
-    inside = Path(root).expanduser() / setting
-    return inside if root and inside.is_file() else Path(setting).expanduser()
+    inside = expanded(root, "config.data.path") / setting
+    return inside if root and inside.is_file() else expanded(setting, f"config.data.{name}")
 
 
 def _rows(table: Table, source: Source, setting: str) -> tuple[Table, np.ndarray]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxbias.errors import InputError
+from jaxbias.paths import expanded
 
 _DAY = 24 * 3600
 
@@ -15,7 +16,7 @@ _DAY = 24 * 3600
 def home() -> Path:
     """Returns the user's data directory: $JAXBIAS_HOME, or ~/.cache/jaxbias."""
     chosen = os.environ.get("JAXBIAS_HOME")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "jaxbias"
+    return expanded(chosen or "~/.cache/jaxbias", "JAXBIAS_HOME")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from jaxbias.data.decode import BadImageError
 from jaxbias.data.nearest_file import nearest_file
 from jaxbias.data.source import Source, only, with_labels
 from jaxbias.errors import InputError
+from jaxbias.paths import expanded
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
 
@@ -206,7 +207,7 @@ def folder(path: str, expected: str) -> Path:
     """
     if not path:
         raise InputError(f"config.data.path is empty: set it to the folder that {expected}")
-    root = Path(path).expanduser()
+    root = expanded(path, "config.data.path")
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise InputError(f"config.data.path='{path}' {what}: set it to the folder that {expected}")

@@ -11,7 +11,7 @@ from jaxbias.metrics.chunks import sweep
 from jaxbias.metrics.definitions import Sums, sums_for
 from jaxbias.metrics.examples import Checked, Examples, check, variant_names
 from jaxbias.metrics.groups import Groups
-from jaxbias.metrics.populations import reweighted
+from jaxbias.metrics.populations import check_population, reweighted
 from jaxbias.metrics.program import Asked
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import check_kind
@@ -62,6 +62,9 @@ class Settings:
         if common.ndim not in (0, 2) or not (common > 0).all():  # Two where `targets` sets it.
             raise InputError(f"common_positives={self.common_positives} must be a positive number")
         check_kind(self.interval)
+        if isinstance(self.threshold, (str, Mapping)):
+            parse_rule(self.threshold, 1)
+        check_population(self.population or {})
 
 
 def evaluate_target(

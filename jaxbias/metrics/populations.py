@@ -14,6 +14,18 @@ from jaxbias.metrics.examples import Checked
 _FIELDS = ("level", "prevalence")
 
 
+def check_population(population: Mapping[str, Any]) -> None:
+    """Refuses a field of a population that is unknown or out of range, with an InputError."""
+    for name in population:
+        if name not in _FIELDS:
+            raise InputError(f"population has no field '{name}'; {nearest(name, _FIELDS)}")
+    level, prevalence = (population.get(name) for name in _FIELDS)
+    if level is not None and not (isinstance(level, numbers.Real) and 0 <= level <= 10):
+        raise InputError(f"population level={level!r} must be a number in 0..10")
+    if prevalence is not None and not (isinstance(prevalence, numbers.Real) and 0 < prevalence < 1):
+        raise InputError(f"population prevalence={prevalence!r} must lie between 0 and 1")
+
+
 def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
     """Weights the (label, group) cells of examples to a population.
 
@@ -30,14 +42,8 @@ def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
     Raises:
       InputError: not two groups, a field that is unknown or out of range, or an empty cell.
     """
-    for name in population:
-        if name not in _FIELDS:
-            raise InputError(f"population has no field '{name}'; {nearest(name, _FIELDS)}")
+    check_population(population)
     level, prevalence = (population.get(name) for name in _FIELDS)
-    if level is not None and not (isinstance(level, numbers.Real) and 0 <= level <= 10):
-        raise InputError(f"population level={level!r} must be a number in 0..10")
-    if prevalence is not None and not (isinstance(prevalence, numbers.Real) and 0 < prevalence < 1):
-        raise InputError(f"population prevalence={prevalence!r} must lie between 0 and 1")
     groups = examples.groups
     if len(groups.families) != 1 or len(groups.names) != 2:
         raise InputError(

@@ -19,6 +19,7 @@ from jaxbias.data.source import Source, locate, with_labels
 from jaxbias.data.table import labels, named
 from jaxbias.data.table_file import UNREADABLE, class_names, class_numbers, texts, unreadable
 from jaxbias.errors import InputError, nearest
+from jaxbias.paths import expanded
 from jaxbias.study import DataSpec
 
 _SHARD = re.compile(r"^(?P<split>.+?)-\d+-of-\d+")  # "train-00000-of-00002-0123abc.parquet"
@@ -37,8 +38,8 @@ def read(data: DataSpec) -> Source:
     Raises:
       InputError: no file, one that cannot be read or differs from the others, or no such column.
     """
-    if data.path.endswith(".parquet") and Path(data.path).expanduser().is_file():
-        paths = [Path(data.path).expanduser()]
+    if data.path.endswith(".parquet") and expanded(data.path, "config.data.path").is_file():
+        paths = [expanded(data.path, "config.data.path")]
         root = paths[0].parent
     else:
         root = files.folder(data.path, "holds .parquet files with images in them")
