@@ -14,6 +14,7 @@ from jaxbias.models import Network, make_network
 from jaxbias.models.registry import ARCHITECTURES, Params, Path
 from jaxbias.study import ModelSpec
 from jaxbias.weights.layouts import Entry, Names, entry
+from jaxbias.weights.limits import shown
 from jaxbias.weights.recipes import MOST_SIDE, Recipe
 from jaxbias.weights.sources import SOURCES, Arrays, Source
 
@@ -134,6 +135,8 @@ def _geometry(tensors: Arrays, arch: str, source: str, recipe: Recipe) -> tuple[
         count = len({name.split("/")[1] for name in tensors if name.startswith("stages/")})
         biases = (tensors.get(f"stages/{i}/linear/bias") for i in range(count))
         widths = tuple(bias.size for bias in biases if bias is not None)
+        if not all(0 < width < 2**16 for width in widths):
+            raise InputError(f"stages of {shown(widths)} channels are those of no {arch}")
         spec = dataclasses.replace(spec, widths=widths or spec.widths)
     elif source == "jaxbias" and tensors.get("stem/kernel", np.zeros(7)).shape[:1] == (3,):
         spec = dataclasses.replace(spec, stem="small")

@@ -56,6 +56,7 @@ def damaged(path: Path, error: Exception, part: str = "") -> InputError:
       part: of the file, such as a tensor's name.
     """
     text = (str(error) or "unreadable").splitlines()[0][:160]
+    text = text if text.isprintable() else ascii(text)
     reason = text if " " in text else f"{type(error).__name__}: {text}"
     where = f"{part}: " if part else ""
     return InputError(f"{path} is damaged or cut short ({where}{reason}); fetch it again")

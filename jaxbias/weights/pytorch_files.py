@@ -105,8 +105,8 @@ def _refusal(path: Path, text: str) -> InputError:
         )
     if opcode := _OPCODE.search(text):
         return InputError(
-            f"{path} is pickled by another protocol than PyTorch's own (opcode {opcode[1][:6]}), "
-            f"which is not read; {_STATE_DICT}, without pickle_protocol"
+            f"{path} is damaged, or pickled by another protocol than PyTorch's own (opcode "
+            f"{opcode[1][:6]}); fetch it again, or {_STATE_DICT}, without pickle_protocol"
         )
     return InputError(
         f"{path} is damaged or cut short (what describes its tensors); fetch it again"
