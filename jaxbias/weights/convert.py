@@ -1,6 +1,7 @@
 """From another framework's tensors to a network's parameters, every tensor accounted for."""
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Iterable
@@ -96,11 +97,16 @@ def entries_of(network: Network, source: str) -> dict[Path, Entry]:
     """Returns where each parameter of a network comes from in a source's checkpoints."""
     known = ARCHITECTURES[network.spec.name]
     names = SOURCES[source].names[known.kind]
-    shapes = traverse_util.flatten_dict(jax.eval_shape(network.init, jax.random.key(0)))
     return {
-        path: entry(source, path, leaf.shape, names(path), known.multiple, known.heads)
-        for path, leaf in shapes.items()
+        path: entry(source, path, shape, names(path), known.multiple, known.heads)
+        for path, shape in _shapes(network).items()
     }
+
+
+@functools.lru_cache(maxsize=32)  # The sources of one architecture ask for the same network.
+def _shapes(network: Network) -> dict[Path, tuple[int, ...]]:
+    shapes = traverse_util.flatten_dict(jax.eval_shape(network.init, jax.random.key(0)))
+    return {path: leaf.shape for path, leaf in shapes.items()}
 
 
 def checked(arch: str, source: str) -> tuple[Source, str]:

@@ -178,8 +178,14 @@ BYTEARRAY = b"\x80\x02c__builtin__\nbytearray\n\x8a\x06" + (2**46).to_bytes(6, "
         (b"\x80\x02", "damaged or cut short (EOFError: "),
         (b"", "damaged or cut short (EOFError: "),
         (b"\x80\x02ccollections\nOrderedDict\nK\x05R.", "damaged or cut short"),
-        (pickle.dumps({"a": 1}, protocol=4), "pickled by another protocol than PyTorch's own (opcode 149)"),
-        (pickle.dumps({"a": 1}, protocol=0), "pickled by another protocol than PyTorch's own (opcode 40)"),
+        (
+            pickle.dumps({"a": 1}, protocol=4),
+            "pickled by another protocol than PyTorch's own (opcode 149)",
+        ),
+        (
+            pickle.dumps({"a": 1}, protocol=0),
+            "pickled by another protocol than PyTorch's own (opcode 100)",
+        ),
         (b"\x80\x02cos\nsystem\nX\x01\x00\x00\x00x\x85R.", "holds more than tensors (os.system)"),
         (
             b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x00x\x85R.",
