@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jaxbias.data.dataset import Dataset
+from jaxbias.data.dataset import Dataset, as_text, missing_hint
 from jaxbias.data.table import labels
 from jaxbias.data.table_file import ID, Table, read_table
+from jaxbias.data.vocabulary import meanings
 from jaxbias.digits import whole
 from jaxbias.errors import InputError, nearest
 from jaxbias.results import Scores
 from jaxbias.score_files import in_order_of, read_scores, refuse_twice
-from jaxbias.study import ROLES, SPLITS, Study, make_study, parse_curation
+from jaxbias.study import ROLES, SPLITS, DataSpec, Study, make_study, parse_curation
 
 _REQUIRED = ("model", "base", "curation", "n", "seed")
 
@@ -43,7 +44,9 @@ def read_external(
     for split in splits.unique():
         if split not in (*SPLITS, ""):
             raise InputError(f"{labels_path} has split '{split}'; {nearest(split, SPLITS)}")
-    columns, unusable = labels(text.drop(columns=["id", "split"], errors="ignore"))
+    columns, unusable, notes = labels(
+        text.drop(columns=["id", "split"], errors="ignore"), study.data.missing_values
+    )
     table = pd.concat(
         [pd.DataFrame({"id": ids.astype(str), "split": splits, "stratum": ""}), columns], axis=1
     )
@@ -54,7 +57,10 @@ def read_external(
         images=np.zeros((0, 1, 1, 3), np.uint8),
         table=_with_natural_pool(table),
         fingerprint="external",
-        notes=(f"Models were trained elsewhere; their scores were read from {scores_path.name}.",),
+        notes=(
+            f"Models were trained elsewhere; their scores were read from {scores_path.name}.",
+            *notes,
+        ),
         unusable=unusable,
     )
     matrix = _score_matrix(scores_path, variants["model"].tolist(), table)
@@ -96,14 +102,21 @@ def external_study(
         }
     if not values:
         column = read_table(labels_path).column(group, "--group")
-        values = tuple(sorted(set(column) - {""}))
+        found = labels(column.to_frame(), DataSpec().missing_values)
+        if group in found.unusable:
+            raise InputError(f"{labels_path}: column '{group}' (--group) {found.unusable[group]}")
+        values = tuple(sorted(as_text(found.columns[group]).dropna().unique()))
+        if found.columns[group].dtype == "boolean":  # Its own words name the groups.
+            words = sorted(set(column.str.strip()), reverse=True)
+            meaning = meanings(word for word in words if word and not missing_hint(word)) or {}
+            own = {str(int(yes)): word for word, yes in meaning.items()}
+            values = tuple(own.get(value, value) for value in values)
         if len(values) != 2:
             raise InputError(
                 f"{labels_path}: column '{group}' has {len(values)} values "
                 f"({', '.join(values[:6])}); name two with --group_values=first,second"
             )
     names = tuple(f"{group}={v}" if v in ("0", "1") else v for v in values)
-    binary = {"true": "1", "false": "0", "yes": "1", "no": "0", "-1": "0"}
     return make_study(
         {
             "name": variants_path.stem,
@@ -112,7 +125,7 @@ def external_study(
             "pairs": (target,) if "|" in target else (),
             "group": {
                 "column": group,
-                "values": tuple(binary.get(v.lower(), v) for v in values),
+                "values": values,
                 "names": names,
             },
             "bases": bases,

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxbias.atomic import write_bytes, write_csv
-from jaxbias.data.table import labels
+from jaxbias.data.table import Labels, labels
 from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
+from jaxbias.study import DataSpec
 
 ID = "id"
 # What a terminal shows where no metrics were named.
@@ -158,8 +159,8 @@ def evaluate_files(
     read = read_table(labels_path)
     text = read.text
     ids = text.get(ID)
-    labelled = read.column(target, "--target")
-    columns = {g: read.column(g, "--groups") for g in groups}
+    columns = {target: read.column(target, "--target")}
+    columns |= {g: read.column(g, "--groups") for g in groups}
     weighed = None
     if weights is not None:
         weighed = _weights(read.column(weights, "--weights"), labels_path)
@@ -178,14 +179,15 @@ def evaluate_files(
     if ids is not None:
         refuse_twice(ids, labels_path)
     scores = in_order_of(table, ids)
-    label = _binary(labelled, target, labels_path)
+    found = labels(pd.DataFrame(columns), DataSpec().missing_values)
+    label = _binary(found, target, labels_path)
     parts = _splits(text, labels_path)
 
     def part(rows: np.ndarray) -> Examples:
         return Examples(
             scores[:, rows],
             label.iloc[rows],
-            {g: _group(column, g, labels_path).iloc[rows] for g, column in columns.items()} or None,
+            {g: _group(found, g, labels_path).iloc[rows] for g in groups} or None,
             None if weighed is None else weighed[rows],
         )
 
@@ -199,7 +201,7 @@ def evaluate_files(
         names=table.models,
         **settings,
     )
-    return report, _notes(label, parts, report, ids is None)
+    return report, [*found.notes, *_notes(label, parts, report, ids is None)]
 
 
 def parse_threshold(text: str) -> Any:
@@ -288,24 +290,24 @@ def _splits(text: pd.DataFrame, path: Path) -> dict[str, np.ndarray]:
     return {name: rows for name, rows in parts.items() if len(rows)}
 
 
-def _binary(column: pd.Series, name: str, path: Path) -> pd.Series:
-    found, unusable = labels(column.to_frame())
-    if name in unusable:
-        raise InputError(f"{path}: column '{name}' (--target) {unusable[name]}")
-    if found[name].dtype != "boolean":
-        values = list(found[name].cat.categories)
+def _binary(found: Labels, name: str, path: Path) -> pd.Series:
+    if name in found.unusable:
+        raise InputError(f"{path}: column '{name}' (--target) {found.unusable[name]}")
+    column = found.columns[name]
+    if column.dtype != "boolean":
+        values = list(column.cat.categories)
         raise InputError(
             f"{path}: column '{name}' (--target) has {len(values)} values "
             f"({', '.join(values[:6])}); a target is binary, such as 0 and 1"
         )
-    return found[name].astype("Int8")
+    return column.astype("Int8")
 
 
-def _group(column: pd.Series, name: str, path: Path) -> pd.Series:
-    found, unusable = labels(column.to_frame())
-    if name in unusable:
-        raise InputError(f"{path}: column '{name}' (--groups) {unusable[name]}")
-    return found[name].astype("Int8") if found[name].dtype == "boolean" else found[name]
+def _group(found: Labels, name: str, path: Path) -> pd.Series:
+    if name in found.unusable:
+        raise InputError(f"{path}: column '{name}' (--groups) {found.unusable[name]}")
+    column = found.columns[name]
+    return column.astype("Int8") if column.dtype == "boolean" else column
 
 
 def _weights(column: pd.Series, path: Path) -> np.ndarray:

@@ -67,7 +67,7 @@ def rescaled(scores: np.ndarray, rate: float) -> np.ndarray:
 def _annotated(source: Source, data: DataSpec) -> Source:
     path = _path("annotations", data.annotations, data.path)
     read, rows = _rows(read_table(path), source, "annotations")
-    found, unusable = labels(read.text.drop(columns=ID))
+    found, unusable, notes = labels(read.text.drop(columns=ID), data.missing_values)
     table = source.table.copy()
     for name, column in found.items():
         if name in FIXED_COLUMNS:
@@ -88,7 +88,7 @@ def _annotated(source: Source, data: DataSpec) -> Source:
         source,
         table=table,
         unusable={**source.unusable, **unusable, **read.unusable},
-        notes=(*source.notes, *read.notes),
+        notes=(*source.notes, *read.notes, *notes),
     )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from jaxbias.data.vocabulary import meanings, suggestion
 from jaxbias.errors import InputError, nearest
+from jaxbias.study import DataSpec
 
 # Columns of the table that are not labels.
 FIXED_COLUMNS = ("id", "split", "stratum")
@@ -69,11 +71,13 @@ class Dataset:
         column = self.column(name)
         if column.dtype != "boolean":
             values = [str(value) for value in column.cat.categories]
+            negative, positive = suggestion(values)
+            other = f", negative=('{negative}',)" if negative else ""
             raise InputError(
                 f"column '{name}' of {self.name} has the values {listed(values)}, but a binary"
                 " column is needed: make one, for example"
                 f" config.data.derived.my_{name} = dict(column='{name}',"
-                f" positive=('{values[0] if values else '...'}',))"
+                f" positive=('{positive}',){other})"
             )
         return column.astype("Int8").fillna(UNKNOWN).to_numpy(np.int8)
 
@@ -82,7 +86,8 @@ class Dataset:
 
         Args:
           name: a label column.
-          values: its values as strings; those of a binary column are '0' and '1'.
+          values: its values as strings; those of a binary column are '0' and '1', or two words
+            that say no and yes.
 
         Returns:
           int32[N]: an index into `values`, -1 where the value is unknown or not among them.
@@ -96,16 +101,27 @@ class Dataset:
                 f"column '{name}' of {self.name} has {len(values):,} values, more than"
                 f" {MOST_VALUES:,}: make a binary column of some of them (config.data.derived)"
             )
+        meaning = meanings(values) if column.dtype == "boolean" and len(values) == 2 else None
+        if meaning and len(set(meaning.values())) == 2:
+            values = [str(int(meaning[value])) for value in values]
         codes, present = pd.factorize(as_text(column))  # The distinct values are few.
         known, places = set(present), {value: place for place, value in enumerate(values)}
         absent = [value for value in values if value not in known]
         if absent:
             raise InputError(
                 f"column '{name}' of {self.name} has no value '{absent[0]}'; it has"
-                f" {listed(sorted(present))}"
+                f" {listed(sorted(present))}{missing_hint(absent[0])}"
             )
         found = np.array([*(places.get(value, UNKNOWN) for value in present), UNKNOWN], np.int32)
         return found[codes]
+
+
+def missing_hint(value: str) -> str:
+    """Returns why a value may not be there although a table has it, "" where that is no reason."""
+    words = DataSpec().missing_values
+    if value.strip().casefold() not in {word.casefold() for word in words}:
+        return ""
+    return f"; '{value}' is taken as unknown unless config.data.missing_values leaves it out"
 
 
 def as_text(label: pd.Series) -> pd.Series:

@@ -1,49 +1,94 @@
 """The labels of a table: each column of text recognised as binary, categorical or none."""
 
+import dataclasses
+import functools
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from jaxbias.data.dataset import FIXED_COLUMNS, MOST_VALUES, as_text, listed
+from jaxbias.data.dataset import FIXED_COLUMNS, MOST_VALUES, as_text, listed, missing_hint
+from jaxbias.data.vocabulary import BINARY, folded, meanings, unify
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import DerivedSpec
 
-# The vocabularies of a binary column, (negative, positive), compared without case.
-BINARY = (("0", "1"), ("-1", "1"), ("false", "true"), ("no", "yes"))
 _LISTED = 100  # Values that an error lists.
+_NOTED = 12  # Columns that a note names.
+# A whole number as people and pandas write it; "007" is a name.
+_WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")
+_EXACT = 2**53  # Larger numbers may be two in text and one as float64.
 
 
-def labels(text: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+class Labels(NamedTuple):
+    """The label columns of a table.
+
+    Attributes:
+      columns: dtype 'boolean' or 'category' (values as strings, sorted).
+      unusable: the other columns, each with the reason it cannot be a label.
+      notes: what was read other than as it is written, in sentences.
+    """
+
+    columns: pd.DataFrame
+    unusable: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def labels(
+    text: pd.DataFrame,
+    missing_values: Sequence[str],
+    classes: Mapping[str, tuple[np.ndarray, Sequence[str]]] | None = None,
+) -> Labels:
     """Recognises label columns.
 
-    A column is binary when all its values are of one of the pairs 0/1, -1/1, false/true and no/yes
-    (case does not matter). It is categorical when it has at most 32,767 distinct words or
-    whole numbers and at most half as many as it has rows. '' is unknown.
+    A column is binary when all its values are of one of the pairs of `vocabulary.BINARY` (0/1,
+    -1/1, false/true, no/yes, ...), or are two words of which one negates the other. It is
+    categorical when it has at most 32,767 distinct words or whole numbers and at most half as many
+    as it has rows; words that differ in case, blanks or normal form alone are one. '' is unknown.
 
     Args:
       text: columns of strings.
+      missing_values: words that are unknown, too, in any case (`config.data.missing_values`).
+      classes: further columns -> class numbers int[N], -1 unknown, and the name of each class;
+        there may be as many as there are.
 
-    Returns:
-      The label columns, dtype 'boolean' or 'category' (values as strings, sorted); and the other
-      columns, each with the reason it cannot be a label.
-
-    >>> table = pd.DataFrame({"hat": ["yes", "no", "", ""], "size": ["1.5", "2.5", "3", "4"]})
-    >>> found, unusable = labels(table)
-    >>> found["hat"].tolist()
+    >>> found = labels(
+    ...     pd.DataFrame({"hat": ["yes", "no", "?", ""], "size": ["1.5", "2.5", "3", "4"]}), ["?"]
+    ... )
+    >>> found.columns["hat"].tolist()
     [True, False, <NA>, <NA>]
-    >>> unusable["size"]
+    >>> found.unusable["size"]
     'is neither binary nor categorical: 4 distinct numbers; group them into a few values first'
+    >>> found.notes[0]
+    "Taken as unknown, by config.data.missing_values: 'hat' 1 × '?'."
     """
-    found, unusable = {}, {}
-    for name in text.columns:
-        label = "is a name jaxbias uses itself; rename it" if name in FIXED_COLUMNS else None
-        label = label or _label(text[name])
+    found: dict[str, pd.Series] = {}
+    unusable: dict[str, str] = {}
+    missing, spelt, negated = [], [], []
+    known = {folded(word) for word in missing_values}
+    for name in (*text.columns, *(classes or ())):
+        if name in FIXED_COLUMNS:
+            unusable[name] = "is a name jaxbias uses itself; rename it"
+            continue
+        declared = classes is not None and name in classes
+        codes, written = classes[name] if declared else pd.factorize(text[name])
+        column = _Column.of(codes, written, known, declared)
+        missing += [f"'{name}' {column.unknown}"] if column.unknown else []
+        label = column.label()
         if isinstance(label, str):
             unusable[name] = label
-        else:
-            found[name] = label
-    return pd.DataFrame(found, index=text.index), unusable
+            continue
+        found[name] = pd.Series(label, index=text.index if len(text.columns) else None)
+        spelt += [f"'{name}' {column.spelt}"] if column.spelt else []
+        negated += [f"'{name}' {column.negated}"] if column.negated else []
+    notes = (
+        _note("Taken as unknown, by config.data.missing_values", missing),
+        _note("Words that differ in case, blanks or normal form alone are one", spelt),
+        _note("Binary, as one word negates the other", negated),
+    )
+    return Labels(pd.DataFrame(found), unusable, tuple(note for note in notes if note))
 
 
 def add_derived(
@@ -83,7 +128,8 @@ def add_derived(
 def category(column: pd.Series) -> pd.Series:
     """Returns strings as a categorical label, values sorted, '' as unknown."""
     codes, texts = pd.factorize(column)
-    return _category(codes, [text.strip() for text in texts], column.index)
+    words = [text.strip() for text in texts]
+    return pd.Series(_categorical(codes, words), index=column.index)
 
 
 def named(numbers: np.ndarray, names: Sequence[str]) -> pd.Series:
@@ -92,9 +138,7 @@ def named(numbers: np.ndarray, names: Sequence[str]) -> pd.Series:
     >>> named(np.array([1, -1, 0]), ["cat", "dog"]).tolist()
     ['dog', nan, 'cat']
     """
-    order = sorted(set(names))
-    places = np.array([*(order.index(name) for name in names), -1])
-    return pd.Series(pd.Categorical.from_codes(places[numbers], order))
+    return pd.Series(_categorical(numbers, names))
 
 
 def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
@@ -107,7 +151,7 @@ def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
             if value not in present:
                 raise InputError(
                     f"{setting}.{side}: column '{spec.column}' has no value '{value}'; it has"
-                    f" {listed(present, limit=_LISTED)}"
+                    f" {listed(present, limit=_LISTED)}{missing_hint(value)}"
                 )
     both = sorted(set(spec.positive) & set(spec.negative))
     if both:
@@ -119,47 +163,116 @@ def _derive(column: pd.Series, spec: DerivedSpec, setting: str) -> pd.Series:
     return text.map(known).astype("boolean")
 
 
-def _label(column: pd.Series) -> pd.Series | str:
-    """Returns a column as a label, or the reason it is none."""
-    codes, texts = pd.factorize(column)  # The distinct texts are few where it is a label.
-    words = [text.strip() for text in texts]
-    distinct = set(words) - {""}
-    if not distinct:
-        return "has no value in any row"
-    numbers = _whole_numbers(distinct)
-    if numbers:  # pandas writes whole numbers beside missing ones as 1.0.
-        words = [numbers.get(word, "") for word in words]
-        distinct = set(numbers.values())
-    folded = {word.casefold() for word in distinct}
-    for negative, positive in BINARY:
-        if folded <= {negative, positive}:
-            meaning = {negative: False, positive: True}
-            values = pd.array([meaning.get(word.casefold()) for word in words], dtype="boolean")
-            return pd.Series(values.take(codes), index=column.index)
-    neither = f"is neither binary nor categorical: {len(distinct):,} distinct"
-    way_out = "group them into a few values first"
-    if numbers is None:
-        return f"{neither} numbers; {way_out}"
-    known = int(np.array([word != "" for word in words])[codes].sum())
-    if len(distinct) > min(MOST_VALUES, max(2, known // 2)):
-        return f"{neither} {'numbers' if numbers else 'values'} in {known:,} rows; {way_out}"
-    return _category(codes, words, column.index)
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """The distinct words of a column, as they are to be read.
+
+    Attributes:
+      codes: int[N], each row's place in `words`, -1 unknown.
+      words: '' where a word stands for what is unknown.
+      counts: int64, rows of each word.
+      declared: whether the words are the names of classes, and not what happens to be written.
+      unknown: the words that were taken as unknown, with their counts.
+    """
+
+    codes: np.ndarray
+    words: list[str]
+    counts: np.ndarray
+    declared: bool
+    unknown: str
+
+    @classmethod
+    def of(
+        cls, codes: np.ndarray, written: Sequence[str], missing: set[str], declared: bool
+    ) -> "_Column":
+        words = [text.strip() for text in written]
+        counts = np.bincount(codes[codes >= 0], minlength=len(words))
+        gone = Counter[str]()
+        for place, word in enumerate(words):
+            if word and word.casefold() in missing:
+                words[place] = ""
+                gone[word] += int(counts[place])
+        unknown = ", ".join(f"{count:,} × '{word}'" for word, count in gone.items() if count)
+        return cls(codes, words, counts, declared, unknown)
+
+    @property
+    def distinct(self) -> list[str]:
+        return sorted(set(self.words) - {""})
+
+    @functools.cached_property
+    def numbers(self) -> dict[str, str] | None:
+        return {} if self.declared else _whole_numbers(set(self.distinct))
+
+    @functools.cached_property
+    def same(self) -> dict[str, str]:
+        """Another spelling of a word -> the one that is kept."""
+        if self.declared or self.numbers or len(self.words) > 2 * MOST_VALUES:
+            return {}
+        if meanings(self.distinct):
+            return {}
+        counts = Counter[str]()
+        for word, count in zip(self.words, self.counts, strict=True):
+            counts[word] += int(count)
+        return unify(self.distinct, [counts[word] for word in self.distinct])
+
+    @property
+    def spelt(self) -> str:
+        return ", ".join(f"'{word}' as '{kept}'" for word, kept in self.same.items())
+
+    @property
+    def negated(self) -> str:
+        meaning = meanings(self.distinct) or {}
+        words = {folded(word): value for word, value in meaning.items()}
+        if len(words) < 2 or tuple(sorted(words, key=words.get)) in BINARY:
+            return ""
+        return " and ".join(f"{int(meaning[word])} is '{word}'" for word in meaning)
+
+    def label(self) -> pd.Categorical | pd.api.extensions.ExtensionArray | str:
+        """Returns the column as a label, or the reason it is none."""
+        if not self.distinct:
+            return f"has no value in any row{self.unknown and f' but {self.unknown}'}"
+        numbers = self.numbers
+        # pandas writes whole numbers beside missing ones as 1.0.
+        words = [(numbers or {}).get(word, self.same.get(word, word)) for word in self.words]
+        distinct = set(words) - {""}
+        meaning = meanings(distinct)
+        if meaning is not None:
+            values = pd.array([*(meaning.get(word) for word in words), None], dtype="boolean")
+            return values.take(self.codes)
+        neither = f"is neither binary nor categorical: {len(distinct):,} distinct"
+        way_out = "group them into a few values first"
+        if numbers is None:
+            return f"{neither} numbers; {way_out}"
+        known = int(self.counts[[word != "" for word in words]].sum())
+        most = MOST_VALUES if self.declared else min(MOST_VALUES, max(2, known // 2))
+        if len(distinct) > most:
+            return f"{neither} {'numbers' if numbers else 'values'} in {known:,} rows; {way_out}"
+        return _categorical(self.codes, words)
 
 
-def _category(codes: np.ndarray, words: Sequence[str], index: pd.Index) -> pd.Series:
-    """Returns words[codes] as a categorical series, '' as unknown."""
+def _note(what: str, columns: Sequence[str]) -> str:
+    if not columns:
+        return ""
+    more = f" and {len(columns) - _NOTED:,} more columns" if len(columns) > _NOTED else ""
+    return f"{what}: {'; '.join(columns[:_NOTED])}{more}."
+
+
+def _categorical(codes: np.ndarray, words: Sequence[str]) -> pd.Categorical:
+    """Returns words[codes] as a categorical, '' and code -1 as unknown."""
     categories = sorted(set(words) - {""})
     places = {word: place for place, word in enumerate(categories)} | {"": -1}
-    found = np.array([places[word] for word in words])[codes]
-    return pd.Series(pd.Categorical.from_codes(found, categories), index=index)
+    found = np.array([*(places[word] for word in words), -1])[codes]
+    return pd.Categorical.from_codes(found, categories)
 
 
 def _whole_numbers(distinct: set[str]) -> dict[str, str] | None:
     """Returns each text's whole number, {} when some are words, None when some are fractions."""
+    if all(_WHOLE.fullmatch(text) for text in distinct):
+        numbers = {text: int(text.partition(".")[0]) for text in distinct}
+        exact = all(abs(number) < _EXACT for number in numbers.values())
+        return {text: str(number) for text, number in numbers.items()} if exact else {}
     try:
-        numbers = {text: float(text) for text in distinct}
+        values = np.array([float(text) for text in distinct])
     except ValueError:
         return {}
-    if not all(np.isfinite(number) and number.is_integer() for number in numbers.values()):
-        return None
-    return {text: str(int(number)) for text, number in numbers.items()}
+    return {} if (np.isfinite(values) & (values == np.floor(values))).all() else None

@@ -83,6 +83,8 @@ class DataSpec:
     derived: Mapping[str, DerivedSpec] = _mapping()
     on_bad_image: Literal["error", "skip"] = "error"  # skip: counted and reported.
     on_missing: Literal["error", "skip"] = "error"  # Of images that a table names.
+    # Words of label columns that are unknown, in any case, as an empty field always is.
+    missing_values: tuple[str, ...] = ("NA", "N/A", "?", "unknown", "none", "null", "nan", "-")
     # FairFace: ages that a spreadsheet turned into dates.
     damaged_labels: Literal["error", "repair"] = "error"
     # parquet, tfds:NAME: where the image is, and label column -> "column" or "feature/part";

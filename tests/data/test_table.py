@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,11 +7,13 @@ import pytest
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.table import add_derived, labels
 from jaxbias.errors import InputError
-from jaxbias.study import DerivedSpec
+from jaxbias.study import DataSpec, DerivedSpec
+
+MISSING = DataSpec().missing_values
 
 
 def column(values) -> pd.Series | str:
-    found, unusable = labels(pd.DataFrame({"x": values}, dtype=str))
+    found, unusable, _ = labels(pd.DataFrame({"x": values}, dtype=str), MISSING)
     return found["x"] if "x" in found else unusable["x"]
 
 
@@ -24,6 +28,20 @@ def column(values) -> pd.Series | str:
         ["No", " YES ", ""],
         ["0.0", "1.0", ""],
         ["-1.0", "1", " "],
+        ["N", "Y", ""],
+        ["n", " y", " "],
+        ["absent", "Present", ""],
+        ["not smiling", "smiling", ""],
+        ["no_smile", "smiling", ""],
+        ["Non-Smoker", "smoker", ""],
+        ["non smoking", "smoking", ""],
+        ["nonsmoker", "smoker", ""],
+        ["NotSmiling", "Smiling", ""],
+        ["without glasses", "with glasses", ""],
+        ["no glasses", "glasses", ""],
+        ["doesn't smile", "smiles", ""],
+        ["is not wearing a hat", "is wearing a hat", ""],
+        ["unattractive", "attractive", ""],
     ],
 )
 def test_binary_vocabularies(values):
@@ -42,6 +60,79 @@ def test_two_other_words_are_a_category_and_not_binary():
     found = column(["Male", "Female", "", "Male"])
     assert found.cat.categories.tolist() == ["Female", "Male"]
     assert found.isna().sum() == 1
+
+
+@pytest.mark.parametrize("two", [("female", "male"), ("no", "hat"), ("under", "over"), ("a", "b")])
+def test_words_that_only_look_like_a_negation(two):
+    assert column([*two, *two]).dtype == "category"
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "?", "Unknown", "NONE", "null", "NaN", " - "])
+@pytest.mark.parametrize(
+    ("negative", "positive"), [("0", "1"), ("-1.0", "1.0"), ("No", "Yes"), ("no hat", "hat")]
+)
+def test_words_for_unknown_are_no_class(word, negative, positive):
+    found, unusable, notes = labels(
+        pd.DataFrame({"x": [negative, word, positive, word, ""]}), MISSING
+    )
+    assert not unusable
+    assert found["x"].tolist() == [False, pd.NA, True, pd.NA, pd.NA]
+    taken = f"Taken as unknown, by config.data.missing_values: 'x' 2 × '{word.strip()}'."
+    assert notes[0] == taken
+    kept = labels(pd.DataFrame({"x": ["a", word, "b", word, "b", "a"]}), ()).columns["x"]
+    assert kept.cat.categories.tolist() == sorted(["a", "b", word.strip()])
+
+
+def test_a_note_names_every_column_and_word():
+    table = pd.DataFrame(
+        {"a": ["x", "NA", "y", "na", "NA", "x", "y"], "b": ["1", "", "?", "0", "?", "?", "1"]}
+    )
+    (note,) = labels(table, MISSING).notes
+    assert note.endswith("missing_values: 'a' 2 × 'NA', 1 × 'na'; 'b' 3 × '?'.")
+    wide = pd.DataFrame({f"c{i}": ["1", "?", "0"] for i in range(15)})
+    assert labels(wide, MISSING).notes[0].endswith("; 'c11' 1 × '?' and 3 more columns.")
+
+
+def test_a_column_of_unknowns():
+    assert column(["NA", "?", "NA"]) == "has no value in any row but 2 × 'NA', 1 × '?'"
+
+
+def test_spellings_of_one_word_are_one_and_said():
+    table = pd.DataFrame({"x": ["man", "Man ", "man", "woman", "Woman", " WOMAN", "Woman", "x  y"]})
+    table["y"] = ["ä", "a\u0308", "b", "b", "b", "ä", "x y", "x\u00a0y"]
+    found, _, notes = labels(table, MISSING)
+    assert found["x"].tolist() == ["man", "man", "man", *["Woman"] * 4, "x  y"]
+    assert found["y"].tolist() == ["ä", "ä", "b", "b", "b", "ä", "x y", "x y"]
+    assert notes == (
+        "Words that differ in case, blanks or normal form alone are one: 'x' 'Man' as 'man',"
+        " 'WOMAN' as 'Woman', 'woman' as 'Woman'; 'y' 'a\u0308' as 'ä', 'x\u00a0y' as 'x y'.",
+    )
+
+
+def test_a_negation_is_said_with_its_direction():
+    table = pd.DataFrame({"mood": ["not smiling", "Smiling"] * 3, "hat": ["yes", "no"] * 3})
+    (note,) = labels(table, MISSING).notes
+    assert note == (
+        "Binary, as one word negates the other: 'mood' 1 is 'Smiling' and 0 is 'not smiling'."
+    )
+
+
+def test_numbers_that_are_names_stay_as_they_are():
+    assert column(["007", "7", "007", "7"]).tolist() == ["007", "7", "007", "7"]
+    large = ["9007199254740993", "9007199254740992"] * 2
+    assert column(large).tolist() == large
+
+
+def test_names_of_classes_are_read_like_words():
+    classes = {
+        "mood": (np.array([0, 1, 2, -1]), ["smiling", "not smiling", "unknown"]),
+        "kind": (np.array([2, 1, 0, 2]), ["cat", "Cat", "dog"]),
+    }
+    found, unusable, notes = labels(pd.DataFrame(), MISSING, classes)
+    assert found["mood"].tolist() == [True, False, pd.NA, pd.NA]
+    assert found["kind"].tolist() == ["dog", "Cat", "cat", "dog"]  # Declared: two classes.
+    assert not unusable
+    assert notes[0].endswith("'mood' 1 × 'unknown'.")
 
 
 def test_words_of_two_vocabularies_are_a_category():
@@ -77,7 +168,8 @@ def test_many_categories_are_allowed(classes):
 
 
 def test_columns_named_like_our_own_are_kept_out():
-    found, unusable = labels(pd.DataFrame({"split": ["a", "a"], "id": ["1", "0"]}, dtype=str))
+    table = pd.DataFrame({"split": ["a", "a"], "id": ["1", "0"]}, dtype=str)
+    found, unusable, _ = labels(table, MISSING)
     assert found.empty
     assert "rename it" in unusable["split"]
 
@@ -134,6 +226,14 @@ def test_wrong_derived_columns(spec, message):
         derived(**spec)
 
 
+def test_a_value_that_is_taken_as_unknown_says_so():
+    with pytest.raises(InputError, match=r"no value 'none'; it has .*; 'none' is taken as unknown"):
+        derived(column="age", positive=("none",))
+    way_out = r"'N/A' is taken as .* unless config\.data\.missing_values leaves it out"
+    with pytest.raises(InputError, match=way_out):
+        DATASET.codes("age", ("old", "N/A"))
+
+
 @pytest.mark.parametrize("name", ["hat", "size", "split"])
 def test_a_derived_column_does_not_hide_another(name):
     with pytest.raises(InputError, match=rf"derived\.{name}.*already"):
@@ -160,6 +260,37 @@ def test_binary_and_codes():
     assert codes.dtype == np.int32
     assert codes.tolist() == [1, -1, 0, -1, -1, 0]
     assert DATASET.codes("hat", ("0", "1")).tolist() == [1, 0, -1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("no", "yes"), [1, 0, -1, 1, 1, 0]),
+        (("no hat", "hat"), [1, 0, -1, 1, 1, 0]),
+        (("smoker", "non-smoker"), [0, 1, -1, 0, 0, 1]),
+        (("-1", "1"), [1, 0, -1, 1, 1, 0]),
+    ],
+)
+def test_two_words_for_no_and_yes_name_the_values_of_a_binary_column(values, expected):
+    assert DATASET.codes("hat", values).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "suggested"),
+    [
+        ("0 1 2", "positive=('1',), negative=('0',))"),
+        ("maybe no yes", "positive=('yes',), negative=('no',))"),
+        ("N U Y", "positive=('Y',), negative=('N',))"),
+        ("glasses no_glasses sunglasses", "positive=('glasses',), negative=('no_glasses',))"),
+        ("-1 0 1", "positive=('1',), negative=('0',))"),
+        ("cat dog", "positive=('cat',))"),
+    ],
+)
+def test_the_derived_column_that_is_suggested_is_not_turned_round(values, suggested):
+    table = PEOPLE.assign(x=pd.Categorical((values.split() * 3)[:6]), split="test", stratum="")
+    with pytest.raises(InputError) as refused:
+        dataclasses.replace(DATASET, table=table).binary("x")
+    assert str(refused.value).endswith(f"dict(column='x', {suggested}")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_typed_parquet_columns(tmp_path):
     assert "list<" in read.unusable["box"]
     with pytest.raises(InputError, match=r"column 'box' \(--groups\) holds list"):
         read.column("box", "--groups")
-    found, unusable = labels(read.text)
+    found, unusable, _ = labels(read.text, ())
     assert not unusable
     assert found["flag"].tolist() == [True, pd.NA, False, True]
     assert found["number"].tolist() == [True, pd.NA, False, True]

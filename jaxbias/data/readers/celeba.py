@@ -33,7 +33,7 @@ def read(data: DataSpec) -> Source:
     root = files.folder(data.path, _LAYOUT)
     prepared = tfds.prepared(root, "celeb_a")
     if prepared is not None:
-        source = tfds.read_prepared(prepared, "CelebA")
+        source = tfds.read_prepared(prepared, "CelebA", data.missing_values)
         return _only_attributes(source)
     attributes, claim = _table(root, "list_attr_celeba", (-1, 1), counted=True)
     if claim and data.on_missing == "error":

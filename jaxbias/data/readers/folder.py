@@ -31,7 +31,7 @@ def read(data: DataSpec) -> Source:
             " config.data.split_column='split', or say in config.data.splits how to divide 'all'"
         )
     own = [name for name in (data.file_column, data.split_column) if name]
-    found, unusable = labels(table.text.drop(columns=own))
+    found, unusable, notes = labels(table.text.drop(columns=own), data.missing_values)
     unusable |= table.unusable
     if found.empty:
         reasons = "; ".join(f"'{name}' {reason}" for name, reason in unusable.items())
@@ -45,5 +45,5 @@ def read(data: DataSpec) -> Source:
         splits,
         found,
         unusable=unusable,
-        notes=table.notes,
+        notes=(*table.notes, *notes),
     )

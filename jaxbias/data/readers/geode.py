@@ -27,7 +27,8 @@ def read(data: DataSpec) -> Source:
     table = read_table(path, key="file_path")
     names = table.column("file_path", "as published").str.strip()
     found = {name: category(table.column(name, "as published")) for name in _LABELS}
-    more, unusable = labels(table.text.drop(columns=["file_path", *_LABELS, "id"], errors="ignore"))
+    text = table.text.drop(columns=["file_path", *_LABELS, "id"], errors="ignore")
+    more, unusable, notes = labels(text, data.missing_values)
     # The index names files from the folder of the images; some copies, from the folder above.
     if (root / "images").is_dir() and not names.str.startswith("images/").all():
         names = "images/" + names
@@ -40,5 +41,5 @@ def read(data: DataSpec) -> Source:
         "all",
         {**found, **more},
         unusable=unusable,
-        notes=table.notes,
+        notes=(*table.notes, *notes),
     )

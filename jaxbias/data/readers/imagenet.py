@@ -34,7 +34,7 @@ def read(data: DataSpec) -> Source:
     root = files.folder(data.path, _LAYOUT)
     prepared = tfds.prepared(root, "imagenet2012")
     if prepared is not None:
-        return tfds.read_prepared(prepared, "ImageNet-1k", columns={"label": "label"})
+        return tfds.read_prepared(prepared, "ImageNet-1k", (), columns={"label": "label"})
     base = root / "ILSVRC/Data/CLS-LOC"  # The tree of the archive.
     below = "ILSVRC/Data/CLS-LOC/" if base.is_dir() else ""
     train = files.images(root, f"{below}train", f"be the folder that {_LAYOUT}")

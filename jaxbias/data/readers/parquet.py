@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxbias.data import files
-from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.decode import BadImageError
 from jaxbias.data.source import Source, locate, with_labels
-from jaxbias.data.table import labels, named
+from jaxbias.data.table import Labels, labels
 from jaxbias.data.table_file import UNREADABLE, class_names, class_numbers, texts, unreadable
 from jaxbias.errors import InputError, nearest
 from jaxbias.paths import expanded
@@ -75,7 +73,7 @@ def read(data: DataSpec) -> Source:
         ]
         status = path.stat()
         digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    found, unusable = _labels(pa.concat_tables(parts), wanted, class_names(schema), root)
+    found, unusable, notes = _labels(pa.concat_tables(parts), wanted, class_names(schema), data)
     return Source(
         name=f"Parquet {Path(data.path).name}",
         key=f"parquet/{root.resolve()}/{image}/{digest.hexdigest()}",
@@ -86,6 +84,7 @@ def read(data: DataSpec) -> Source:
             image,
         ),
         unusable=unusable,
+        notes=notes,
     )
 
 
@@ -145,19 +144,17 @@ def _columns(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
 
 
 def _labels(
-    table: pa.Table, wanted: dict[str, str], classes: dict[str, list[str]], root: Path
-) -> tuple[dict[str, pd.Series], dict[str, str]]:
-    found: dict[str, Any] = {}
-    plain = {}
+    table: pa.Table, wanted: dict[str, str], names: dict[str, list[str]], data: DataSpec
+) -> Labels:
+    classes, plain = {}, {}
     for name, column in wanted.items():
-        if column in classes and name not in FIXED_COLUMNS:
-            where = f"column '{column}' of {root}"
-            found[name] = named(
-                class_numbers(table.column(column), classes[column], where), classes[column]
-            )
+        values = table.column(column)
+        if column in names:
+            numbers = class_numbers(values, names[column], f"column '{column}' of {data.path}")
+            classes[name] = numbers, names[column]
         else:
-            plain[name] = table.column(column)
+            plain[name] = values
     text, unusable = texts(plain)
-    more, neither = labels(text)
-    found = {**found, **more}
-    return {name: found[name] for name in wanted if name in found}, {**unusable, **neither}
+    found, neither, notes = labels(text, data.missing_values, classes)
+    kept = [name for name in wanted if name in found]
+    return Labels(found[kept], {**unusable, **neither}, notes)

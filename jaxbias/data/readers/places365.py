@@ -38,7 +38,7 @@ def read(data: DataSpec) -> Source:
     root = files.folder(data.path, _LAYOUT)
     prepared = tfds.prepared(root, "places365_small")
     if prepared is not None:
-        return tfds.read_prepared(prepared, "Places365", columns={"label": "label"})
+        return tfds.read_prepared(prepared, "Places365", (), columns={"label": "label"})
     parts = _lists(root) if (root / _CLASSES).is_file() else _folders(root)
     names = [name for part in parts.values() for name, _ in part]
     label = [label for part in parts.values() for _, label in part]

@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data import files
-from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.decode import BadImageError
-from jaxbias.data.readers.tfds_features import as_text, flat, label, parse, short
+from jaxbias.data.readers.tfds_features import as_text, flat, label_columns, parse, short
 from jaxbias.data.source import Source, locate, with_labels
 from jaxbias.digits import whole
 from jaxbias.errors import InputError, nearest
@@ -52,7 +51,7 @@ def read(data: DataSpec) -> Source:
             f" tfds.builder('{name}', data_dir='{root}', file_format='array_record')"
             ".download_and_prepare()"
         )
-    return read_prepared(folder, data.name, data.image_column, data.columns)
+    return read_prepared(folder, data.name, data.missing_values, data.image_column, data.columns)
 
 
 def prepared(root: Path, name: str) -> Path | None:
@@ -74,7 +73,11 @@ def prepared(root: Path, name: str) -> Path | None:
 
 
 def read_prepared(
-    folder: Path, name: str, image: str = "image", columns: Mapping[str, str] | None = None
+    folder: Path,
+    name: str,
+    missing_values: Sequence[str],
+    image: str = "image",
+    columns: Mapping[str, str] | None = None,
 ) -> Source:
     """Reads a folder that TFDS has written; see `read`."""
     builder = _builder(folder)
@@ -95,15 +98,7 @@ def read_prepared(
     sizes = [builder.info.splits[split].num_examples for split in splits]
     names = [path for path in _NAMES if path in features]
     values = _values(folder, splits, sizes, sorted({*wanted.values(), *names}))
-    found, unusable = {}, {}
-    for column, path in wanted.items():
-        made = label(values[path], features[path], path)
-        if column in FIXED_COLUMNS:
-            made = "is a name jaxbias uses itself; name it otherwise in config.data.columns"
-        if isinstance(made, str):
-            unusable[column] = made
-        else:
-            found.update(made if isinstance(made, dict) else {column: made})
+    found, unusable, notes = label_columns(values, features, wanted, missing_values)
     split = np.repeat(splits, sizes)
     ids = [
         f"{part}/{row:07d}" for part, size in zip(splits, sizes, strict=True) for row in range(size)
@@ -120,6 +115,7 @@ def read_prepared(
         table=with_labels(ids, split.tolist(), found),
         read=Reader(folder, tuple(splits), tuple(np.cumsum(sizes).tolist()), image),
         unusable=unusable,
+        notes=notes,
         numbers=numbers,
     )
 

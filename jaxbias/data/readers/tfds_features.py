@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jaxbias.data.table import labels, named
+from jaxbias.data.dataset import FIXED_COLUMNS
+from jaxbias.data.table import Labels, labels
+from jaxbias.errors import InputError
 
 
 def parse(record: bytes, paths: Iterable[str]) -> list[Sequence[Any]]:
@@ -25,25 +27,73 @@ def parse(record: bytes, paths: Iterable[str]) -> list[Sequence[Any]]:
     return found
 
 
-def label(values: list[Sequence[Any]], feature: Any, path: str) -> Any:
-    """Returns a label column, a dict of them, or the reason there is none."""
-    inner = getattr(feature, "feature", feature)  # Of a sequence.
-    classes = getattr(inner, "names", None)
-    if inner is not feature:
-        if not classes:
-            return "is a sequence of something else than classes"
-        present = np.zeros((len(values), len(classes)), bool)
-        for row, found in enumerate(values):
-            present[row, np.asarray(found, dtype=int)] = True
-        return {name: pd.Series(present[:, i], dtype="boolean") for i, name in enumerate(classes)}
-    if getattr(feature, "shape", ()) != ():
-        return f"is an array of shape {feature.shape}"
-    if classes:
-        return named(np.array([value[0] for value in values]), classes)
-    if feature.np_dtype == np.bool_:
-        return pd.Series(np.array([value[0] for value in values], bool), dtype="boolean")
-    found, unusable = labels(pd.DataFrame({path: [as_text(value) for value in values]}))
-    return unusable.get(path) or found[path]
+def label_columns(
+    values: Mapping[str, list[Sequence[Any]]],
+    features: Mapping[str, Any],
+    wanted: Mapping[str, str],
+    missing_values: Sequence[str],
+) -> Labels:
+    """Returns the label columns of a dataset; a sequence of classes becomes a column per class.
+
+    Args:
+      values: feature -> of every example, the list of its numbers or bytes.
+      features: what TFDS knows of each.
+      wanted: column -> feature.
+      missing_values: words that are unknown.
+
+    Raises:
+      InputError: a class number that is not whole, or has no name.
+    """
+    made: dict[str, Any] = {}
+    unusable, plain, classes = {}, {}, {}
+    for column, path in wanted.items():
+        feature, here = features[path], values[path]
+        inner = getattr(feature, "feature", feature)  # Of a sequence.
+        names = getattr(inner, "names", None)
+        if column in FIXED_COLUMNS:
+            unusable[column] = "is a name jaxbias uses itself; name it otherwise in data.columns"
+        elif inner is not feature and not names:
+            unusable[column] = "is a sequence of something else than classes"
+        elif inner is not feature:
+            made |= _present(here, names, path)
+        elif getattr(feature, "shape", ()) != ():
+            unusable[column] = f"is an array of shape {feature.shape}"
+        elif names:
+            first = [value[0] if len(value) else -1 for value in here]
+            classes[column] = _class_numbers(first, names, path), names
+            made[column] = None
+        elif feature.np_dtype == np.bool_:
+            known = [bool(value[0]) if len(value) else None for value in here]
+            made[column] = pd.Series(known, dtype="boolean")
+        else:
+            plain[column] = [as_text(value) for value in here]
+            made[column] = None
+    found, neither, notes = labels(pd.DataFrame(plain), missing_values, classes)
+    made |= {name: found[name] for name in made if name in found}
+    kept = {name: column for name, column in made.items() if column is not None}
+    return Labels(pd.DataFrame(kept), {**unusable, **neither}, notes)
+
+
+def _present(values: list[Sequence[Any]], names: Sequence[str], path: str) -> dict[str, pd.Series]:
+    rows = np.repeat(np.arange(len(values)), [len(found) for found in values])
+    numbers = _class_numbers([number for found in values for number in found], names, path)
+    present = np.zeros((len(values), len(names)), bool)
+    present[rows[numbers >= 0], numbers[numbers >= 0]] = True
+    return {name: pd.Series(present[:, i], dtype="boolean") for i, name in enumerate(names)}
+
+
+def _class_numbers(numbers: list[Any], names: Sequence[str], path: str) -> np.ndarray:
+    found = np.array(numbers) if numbers else np.zeros(0, np.int64)
+    if found.dtype.kind not in "iu":
+        odd = next(number for number in numbers if not isinstance(number, int))
+        raise InputError(f"feature '{path}' has class names, but holds {odd!r}, no whole number")
+    wrong = np.flatnonzero((found < -1) | (found >= len(names)))
+    if len(wrong):
+        raise InputError(
+            f"feature '{path}' has the class number {found[wrong[0]]}, which has no name: there are"
+            f" {len(names):,}"
+        )
+    return found.astype(np.int64)
 
 
 def flat(features: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

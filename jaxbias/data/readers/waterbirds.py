@@ -31,7 +31,9 @@ def read(data: DataSpec) -> Source:
     for row, split in enumerate(text["split"]):
         if split not in _SPLITS:
             raise InputError(f"{table.where(row)}: split '{split}' is not 0, 1 or 2")
-    found, unusable = labels(text[list(_COLUMNS)].rename(columns=_COLUMNS))
+    found, unusable, notes = labels(
+        text[list(_COLUMNS)].rename(columns=_COLUMNS), data.missing_values
+    )
     return files.source(
         "Waterbirds",
         "waterbirds",
@@ -41,5 +43,5 @@ def read(data: DataSpec) -> Source:
         text["split"].map(_SPLITS),
         found,
         unusable=unusable,
-        notes=table.notes,
+        notes=(*table.notes, *notes),
     )
