@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,12 +15,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jaxbias.digits import whole
 from jaxbias.errors import InputError
 from jaxbias.holder import Holder
 
 _PART = ".part"
 _STALE_SECONDS = 24 * 3600
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+_REASON = 120  # Characters of another library's message.
 
 
 @contextlib.contextmanager
@@ -29,9 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
       InputError: the file cannot be written.
     """
-    # Several threads, and processes of several hosts, may write one file.
-    mark = f"{_mark(Holder.myself())}-{secrets.token_hex(4)}"
-    temporary = path.with_name(f".{path.name}.{mark}{_PART}")
+    temporary = draft_of(path)
     try:
         with writing(path):
             yield temporary
@@ -42,20 +44,31 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Removes the unfinished files, below a directory, of processes that were killed.
+def draft_of(path: Path) -> Path:
+    """Returns a name beside `path` for what is not whole yet, which tells whose it is.
 
-    Those of other hosts, of which nothing is known, go when they are a day old.
+    Several threads, and processes of several hosts, may write one file.
+    """
+    mark = f"{_mark(Holder.myself())}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name}.{mark}{_PART}")
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes the drafts, below a directory, of processes that were killed.
+
+    A draft is a file or a directory of `draft_of`'s name, or what a library has made of that name
+    (Orbax adds a suffix). Those of other hosts, of which nothing is known, go when they are a day
+    old.
     """
     me = Holder.myself()
-    for path in directory.rglob(f".*{_PART}"):
-        mark = path.name.removesuffix(_PART).rpartition(".")[2]
+    for path in [*directory.rglob(f".*{_PART}*")]:
+        mark = path.name.rpartition(_PART)[0].rpartition(".")[2]
         host, pid, born = [*mark.split("-"), "", ""][:3]
-        ours = host == _mark(me).split("-")[0] and pid.isdigit()
+        number = whole(pid) if host == _mark(me).split("-")[0] else None
         with contextlib.suppress(OSError):  # Another process may be removing it too.
             stale = time.time() - path.stat().st_mtime > _STALE_SECONDS
-            if stale or (ours and Holder(me.host, int(pid), born).is_dead()):
-                path.unlink()
+            if stale or (number is not None and Holder(me.host, number, born).is_dead()):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _mark(holder: Holder) -> str:
@@ -81,12 +94,29 @@ def unwritable(path: Path, error: Exception, attempt: str = "write") -> str:
     """Returns why a file cannot be written, and what to do."""
     reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
     full = getattr(error, "errno", None) in _FULL or "o space left" in str(error)
-    way_out = (
-        "free some and run again, what is finished is kept"
-        if full
-        else "choose a place you can write to"
-    )
-    return f"cannot {attempt} {path} ({'no space left on the disk' if full else reason}); {way_out}"
+    if full:
+        reason, way_out = "no space left on the disk", "free some"
+    elif getattr(error, "errno", None) in _IN_THE_WAY:
+        way_out = "remove what is in its way"
+    else:
+        return f"cannot {attempt} {path} ({reason}); choose a place you can write to"
+    return f"cannot {attempt} {path} ({reason}); {way_out} and run again, what is finished is kept"
+
+
+def damaged(path: Path, error: Exception | str, cost: str) -> InputError:
+    """Returns the error that names a file that cannot be used, and the way out.
+
+    Args:
+      path: the file.
+      error: what reading it raised, or what is wrong with it.
+      cost: what deleting it costs, as a sentence after a colon.
+    """
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = reason.splitlines()[0].strip().rstrip(".")
+    reason = reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} cannot be read ({reason}); make it readable and run again")
+    return InputError(f"{path} is damaged ({reason}); delete it and run again: {cost}")
 
 
 def _sync(path: Path) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 from pathlib import Path
 
@@ -11,13 +10,14 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from jaxbias.atomic import make_directory, unwritable
+from jaxbias.atomic import draft_of, make_directory, unwritable
 from jaxbias.errors import InputError
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
 
 # Beside the parameters, which it may hold twice for a while, a checkpoint is some twenty files.
 _SLACK = 256 * 1024
+_REASON = 160  # Characters of another library's message.
 
 
 def save(path: Path, params: Params) -> None:
@@ -29,8 +29,7 @@ def save(path: Path, params: Params) -> None:
     first = jax.process_index() == 0
     make_directory(path.parent)
     together = jax.process_count() > 1
-    mark = "gang" if together else f"{os.getpid()}.{secrets.token_hex(4)}"
-    draft = path.with_name(f".{path.name}.{mark}.part")
+    draft = path.with_name(f".{path.name}.gang.part") if together else draft_of(path)
     try:
         if first:
             shutil.rmtree(draft, ignore_errors=True)  # Of a gang that was killed.
@@ -73,7 +72,7 @@ def _equal(path: Path, params: Params) -> bool:
     try:
         stored = ocp.load(path)
         same = jax.tree.map(lambda a, b: np.array_equal(np.asarray(a), b), stored, params)
-    except (OSError, ValueError, KeyError, TypeError):
+    except Exception:  # A damaged checkpoint may raise anything.
         return False
     return all(jax.tree.leaves(same))
 
@@ -91,12 +90,8 @@ def load(path: Path, network: Network) -> Params:
     )
     try:
         return jax.tree.map(np.asarray, ocp.load(path.absolute(), template))
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} holds no checkpoint of this network ({reason}); delete the files of packs/ "
-            "and run again: whatever is missing is trained anew"
-        ) from error
+    except Exception as error:  # A damaged checkpoint may raise anything.
+        raise _unusable(path, error) from error
 
 
 def load_any(path: Path) -> Params:
@@ -107,6 +102,10 @@ def load_any(path: Path) -> Params:
     """
     try:
         return jax.tree.map(np.asarray, ocp.load(path.absolute()))
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} holds no checkpoint ({reason})") from error
+    except Exception as error:  # A damaged checkpoint may raise anything.
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> InputError:
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return InputError(f"{path} holds no whole checkpoint of this network ({reason[:_REASON]})")

@@ -19,7 +19,7 @@ from jaxbias.config_file import study as _study
 from jaxbias.data.describe import contact_sheet, describe
 from jaxbias.data.duplicates import duplicates_text, near_duplicates
 from jaxbias.errors import InputError, nearest
-from jaxbias.grid import Plan, curate
+from jaxbias.grid import curate
 from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.metrics.one_target import Settings
 from jaxbias.packs import check_words
@@ -256,8 +256,8 @@ def _set_up_devices(study: Study, workdir: Path | None = None) -> None:
     forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if forced or jax.config.jax_num_cpu_devices != -1:
         return  # Somebody has chosen already: JAX_NUM_CPU_DEVICES, or the caller of `main`.
-    path = workdir and workdir / "plan.json"
-    devices = Plan.read(path).devices if path and path.exists() else study.grid.devices
+    plan = ResultDirectory(workdir).plan() if workdir else None
+    devices = plan.devices if plan else study.grid.devices
     jax.config.update("jax_num_cpu_devices", devices or min(os.cpu_count() or 1, 8))
 
 

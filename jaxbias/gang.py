@@ -21,9 +21,10 @@ from jaxbias.grid import Pack, Plan
 from jaxbias.leases import Lease, Leases
 from jaxbias.planning import agree_on_plan, runner_of, use_compilation_cache
 from jaxbias.pretraining import pretrain_base
-from jaxbias.results import ResultDirectory
+from jaxbias.results import PARAMETERS, ResultDirectory
 from jaxbias.study import Study
 from jaxbias.telemetry import Telemetry
+from jaxbias.weights import content_hash
 
 # As `jax.distributed.initialize` names its arguments.
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -94,7 +95,7 @@ def pretrain_together(study: Study, workdir: str | Path) -> int:
                 tell = functools.partial(telemetry.trained, base.name, base.id)
                 row, params = pretrain_base(runner, base, directory.training_path(base.id), tell)
                 checkpoint.save(directory.base_path(base.id), params)
-                rows.append(row)
+                rows.append({**row, PARAMETERS: content_hash(params)})
             if writes:
                 directory.write_pack(pack, rows)
         done += len(pack.members)

@@ -26,7 +26,7 @@ class Holder:
             return False
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):  # The latter is no process's id.
             return True
         except PermissionError:
             pass  # It runs, as another user.

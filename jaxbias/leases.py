@@ -24,6 +24,8 @@ from jaxbias.json_files import parse_json
 
 # A process that is not seen for this long has lost its lease.
 _SECONDS = 60.0
+# No clock is so far ahead: whatever has this time was not renewed by a holder.
+_FUTURE = 3600.0
 # Waiting for a lock this long is worth a line.
 _PATIENCE = 2.0
 # Files of the leases this process holds.
@@ -91,7 +93,8 @@ class Leases:
         began, told = time.monotonic(), False
         while (lease := self.take(name)) is None:
             if not told and time.monotonic() - began > _PATIENCE:
-                print(f"waiting for the {name}, held by {self.holder(name)}", file=sys.stderr)
+                who = self.holder(name) or f"whoever wrote {self.directory / name}.*"
+                print(f"waiting for the {name}, held by {who}", file=sys.stderr)
                 told = True
             time.sleep(0.1)
         with lease:
@@ -120,6 +123,7 @@ class Leases:
         except (FileNotFoundError, NotADirectoryError):
             return []
         parts = (file.rpartition(".") for file in files)
+        # What else lies there is none of ours.
         ends = [whole(end) for start, _, end in parts if start == name]
         return [end for end in ends if end is not None]
 
@@ -128,7 +132,7 @@ class Leases:
             renewed = self._path(name, generation).stat().st_mtime
         except FileNotFoundError:
             return False
-        if self.clock() >= renewed + self.seconds:
+        if not renewed - _FUTURE <= self.clock() < renewed + self.seconds:
             return False
         holder = self._read(name, generation)
         if holder == Holder.myself():
@@ -138,9 +142,11 @@ class Leases:
 
     def _read(self, name: str, generation: int) -> Holder | None:
         try:
-            return Holder(**parse_json(self._path(name, generation).read_bytes()))
+            holder = Holder(**parse_json(self._path(name, generation).read_bytes()))
         except (OSError, ValueError, TypeError):
-            return None  # Between being created and being written.
+            return None  # Between being created and being written, or no lease of ours.
+        kinds = {"host": str, "pid": int, "born": str}
+        return holder if all(type(getattr(holder, k)) is t for k, t in kinds.items()) else None
 
     def _remove(self, name: str, generations: list[int]) -> None:
         for generation in generations:

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jaxbias.atomic import write_parquet
-from jaxbias.errors import InputError
+from jaxbias.atomic import damaged, write_parquet
 
 _PACK, _ROWS, _CHECKSUM = b"jaxbias.pack", b"jaxbias.rows", b"jaxbias.blake2b"
 
@@ -28,14 +27,19 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_parquet(path, table.replace_schema_metadata(marks))
 
 
-def read(path: Path) -> pa.Table:
+def read(path: Path, cost: str) -> pa.Table:
     """Reads a pack back.
 
+    Args:
+      path: the file.
+      cost: what deleting it costs.
+
     Raises:
-      InputError: the file is cut short, altered, or another pack's.
+      InputError: the file is cut short, altered, another pack's, or written by something else.
     """
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:  # Of a directory, Parquet would read what lies in it.
+            table = pq.read_table(file)
         marks = table.schema.metadata or {}
         table = table.replace_schema_metadata(None)
         expected = {
@@ -43,23 +47,15 @@ def read(path: Path) -> pa.Table:
             _ROWS: str(len(table)).encode(),
             _CHECKSUM: checksum(table).encode(),
         }
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
-        raise damaged(path, next(iter(str(error).splitlines()), "")) from error
-    if not expected.keys() & marks.keys():
-        return table  # Written before packs carried checksums.
+    except Exception as error:  # A damaged file may raise anything.
+        raise damaged(path, error, cost) from error
     for mark, value in expected.items():
         if marks.get(mark) != value:
             what = mark.decode().removeprefix("jaxbias.")
             told = marks.get(mark, b"none").decode(errors="replace")
-            raise damaged(path, f"{what}: {told[:16]} recorded, {value.decode()[:16]} found")
+            reason = f"{what}: {told[:16]} recorded, {value.decode()[:16]} found"
+            raise damaged(path, reason, cost)
     return table
-
-
-def damaged(path: Path, reason: str) -> InputError:
-    """Returns the error that names a file and the way out."""
-    return InputError(
-        f"{path} is damaged ({reason}); delete it and run again: its pack is trained anew"
-    )
 
 
 def checksum(table: pa.Table) -> str:

@@ -16,6 +16,7 @@ from jaxbias.grid.layout import experiments, extend
 from jaxbias.grid.memory import device_room
 from jaxbias.grid.modes import chosen_mode, measure_modes, modes_text, user_table, write_table
 from jaxbias.grid.search import assumed
+from jaxbias.grid.starts import LoadFeatures
 from jaxbias.leases import Leases
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
@@ -23,6 +24,7 @@ from jaxbias.pretraining import check_batch
 from jaxbias.results import ResultDirectory
 from jaxbias.search_stage import read_results
 from jaxbias.study import Study, by_loop
+from jaxbias.weights import content_hash
 
 
 def agree_on_plan(
@@ -160,19 +162,28 @@ def _devices(study: Study) -> int:
 
 
 def _base_loader(directory: ResultDirectory) -> Callable[[Base, Network], Params]:
-    return lambda base, network: checkpoint.load(directory.base_path(base.id), network)
+    def load(base: Base, network: Network) -> Params:
+        path, recorded = directory.base_path(base.id), directory.parameters().get(base.id)
+        try:
+            params = checkpoint.load(path, network)
+            if recorded not in (None, content_hash(params)):
+                raise InputError(f"{path} holds other parameters than those that were pretrained")
+        except InputError as error:
+            raise directory.lost_base(base, error) from error
+        return params
+
+    return load
 
 
-def _features_loader(
-    directory: ResultDirectory, leases: Leases
-) -> Callable[[str, Callable[[], Features]], Features]:
+def _features_loader(directory: ResultDirectory, leases: Leases) -> LoadFeatures:
     place = directory.features_path
 
-    def load(name: str, make: Callable[[], Features]) -> Features:
-        if (stored := features.read(place, name)) is not None:
+    def load(base: Base, name: str, make: Callable[[], Features]) -> Features:
+        of = directory.parameters().get(base.id, "")
+        if (stored := features.read(place, name, of)) is not None:
             return stored
         with leases.lock(f"features-{name}"):  # Another process may be extracting them.
-            stored = features.read(place, name) or features.write(place, name, make())
+            stored = features.read(place, name, of) or features.write(place, name, make(), of)
         leases.forget(f"features-{name}")
         return stored
 

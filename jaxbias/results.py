@@ -16,8 +16,9 @@ report/          drawn from the above, any number of times
 
 import dataclasses
 import json
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +27,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxbias import pack_files
-from jaxbias.atomic import make_directory, write_parquet, write_text
+from jaxbias import pack_files, sealed, stored
+from jaxbias.atomic import damaged, make_directory, write_parquet, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid.plan import Pack, Plan
-from jaxbias.study import Study, make_study, search_basis, to_dict
+from jaxbias.grid.variants import Base, checked_id
+from jaxbias.json_files import parse_json
+from jaxbias.study import Study
+from jaxbias.words import count
 
-# A study may grow in these; everything else must stay as the directory has it.
-_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments", "screen")
-_GROWS_WITHIN = {
-    "finetune": ("n", "seeds"),
-    "data": ("path",),
-    "pretrain": ("engine", "lift", "save_every", "keep"),  # How it is computed.
-    "search": ("curation", "pair_curation"),  # See `search_basis`.
-}
-# Settings of earlier versions that say nothing any more.
-_RETIRED = {"grid": ("heads_mib",)}
-# What study.json holds.
-_RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}
+# Columns of packs: of bases, the hash of their parameters; of trainings, of what they started from.
+PARAMETERS, _STARTED = "parameters", "base_parameters"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +79,12 @@ class ResultDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._record = self.path / "study.json"
+        # Records as they were read last, each with a mark of its file; the plan also with the
+        # studies that it was checked against.
+        self._known: tuple[tuple[int, ...], dict[str, Any]] | None = None
+        self._planned: tuple[tuple[int, ...], Plan, list[Study | None]] | None = None
+        self._hashes: dict[str, dict[str, str]] = {}  # Of each pack of bases.
 
     def check_writable(self) -> None:
         """Refuses a directory that cannot be written, before anything long has begun.
@@ -107,17 +107,15 @@ class ResultDirectory:
         Raises:
           InputError: it belongs to a study of other data, another task or other fixed settings.
         """
-        if not (self.path / "study.json").exists():
-            return
-        stored = self.stored_study()
-        if dataset is not None and stored["data"] != dataset.fingerprint:
-            raise InputError(
-                f"workdir {self.path} belongs to a study of other data ({stored['dataset']}, "
-                f"fingerprint {stored['data'][:12]}, not {dataset.name}, "
-                f"{dataset.fingerprint[:12]}); use a new workdir"
-            )
-        _refuse_changes(self.path, stored["settings"], _settings(study))
-        _refuse_another_search(self.path, make_study(stored["settings"]), study)
+        if self._record.exists():
+            known = self.stored_study()
+            if dataset is not None:
+                stored.refuse_other_data(self.path, known, dataset)
+            stored.refuse_changes(self.path, known["settings"], study)
+            stored.refuse_another_search(self.path, known["study"], study)
+        plan = self._plan_of(study, dataset.fingerprint if dataset is not None else None)
+        if plan is not None:
+            stored.refuse_other_bases(self.path, plan, study)
 
     def claim(self, study: Study, dataset: Dataset) -> None:
         """Makes the directory this study's, or checks that it is.
@@ -127,34 +125,16 @@ class ResultDirectory:
         """
         self.check(study, dataset)
         make_directory(self.path / "packs")
-        settings = _settings(study)
-        record = self.path / "study.json"
-        first = self.stored_study()["first_answer"] if record.exists() else settings["answer"]
-        write_text(
-            record,
-            json.dumps(
-                {
-                    "data": dataset.fingerprint,
-                    "dataset": dataset.name,
-                    "settings": settings,
-                    "first_answer": first,
-                    "notes": list(dataset.notes),
-                    "group_share": dataset.group_share,
-                    "frequencies": None
-                    if dataset.frequencies is None
-                    else {
-                        str(k): v.tolist()
-                        for k, v in zip(
-                            dataset.frequencies.index, dataset.frequencies.to_numpy(), strict=True
-                        )
-                    },
-                },
-                indent=1,
-            ),
-        )
+        first = self.stored_study()["first_answer"] if self._record.exists() else None
+        stored.write(self._record, study, dataset, first)
         examples = self.path / "examples.parquet"
-        if not examples.exists():
-            write_parquet(examples, pa.Table.from_pandas(dataset.table, preserve_index=False))
+        if examples.exists():
+            try:
+                self._examples()
+                return
+            except InputError:  # The data is at hand, and is what the study belongs to.
+                print(f"jaxbias: {examples} is damaged or edited; written anew", file=sys.stderr)
+        write_parquet(examples, pa.Table.from_pandas(dataset.table, preserve_index=False))
 
     def stored_study(self) -> dict[str, Any]:
         """Returns what `claim` recorded.
@@ -162,68 +142,103 @@ class ResultDirectory:
         Raises:
           InputError: the directory holds no study, or a damaged one.
         """
-        record = self.path / "study.json"
-        if not record.exists():
-            raise InputError(f"{self.path} holds no study (no study.json); run `jaxbias run` first")
         try:
-            stored = json.loads(record.read_text())
-            absent = sorted(_RECORDED - stored.keys())
-            if absent:
-                raise ValueError(f"it lacks {', '.join(absent)}")
-            settings = stored["settings"]
-            for group, fields in _RETIRED.items():
-                for field in fields:
-                    settings[group].pop(field, None)
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
-            raise InputError(f"{record} is damaged ({error}); use a new workdir") from error
-        # Settings that came later have their defaults.
-        return {**stored, "settings": _settings(make_study(settings))}
+            mark = _mark(self._record)
+        except OSError as error:
+            raise InputError(
+                f"{self.path} holds no study (no study.json); run `jaxbias run` first"
+            ) from error
+        if self._known is None or self._known[0] != mark:
+            self._known = mark, stored.read(self._record)
+        return self._known[1]
 
     def dataset(self) -> Dataset:
         """Returns the study's labels as a dataset without images."""
-        stored = self.stored_study()
-        frequencies = stored["frequencies"]
+        known = self.stored_study()
+        frequencies = known["frequencies"]
         return Dataset(
-            name=stored["dataset"],
+            name=known["dataset"],
             images=np.zeros((0, 1, 1, 3), np.uint8),
             table=self._examples(),
-            fingerprint=stored["data"],
+            fingerprint=known["data"],
             frequencies=None
             if frequencies is None
             else pd.DataFrame.from_dict(frequencies, orient="index", columns=[0, 1]),
-            group_share=stored["group_share"],
-            notes=tuple(stored["notes"]),
+            group_share=known["group_share"],
+            notes=tuple(known["notes"]),
         )
 
     def timings(self) -> dict[str, float]:
-        """Returns where the time of the last training went."""
+        """Returns where the time of the last training went; nothing else rests on them."""
         path = self.path / "timings.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        try:
+            times = parse_json(path.read_bytes())
+            return {name: float(value) for name, value in times.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            told = damaged(path, error, "times alone are lost, and left out of this report")
+            print(f"jaxbias: {told}", file=sys.stderr)
+            return {}
 
     def write_timings(self, timings: dict[str, float]) -> None:
         """Records where the time went."""
         write_text(self.path / "timings.json", json.dumps(timings, indent=1))
 
     def plan(self) -> Plan | None:
-        """Returns the plan, or None where there is none yet."""
+        """Returns the plan, or None where there is none yet.
+
+        Raises:
+          InputError: it is damaged, or an id in it is not that of its content.
+        """
+        if not self._record.exists():
+            return self._plan_of(None)
+        known = self.stored_study()
+        return self._plan_of(known["study"], known["data"])
+
+    def _plan_of(self, study: Study | None, data: str | None = None) -> Plan | None:
+        """Returns the plan, checked against the study and the data that it must be of."""
         path = self.path / "plan.json"
-        return Plan.read(path) if path.exists() else None
+        try:
+            mark = _mark(path)
+            if self._planned is None or self._planned[0] != mark:
+                self._planned = mark, Plan.of(sealed.read(path)), []
+            _, plan, checked = self._planned
+            if data not in (None, plan.data):
+                raise ValueError(f"it is of data {plan.data[:12]}, the study of {data[:12]}")
+            if study is not None and not any(study is other for other in checked):
+                plan.check_members(study)
+                checked.append(study)
+            return plan
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            packs = count(len([*self.path.glob("packs/*.parquet")]), "finished pack")
+            cost = (
+                f"of {packs} those are kept that the new plan has too, all where the study has not "
+                "grown since and the config is the same; the rest is trained again"
+            )
+            raise damaged(path, error, cost) from error
 
     def write_plan(self, plan: Plan) -> None:
         """Replaces the plan; it must extend the one that is there."""
-        write_text(self.path / "plan.json", plan.to_json())
+        sealed.write(self.path / "plan.json", plan.content)
 
     def pack_path(self, pack: Pack) -> Path:
         """Returns the file whose existence means that the pack is done."""
-        return self.path / "packs" / f"{pack.id}.parquet"
+        return self.path / "packs" / f"{checked_id(pack.id)}.parquet"
+
+    def rung_path(self, pack: Pack) -> Path:
+        """Returns where the states of a pack of trials lie that are to go on."""
+        return self.path / "rungs" / f"{checked_id(pack.id)}.npz"
 
     def training_path(self, id: str) -> Path:
         """Returns where the checkpoints of a base that is trained step by step lie."""
-        return self.path / "pretraining" / id
+        return self.path / "pretraining" / checked_id(id)
 
     def base_path(self, base_id: str) -> Path:
         """Returns the checkpoint directory of a base."""
-        return self.path / "bases" / base_id
+        return self.path / "bases" / checked_id(base_id)
 
     @property
     def features_path(self) -> Path:
@@ -231,8 +246,51 @@ class ResultDirectory:
         return self.path / "features"
 
     def write_pack(self, pack: Pack, rows: Sequence[dict[str, Any]]) -> None:
-        """Writes a pack's rows in one piece."""
+        """Writes a pack's rows in one piece, with the hash of the base that each started from."""
+        if not isinstance(pack.members[0], Base):
+            known = self.parameters()
+            started = [known.get(member.base.id, "") for member in pack.members]
+            rows = [{**row, _STARTED: base} for row, base in zip(rows, started, strict=True)]
         pack_files.write(self.pack_path(pack), rows)
+
+    def read_pack(self, pack: Pack) -> pa.Table:
+        """Reads the file of a finished pack.
+
+        Raises:
+          InputError: it is damaged, or holds other members than the plan says.
+        """
+        path, of_bases = self.pack_path(pack), isinstance(pack.members[0], Base)
+        again = "pretrained" if of_bases else "trained"
+        what = count(len(pack.members), "base" if of_bases else "training")
+        cost = f"{what} of this pack alone {again} again"
+        table = pack_files.read(path, cost)
+        column = "id" if of_bases else "variant"
+        found = table[column].to_pylist() if column in table.column_names else []
+        if found != [member.id for member in pack.members]:
+            raise damaged(path, "its rows are not the members that the plan has", cost)
+        return table
+
+    def parameters(self) -> dict[str, str]:
+        """Returns the hash of the parameters of every base that has one recorded, by its id."""
+        plan = self.plan()
+        for pack in plan.bases if plan else ():
+            if pack.id not in self._hashes and self.has(pack):
+                table = self.read_pack(pack)
+                hashes = table[PARAMETERS] if PARAMETERS in table.column_names else []
+                ids = [base.id for base in pack.members]
+                # Of packs of earlier versions none is known.
+                self._hashes[pack.id] = dict(zip(ids, map(str, hashes), strict=False))
+        return {id: hash for hashes in self._hashes.values() for id, hash in hashes.items()}
+
+    def lost_base(self, base: Base, error: InputError) -> InputError:
+        """Returns what to do about a base whose checkpoint cannot be used, and what it costs."""
+        plan = self.plan()
+        (pack,) = (p for p in plan.bases if any(member.id == base.id for member in p.members))
+        bases = count(len(pack.members), "base")
+        return InputError(
+            f"{error}; delete {self.base_path(base.id)} and {self.pack_path(pack)} and run again: "
+            f"{bases} of this pack pretrained again, finished finetunes are kept"
+        )
 
     def has(self, pack: Pack) -> bool:
         """Whether a pack is done."""
@@ -244,14 +302,15 @@ class ResultDirectory:
         packs = plan.finetunes if plan else ()
         return {member.id for pack in packs if self.has(pack) for member in pack.members}
 
-    def check_pack(self, pack: Pack) -> None:
-        """Refuses the file of a finished pack that is damaged."""
-        pack_files.read(self.pack_path(pack))
+    def check_packs(self, packs: Iterable[Pack]) -> None:
+        """Refuses damaged files among those of finished packs."""
+        for pack in filter(self.has, packs):
+            self.read_pack(pack)
 
     def base_rows(self, plan: Plan) -> pd.DataFrame:
         """Returns one row per finished base, without its scores."""
         tables = [
-            pack_files.read(self.pack_path(pack)).drop_columns(["validation_scores"])
+            _without(self.read_pack(pack), "validation_scores", PARAMETERS)
             for pack in plan.bases
             if self.has(pack)
         ]
@@ -287,7 +346,8 @@ class ResultDirectory:
             raise InputError(f"{self.path} holds no finished variant; run `jaxbias run` first")
         # Packs of earlier versions lack the settings that came later.
         table = pa.concat_tables(
-            [pack_files.read(self.pack_path(pack)) for pack in done], promote_options="default"
+            [self._started_well(pack, self.read_pack(pack)) for pack in done],
+            promote_options="default",
         )
         matrices = {
             name: np.stack(table[name].to_numpy()).astype(np.float32)
@@ -298,55 +358,39 @@ class ResultDirectory:
             variants, matrices["validation_scores"], matrices["test_scores"], self._examples()
         )
 
+    def _started_well(self, pack: Pack, table: pa.Table) -> pa.Table:
+        """Returns a pack without the hashes of its bases, which must be those of the bases here."""
+        known = self.parameters()
+        hashes = table[_STARTED].to_pylist() if _STARTED in table.column_names else []
+        for member, started in zip(pack.members, hashes, strict=False):
+            now = known.get(member.base.id, "")
+            if started and now and started != now:
+                raise InputError(
+                    f"{self.pack_path(pack)} was trained from other parameters of base "
+                    f"'{member.base.name}' (hash {started[:12]}) than {self.path / 'bases'} has "
+                    f"({now[:12]}); delete it and run again: {len(pack.members)} of this pack "
+                    "alone are trained again"
+                )
+        return _without(table, _STARTED)
+
     def _examples(self) -> pd.DataFrame:
-        path = self.path / "examples.parquet"
+        path, cost = self.path / "examples.parquet", "it is written anew, and nothing is trained"
+        recorded = self.stored_study()["examples"]
         try:
-            return pq.read_table(path).to_pandas()
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{path} is damaged ({str(error).splitlines()[0]}); delete it and run again: it "
-                "is written anew"
-            ) from error
+            with path.open("rb") as file:  # Of a directory, Parquet would read what lies in it.
+                table = pq.read_table(file).to_pandas()
+            if recorded not in (None, stored.table_hash(table)):
+                raise ValueError("its ids, splits and labels are not those the study recorded")
+            return table
+        except Exception as error:  # A damaged file may raise anything.
+            raise damaged(path, error, cost) from error
 
 
-def _refuse_another_search(path: Path, stored: Study, wanted: Study) -> None:
-    """Growth must not move what hyperparameters were chosen by."""
-    if not (stored.search.on or wanted.search.on):
-        return
-    old, new = search_basis(stored), search_basis(wanted)
-    for name in old.keys() | new.keys():
-        if old.get(name) != new.get(name):
-            raise InputError(
-                f"workdir {path} has hyperparameters searched with {name}={old.get(name)}, but the "
-                f"config now says {new.get(name)}; keep it, or use a new workdir"
-            )
+def _mark(path: Path) -> tuple[int, ...]:
+    """What tells whether a file has been replaced or written since."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _settings(study: Study) -> dict[str, Any]:
-    return json.loads(json.dumps(to_dict(study)))
-
-
-def _refuse_changes(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for field in stored:
-        if field in _GROWS:
-            continue
-        old, new = stored[field], wanted[field]
-        if isinstance(old, dict):
-            skip = _GROWS_WITHIN.get(field, ())
-            changed = [f"{field}.{key}" for key in old if key not in skip and old[key] != new[key]]
-            values = [(old[name.split(".")[1]], new[name.split(".")[1]]) for name in changed]
-        else:
-            changed, values = ([field], [(old, new)]) if old != new else ([], [])
-        if changed:
-            raise InputError(
-                f"workdir {path} belongs to a study with {changed[0]}={values[0][0]}, but the "
-                f"config says {values[0][1]}; use a new workdir"
-            )
-    for name, base in stored["bases"].items():
-        # Weights are known by their content, which the ids of variants are made of.
-        new = wanted["bases"].get(name, base)
-        if any(new[key] != value for key, value in base.items() if key != "weights"):
-            raise InputError(
-                f"workdir {path} holds another base named '{name}': {base}, but the "
-                f"config says {wanted['bases'][name]}; give it another name"
-            )
+def _without(table: pa.Table, *columns: str) -> pa.Table:
+    return table.drop_columns([name for name in columns if name in table.column_names])

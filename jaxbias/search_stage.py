@@ -2,12 +2,11 @@
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from jaxbias import pack_files, states
+from jaxbias import states
 from jaxbias.atomic import write_bytes
 from jaxbias.errors import InputError
 from jaxbias.grid.criteria import MEASURES
@@ -79,15 +78,17 @@ class SearchStage:
             begun = [self._trials.begin(trial) for trial in pack.members]
             stopped = []
             for trial, like in zip(pack.members, begun, strict=True) if first else ():
-                before, place = places[self._trials.shorter(trial, first).id]
-                stopped.append(states.read(_state_path(directory, before), place, like))
+                id = self._trials.shorter(trial, first).id
+                before, place = places[id]
+                stopped.append(states.read(directory.rung_path(before), place, id, like))
             if first and all(state is not None for state in stopped):
                 rows, ends = self._trials.train(pack, first, stopped, keep=epochs - first)
             else:
                 rows, ends = self._trials.train(pack, 0, begun, keep=epochs - first)
             with self._crew.clock.section("write"):
                 if epochs < rungs[-1]:
-                    states.write(_state_path(directory, pack), ends)
+                    ids = [trial.id for trial in pack.members]
+                    states.write(directory.rung_path(pack), ids, ends)
                 directory.write_pack(pack, rows)
 
         return do
@@ -97,7 +98,7 @@ def read_results(directory: ResultDirectory, plan: Plan | None) -> Results:
     """Reads what the finished trials of a plan came to."""
     ended = {}
     for pack in filter(directory.has, plan.rungs if plan else ()):
-        rows = pack_files.read(directory.pack_path(pack)).to_pandas()
+        rows = directory.read_pack(pack).to_pandas()
         for row in rows.to_dict("records"):
             curves = {name: np.asarray(row[name], np.float64) for name in MEASURES}
             ended[row["variant"]] = Ended(curves, row["status"])
@@ -135,7 +136,3 @@ def write_record(directory: ResultDirectory, study: Study, plan: Plan) -> None:
     trials, _ = read_tables(directory, study, plan)
     write_bytes(directory.path / "search.parquet", trials.to_parquet(index=False))
     shutil.rmtree(directory.path / "rungs", ignore_errors=True)
-
-
-def _state_path(directory: ResultDirectory, pack: Pack) -> Path:
-    return directory.path / "rungs" / f"{pack.id}.npz"

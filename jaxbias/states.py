@@ -4,7 +4,6 @@ One NPZ file per pack, without pickles. A state that is gone or damaged costs ti
 is trained from its first step again, to the same bits.
 """
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from jaxbias.atomic import make_directory, replacing
 from jaxbias.training import State
 
 
-def write(path: Path, states: Sequence[State]) -> None:
-    """Writes the states of a pack's trials in one piece.
+def write(path: Path, ids: Sequence[str], states: Sequence[State]) -> None:
+    """Writes the states of a pack's trials, with the id of each, in one piece.
 
     Raises:
       InputError: the file cannot be written.
@@ -25,22 +24,25 @@ def write(path: Path, states: Sequence[State]) -> None:
     leaves = [jax.tree.leaves(state) for state in states]
     stacked = {f"leaf{i}": np.stack(parts) for i, parts in enumerate(zip(*leaves, strict=True))}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **stacked)
+        np.savez(file, ids=np.array(ids), **stacked)
 
 
-def read(path: Path, place: int, like: State) -> State | None:
+def read(path: Path, place: int, id: str, like: State) -> State | None:
     """Returns the state of one trial, or None where there is none, or none of its kind.
 
     Args:
       path: of the pack.
       place: of the trial in it.
+      id: of the trial.
       like: a state of the same shapes and dtypes.
     """
     leaves, structure = jax.tree.flatten(like)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if stored["ids"][place] != id:
+                return None
             found = [stored[f"leaf{i}"][place] for i in range(len(leaves))]
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+    except Exception:  # A damaged file may raise anything.
         return None
     same = all(
         a.shape == b.shape and a.dtype == b.dtype for a, b in zip(found, leaves, strict=True)

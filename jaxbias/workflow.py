@@ -22,11 +22,11 @@ from jaxbias.packs import Bases, Crew, Work, select
 from jaxbias.planning import agree_on_plan, use_compilation_cache
 from jaxbias.pretraining import pretrain_base
 from jaxbias.progress import progress
-from jaxbias.results import ResultDirectory
+from jaxbias.results import PARAMETERS, ResultDirectory
 from jaxbias.search_stage import SearchStage, check_finished, read_tables
 from jaxbias.study import Study, by_loop, make_study
 from jaxbias.telemetry import Clock, Telemetry
-from jaxbias.weights import departures
+from jaxbias.weights import content_hash, departures
 
 STAGES = ("plan", "pretrain", "search", "finetune", "report")
 # Sections inside those of the training stages. Training and scoring are one program.
@@ -65,6 +65,8 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     use_compilation_cache()
     with clock.section("plan"):
         plan, runner = agree_on_plan(study, dataset, directory, leases)
+        if not stage:  # The report will read them all; what is damaged is better known before.
+            directory.check_packs((*plan.bases, *plan.rungs, *plan.finetunes))
     crew = Crew(directory, leases, Telemetry(directory.path / "events", runner), clock)
 
     def pretrain(pack: Pack) -> None:
@@ -75,7 +77,9 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
         with clock.section("write"):
             for base, leaves in zip(pack.members, params, strict=True):
                 checkpoint.save(directory.base_path(base.id), leaves)
-            directory.write_pack(pack, rows)
+            hashes = map(content_hash, params)
+            hashed = [{**row, PARAMETERS: of} for row, of in zip(rows, hashes, strict=True)]
+            directory.write_pack(pack, hashed)
 
     def step_by_step(pack: Pack) -> tuple[list[Row], list[Params]]:
         done = []
@@ -161,8 +165,7 @@ def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -
         return False  # The plan may be about to grow.
     if not all(map(directory.has, wanted)):
         return False
-    for pack in wanted:
-        directory.check_pack(pack)
+    directory.check_packs(wanted)
     return True
 
 
@@ -179,7 +182,7 @@ def write_report(workdir: str | Path) -> tuple[Answer, Path]:
     stored = directory.stored_study()
     plan = directory.plan()
     scores = directory.scores()
-    study = make_study(stored["settings"])
+    study = stored["study"]
     answer = make_answer(
         study,
         directory.dataset(),

@@ -5,6 +5,9 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+from jaxbias import atomic as module
 from jaxbias.atomic import remove_leftovers, replacing
 
 KILLED = """
@@ -42,3 +45,39 @@ def test_of_other_hosts_only_old_ones_go(tmp_path):
     remove_leftovers(tmp_path)
     assert sorted(parts(tmp_path)) == sorted([young, odd])
     remove_leftovers(tmp_path / "nowhere")
+
+
+HALF_A_BASE = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+from jaxbias import checkpoint
+checkpoint._put = lambda *a: os._exit(9)
+checkpoint.save(Path(sys.argv[1]), {"head": np.ones(3, np.float32)})
+"""
+IN_ORBAX = """
+from orbax.checkpoint._src.path import atomicity
+atomicity.AtomicRenameTemporaryPath.finalize = lambda *a, **k: os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("when", ["", IN_ORBAX])
+def test_half_a_base_of_a_killed_process_is_removed(tmp_path, when):
+    """Cut before it is moved to its place, or inside Orbax, which has names of its own."""
+    code = HALF_A_BASE.replace("checkpoint.save(", when + "checkpoint.save(")
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "bases/a1"], check=False)
+    assert done.returncode == 9
+    (left,) = (tmp_path / "bases").iterdir()
+    assert left.is_dir() and ("orbax-checkpoint-tmp" in left.name) == bool(when)
+    remove_leftovers(tmp_path)
+    assert list((tmp_path / "bases").iterdir()) == []
+
+
+def test_a_stray_name_is_no_process(tmp_path):
+    mark = module._mark(module.Holder.myself()).split("-")[0]
+    strange = [tmp_path / f".x.{mark}-{pid}-7.part" for pid in ("9" * 15, "²", "-1", "")]
+    for path in strange:
+        path.touch()
+    remove_leftovers(tmp_path)
+    assert sorted(parts(tmp_path)) == sorted(strange[1:])  # No process has the first's number.

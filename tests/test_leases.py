@@ -194,3 +194,45 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot make the directory .*leases"):
         Leases(tmp_path / "file" / "leases").take("pack")
+
+
+@pytest.mark.parametrize("name", ["pack.²", "pack.٣", "pack.x", "pack.", "pack", "pack.0x1", ".9"])
+def test_a_stray_file_is_no_lease(leases, name):
+    leases.directory.mkdir()
+    (leases.directory / name).write_text("stray")
+    with leases.take("pack"):
+        assert leases.take("pack") is None
+    assert leases.take("pack") is not None
+    assert (leases.directory / name).read_text() == "stray"
+
+
+STRAY = ["", "{}", "[" * 100_000, '{"host": 1, "pid": "x", "born": []}', "\udcff"]
+
+
+@pytest.mark.parametrize("text", STRAY)
+def test_what_cannot_be_read_as_a_lease_is_waited_for_a_minute_at_most(leases, clock, text):
+    leases.directory.mkdir()
+    path = leases.directory / "pack.3"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    os.utime(path, (clock.now, clock.now))
+    assert leases.take("pack") is None
+    assert leases.holder("pack") is None
+    clock.now += 60
+    assert leases.take("pack") is not None
+    assert [path.name for path in leases.directory.iterdir()] == ["pack.4"]
+
+
+def test_a_directory_and_a_time_in_the_far_future_hold_nothing_for_ever(leases, clock):
+    (leases.directory / "pack.3").mkdir(parents=True)
+    os.utime(leases.directory / "pack.3", (clock.now - 61,) * 2)
+    (leases.directory / "plan.3").touch()
+    os.utime(leases.directory / "plan.3", (clock.now + 1e8,) * 2)
+    assert leases.take("pack") is not None
+    assert leases.take("plan") is not None
+
+
+def test_leases_that_are_a_file_are_named(tmp_path):
+    (tmp_path / "leases").write_text("stray")
+    message = r"leases \((Not a directory|File exists)\); remove what is in its way and run again"
+    with pytest.raises(InputError, match=message):
+        Leases(tmp_path / "leases").take("pack")

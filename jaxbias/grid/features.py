@@ -14,15 +14,14 @@ feature is to a base is part of the question.
 
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
-from jaxbias.atomic import make_directory, replacing, write_text
+from jaxbias import sealed
+from jaxbias.atomic import make_directory, replacing
 from jaxbias.errors import InputError
 from jaxbias.grid.variants import Base, content_id
-from jaxbias.json_files import parse_json
 from jaxbias.models import Network
 
 _FORMAT = 1
@@ -81,8 +80,14 @@ def principal_axes(values: np.ndarray, pool: np.ndarray) -> Features:
     return Features(rotated, variances.astype(np.float32), mean.astype(np.float32), scale)
 
 
-def write(directory: Path, name: str, features: Features) -> Features:
+def write(directory: Path, name: str, features: Features, parameters: str = "") -> Features:
     """Writes features in one piece each and returns them memory-mapped.
+
+    Args:
+      directory: of all features.
+      name: of these.
+      features: them.
+      parameters: hash of those of the base, where the study has trained it.
 
     Raises:
       InputError: they cannot be written, or read back.
@@ -93,32 +98,38 @@ def write(directory: Path, name: str, features: Features) -> Features:
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, values)
     record = {
+        "name": name,
+        "parameters": parameters,
         "shape": list(values.shape),
         "sha256": hashlib.sha256(values).hexdigest(),
         "scale": features.scale,
         "mean": _listed(features.mean),
         "variances": _listed(features.variances),
     }
-    write_text(directory / f"{name}.json", json.dumps(record))
-    stored = read(directory, name)
+    sealed.write(directory / f"{name}.json", record)
+    stored = read(directory, name, parameters)
     if stored is None:
         raise InputError(f"the features {path} cannot be read back: check the disk")
     return stored
 
 
-def read(directory: Path, name: str) -> Features | None:
-    """Returns stored features, or None where there are none or they are damaged."""
+def read(directory: Path, name: str, parameters: str = "") -> Features | None:
+    """Returns stored features; None where there are none, or they are damaged or of another base.
+
+    They are made again then, which costs a pass over the images and no training.
+    """
     try:
-        record = parse_json((directory / f"{name}.json").read_bytes())
+        record = sealed.read(directory / f"{name}.json")
         values = np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         whole = (
-            list(values.shape) == record["shape"]
+            (record["name"], record["parameters"]) == (name, parameters)
+            and list(values.shape) == record["shape"]
             and values.dtype == np.float32
             and hashlib.sha256(values).hexdigest() == record["sha256"]
         )
         mean, variances = _array(record["mean"]), _array(record["variances"])
         return Features(values, variances, mean, record["scale"]) if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except Exception:  # A damaged file may raise anything.
         return None
 
 

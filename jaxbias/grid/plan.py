@@ -1,14 +1,21 @@
 """The plan: which variants are trained together, written once and only ever appended to."""
 
 import dataclasses
-import json
+import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxbias.errors import InputError
-from jaxbias.grid.variants import Base, Recipe, Variant, content_id
-from jaxbias.study import Curation
+from jaxbias.grid.variants import (
+    Base,
+    Maker,
+    Recipe,
+    Variant,
+    base_id,
+    checked_id,
+    content_id,
+)
+from jaxbias.study import Curation, Study
 
 _FORMAT = 2
 
@@ -68,31 +75,74 @@ class Plan:
         """The packs of stage "pretrain", "search" or "finetune"."""
         return {"pretrain": self.bases, "search": self.rungs, "finetune": self.finetunes}[stage]
 
-    def to_json(self) -> str:
-        """Returns the plan as JSON text."""
-        content = {"format": _FORMAT, **dataclasses.asdict(self)}
-        return json.dumps(content, indent=1)
+    @property
+    def every_base(self) -> dict[Base, None]:
+        """Every base, pretrained or not, once."""
+        members = (member for pack in (*self.finetunes, *self.rungs) for member in pack.members)
+        bases = (base for pack in self.bases for base in pack.members)
+        return dict.fromkeys(itertools.chain(bases, (member.base for member in members)))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The plan as JSON has it."""
+        return {"format": _FORMAT, **dataclasses.asdict(self)}
 
     @classmethod
-    def read(cls, path: Path) -> "Plan":
-        """Reads a plan back.
+    def of(cls, content: dict[str, Any]) -> "Plan":
+        """Returns the plan of such content; ids of packs are computed again.
 
         Raises:
-          InputError: the file is no plan, or of another format.
+          ValueError: it is no plan, or an id is not that of its content.
         """
         try:
-            content = json.loads(path.read_text())
-            if content.pop("format") != _FORMAT:
-                raise InputError(f"{path} is of another format; use a new workdir")
-            content.setdefault("rungs", [])  # Written before there were searches.
+            if content["format"] != _FORMAT:
+                raise ValueError(f"it is of format {content['format']!r:.20}, not {_FORMAT}")
+            content = {**content, "rungs": content.get("rungs", [])}  # Later than the others.
+            del content["format"]
             for stage, member in (("bases", _base), ("finetunes", _variant), ("rungs", _variant)):
                 content[stage] = tuple(
                     Pack(pack["id"], pack["width"], tuple(map(member, pack["members"])))
                     for pack in content[stage]
                 )
-            return cls(**content)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is not a plan ({error!r}); use a new workdir") from error
+            plan = cls(**content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it is no plan: {error!r}") from error
+        for stage, packs in (("", plan.bases), ("", plan.finetunes), ("rung", plan.rungs)):
+            for pack in packs:
+                ids = [checked_id(member.id) for member in pack.members]
+                if pack.id != _pack_id(pack.width, ids, stage) or not ids:
+                    raise ValueError(f"pack {pack.id!r:.60} has not the id of its content")
+        layout = (plan.devices, plan.data_devices)
+        if not all(type(number) is int and number > 0 for number in layout):
+            raise ValueError(f"it is for {layout} devices")
+        return plan
+
+    def check_members(self, study: Study) -> None:
+        """Computes the ids of all members again from what they are.
+
+        Args:
+          study: that the plan belongs to, whatever it has grown by.
+
+        Raises:
+          ValueError: an id is not that of its content.
+        """
+        for base in self.every_base:
+            # Imported weights lie elsewhere; they are compared when the plan is extended.
+            if base.role == "imported":
+                checked_id(base.id)
+            elif base.id != base_id(study, self.data, base):
+                raise ValueError(f"base {base.name!r:.60} has not the id of its content")
+        # What becomes of shortages may have been set otherwise when members were planned.
+        curations = (
+            dataclasses.replace(study.curations, on_shortage=word)
+            for word in sorted(("error", "shrink"), key=study.curations.on_shortage.__ne__)
+        )
+        makers = [Maker(dataclasses.replace(study, curations=c), self.data) for c in curations]
+        for pack in (*self.finetunes, *self.rungs):
+            for variant in pack.members:
+                made = (maker.remake(variant) for maker in makers)
+                if not any(variant.id == other.id for other in made):
+                    raise ValueError(f"variant {variant.id} has not the id of its content")
 
 
 def extend_plan(
@@ -187,9 +237,12 @@ def _pack(
     for start in range(0, len(group), even):
         chosen = tuple(group[start : start + even])
         # A trial trained to a rung's end may also be a finetune: their packs are not the same.
-        content = [padded, [m.id for m in chosen], *([what] if what else [])]
-        packs.append(Pack(content_id(content), padded, chosen))
+        packs.append(Pack(_pack_id(padded, [m.id for m in chosen], what), padded, chosen))
     return tuple(packs)
+
+
+def _pack_id(width: int, members: Sequence[str], what: str) -> str:
+    return content_id([width, list(members), *([what] if what else [])])
 
 
 def _padded(members: int, width: int, unit: int, used: Collection[int]) -> int:

@@ -37,7 +37,7 @@ class Runner:
       dataset: its data.
       plan: fixes the layout: mode and devices.
       load_base: returns the stored parameters of a base, given its network.
-      load_features: returns the stored features of a name, or makes and stores them.
+      load_features: returns the stored features of a base under a name, or makes and stores them.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Runner:
         dataset: Dataset,
         plan: Plan,
         load_base: LoadBase,
-        load_features: LoadFeatures = lambda _, make: make(),
+        load_features: LoadFeatures = lambda base, name, make: make(),
     ) -> None:
         self.study = study
         self.plan = plan

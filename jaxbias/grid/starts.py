@@ -22,7 +22,7 @@ from jaxbias.parallel import WHOLE, replicate, split_variants
 from jaxbias.weights import Imported, describe_imported, load
 
 LoadBase = Callable[[Base, Network], Params]
-LoadFeatures = Callable[[str, Callable[[], Features]], Features]
+LoadFeatures = Callable[[Base, str, Callable[[], Features]], Features]
 
 
 class Starts:
@@ -34,7 +34,7 @@ class Starts:
       images: returns the image store on the devices.
       feed: gives images of the host instead, or None.
       load_base: returns the stored parameters of a base, given its network.
-      load_features: returns the stored features of a name, or makes and stores them.
+      load_features: returns the stored features of a base under a name, or makes and stores them.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Starts:
             pool = self.curator.pools["finetune"][self.rows]
             return principal_axes(values, pool) if principal else Features(values)
 
-        return self.load_features(name, make)
+        return self.load_features(base, name, make)
 
     def _features_on_device(self, base: Base, solver: str) -> tuple[Any, Any]:
         features = self.features(base, solver)

@@ -5,10 +5,12 @@ import functools
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxbias.errors import InputError
 from jaxbias.study import (
     Curation,
     FinetuneSpec,
@@ -73,6 +75,7 @@ class Recipe:
         return self.mode, self.epochs, self.batch, self.momentum
 
 
+_ID = re.compile(r"[0-9a-f]{16}")
 _RECIPE = frozenset(field.name for field in dataclasses.fields(Recipe))
 
 
@@ -155,6 +158,21 @@ def expand_by_experiment(study: Study, data: str) -> dict[str, list[Variant]]:
     }
 
 
+def checked_id(id: str) -> str:
+    """Returns an id that may become part of a path.
+
+    Raises:
+      InputError: it is none that `content_id` makes.
+
+    >>> checked_id("../../escaped")
+    Traceback (most recent call last):
+    jaxbias.errors.InputError: '../../escaped' is no id of a base, variant or pack: 16 hex digits
+    """
+    if not isinstance(id, str) or not _ID.fullmatch(id):
+        raise InputError(f"{id!r:.60} is no id of a base, variant or pack: 16 hex digits")
+    return id
+
+
 class Maker:
     """Makes the variants of points; what many of them share is made once."""
 
@@ -210,6 +228,11 @@ class Maker:
         }
         return Variant(base, task, curation, n, recipe, seed, content_id(content))
 
+    def remake(self, variant: Variant) -> Variant:
+        """Returns a variant with the id that it has in this study."""
+        v = variant
+        return self.make(v.base, v.task, v.curation, v.n, v.recipe, v.seed)
+
 
 def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
     return (point[axis],) if axis in point else values
@@ -217,29 +240,41 @@ def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
 
 def _base(study: Study, data: str, name: str, seed: int) -> Base:
     spec = study.bases[name]
-    if spec.role == "imported":  # One checkpoint for every seed.
-        seed, content = 0, {"weights": describe_imported(Path(spec.weights)).identity}
-    elif spec.role == "scratch":
-        content = {"model": study.model.content, "image_size": study.data.image_size, "seed": seed}
-    else:
-        content = {
-            "data": data,
-            "model": study.model.content,
-            "group": to_dict(study.group),
-            "target": spec.target,
-            "curation": spec.curation,
-            "pretrain": study.pretrain.content,
-            "seed": seed,
-        }
-        if spec.objective != "supervised" or spec.also:
-            content |= {"objective": spec.objective, "also": list(spec.also)}
-    return Base(
+    imported = spec.role == "imported"  # One checkpoint for every seed.
+    base = Base(
         name,
         spec.role,
         spec.target,
         spec.curation,
-        seed,
-        content_id(content),
+        0 if imported else seed,
+        content_id({"weights": describe_imported(Path(spec.weights)).identity}) if imported else "",
         spec.objective,
         spec.also,
     )
+    return base if imported else dataclasses.replace(base, id=base_id(study, data, base))
+
+
+def base_id(study: Study, data: str, base: Base) -> str:
+    """Returns the id of a base that is made here: a hash of what makes it.
+
+    Args:
+      study: the study.
+      data: the dataset's fingerprint.
+      base: of any role but imported; its own id is not looked at.
+    """
+    if base.role == "scratch":
+        return content_id(
+            {"model": study.model.content, "image_size": study.data.image_size, "seed": base.seed}
+        )
+    content = {
+        "data": data,
+        "model": study.model.content,
+        "group": to_dict(study.group),
+        "target": base.target,
+        "curation": base.curation,
+        "pretrain": study.pretrain.content,
+        "seed": base.seed,
+    }
+    if base.objective != "supervised" or base.also:
+        content |= {"objective": base.objective, "also": list(base.also)}
+    return content_id(content)

@@ -7,13 +7,21 @@ calls what, `convert` accounts for every tensor, `recipes` knows how images were
 
 from jaxbias.weights.command import describe_text, import_text
 from jaxbias.weights.convert import Converted, convert
-from jaxbias.weights.imported import Imported, departures, describe_imported, import_weights, load
+from jaxbias.weights.imported import (
+    Imported,
+    content_hash,
+    departures,
+    describe_imported,
+    import_weights,
+    load,
+)
 from jaxbias.weights.sources import SOURCES
 
 __all__ = [
     "SOURCES",
     "Converted",
     "Imported",
+    "content_hash",
     "convert",
     "departures",
     "describe_imported",

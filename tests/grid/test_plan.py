@@ -1,10 +1,9 @@
 """Variants and plans: ids are content, packs are appended, nothing moves."""
 
-import dataclasses
+import json
 
 import pytest
 
-from jaxbias.errors import InputError
 from jaxbias.grid import Plan, expand, extend_plan
 from tests.tiny import tiny_config, tiny_study
 
@@ -49,7 +48,7 @@ def test_every_repeat_has_a_pretraining_seed_of_its_own():
     assert pairs == {(0, 0), (1, 1)}
 
 
-def test_extending_appends_and_round_trips(tmp_path):
+def test_extending_appends_and_round_trips():
     variants = expand(tiny_study(), "data")
     plan = extend_plan(Plan("data", "map", 2), variants, signatures(variants), 4)
     assert sorted(v.id for v in plan.variants) == sorted(v.id for v in variants)
@@ -65,9 +64,7 @@ def test_extending_appends_and_round_trips(tmp_path):
     assert longer.bases == plan.bases
     assert len(longer.variants) == 2 * len(plan.variants)
 
-    path = tmp_path / "plan.json"
-    path.write_text(longer.to_json())
-    assert Plan.read(path) == longer
+    assert Plan.of(json.loads(json.dumps(longer.content))) == longer
 
 
 def test_members_of_a_pack_agree_in_signature():
@@ -93,11 +90,76 @@ def test_what_is_added_uses_a_width_again_where_that_pads_little():
     assert [pack.width for pack in finetuned(12, first).finetunes[2:]] == [6] * 4
 
 
-def test_a_damaged_plan_is_named(tmp_path):
-    path = tmp_path / "plan.json"
-    path.write_text("{")
-    with pytest.raises(InputError, match=r"plan\.json is not a plan"):
-        Plan.read(path)
-    path.write_text(dataclasses.replace(Plan("d", "map", 1)).to_json().replace("2", "9", 1))
-    with pytest.raises(InputError, match="another format"):
-        Plan.read(path)
+@pytest.fixture
+def content():
+    """A whole plan, as JSON has it."""
+    variants = expand(tiny_study(), "data")
+    plan = extend_plan(
+        Plan("data", "map", 2), variants, signatures(variants), 4, trials=variants[:3]
+    )
+    return json.loads(json.dumps(plan.content))
+
+
+def member_of(content):
+    return content["finetunes"][0]["members"][0]
+
+
+ALTERED = {
+    "another format": (lambda c: c.update(format=9), "it is of format 9, not 2"),
+    "no packs": (lambda c: c.pop("bases"), "it is no plan: KeyError"),
+    "a list": (lambda c: c.update(bases=[[]]), "it is no plan: TypeError"),
+    "a field too many": (lambda c: c.update(colour=1), "it is no plan: TypeError"),
+    "another width": (lambda c: c["bases"][0].update(width=4), "pack .* not the id of its content"),
+    "an empty pack": (lambda c: c["rungs"][0].update(members=[]), "not the id of its content"),
+    "an escape": (
+        lambda c: c["finetunes"][0].update(id="../../escaped"),
+        r"pack '../../escaped' has not the id of its content",
+    ),
+    "a base that escapes": (
+        lambda c: c["bases"][0]["members"][0].update(id="../../escaped"),
+        r"'../../escaped' is no id of a base",
+    ),
+    "members in another order": (lambda c: c["finetunes"][0]["members"].reverse(), "pack .* not"),
+    "a member more": (
+        lambda c: c["finetunes"][0]["members"].append(member_of(c)),
+        "pack .* not the id",
+    ),
+    "no device": (lambda c: c.update(devices=0), r"for \(0, 1\) devices"),
+    "a finetune as a rung": (lambda c: c.update(rungs=c["finetunes"]), "pack .* not the id"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_an_altered_plan_is_refused(content, name):
+    assert Plan.of(content)
+    alter, message = ALTERED[name]
+    alter(content)
+    with pytest.raises(ValueError, match=message):
+        Plan.of(content)
+
+
+EDITED = {
+    "learning rate": lambda v: v["recipe"].update(learning_rate=0.5),
+    "curation": lambda v: v["curation"].update(kind="class_balanced"),
+    "n": lambda v: v.update(n=21),
+    "seed": lambda v: v.update(seed=7),
+    "task": lambda v: v.update(task="other"),
+    "base": lambda v: v.update(base={**v["base"], "id": "0" * 16}),
+    "what a base learns": lambda v: v.update(base={**v["base"], "target": "x", "role": "control"}),
+}
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_a_member_that_is_not_what_its_id_says_is_refused(content, name):
+    Plan.of(content).check_members(tiny_study())
+    EDITED[name](member_of(content))
+    with pytest.raises(ValueError, match="has not the id of its content"):
+        Plan.of(content).check_members(tiny_study())
+
+
+def test_members_of_another_study_are_refused_and_of_a_grown_one_are_not(content):
+    plan = Plan.of(content)
+    plan.check_members(tiny_study(curations={"on_shortage": "shrink", "correlation": {}}))
+    for changes in ({"model": {"widths": (8,)}}, {"group": {"column": "other"}}):
+        with pytest.raises(ValueError, match=r"base '.*' has not the id of its content"):
+            plan.check_members(tiny_study(**changes))
