@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from jaxbias import atomic
-from jaxbias.report import forest, groups, levels, numbers, style
+from jaxbias.report import forest, groups, levels, numbers, style, trade_off
 from jaxbias.report.select import gap_name
 
 
@@ -46,7 +46,10 @@ def draw(answer: Any, directory: Path) -> dict[str, Picture]:
             atomic.write_bytes(directory / f"{name}.{kind}", data) for kind, data in content.items()
         )
         width = figure.get_figwidth() / style.WIDTH
-        pictures[name] = Picture(name, content["png"], caption(answer.study), alt, width, paths)
+        said = caption(answer.study)
+        if any(text.get_text() == style.DEGENERATE for key in figure.legends for text in key.texts):
+            said += " Hollow marks are degenerate models: at chance, or predicting all or nothing."
+        pictures[name] = Picture(name, content["png"], said, alt, width, paths)
     return pictures
 
 
@@ -80,7 +83,9 @@ def _dose_response(study: dict) -> str:
 def _auc_gap(study: dict) -> str:
     return (
         f"Every curation of the finetuning data as a point: signed FPR gap ({gap_name(study)}) "
-        "across, AUC on all test examples up. Numbers are correlation levels, stars are natural "
+        "across, AUC on all test examples up; lines join correlation levels in order. Numbers are "
+        "the levels at the ends; the ring is the smallest fix or, where nothing qualifies, the "
+        "curation nearest to no gap; stars are natural "
         f"draws. Light bars are {_intervals(study)}; {_band(study)}. Up and towards the middle "
         "is better."
     )
@@ -126,7 +131,7 @@ _FIGURES: tuple[tuple[Callable[[Any], Figure | None], Callable[[dict], str], str
         "the tables that follow.",
     ),
     (
-        levels.auc_gap,
+        trade_off.auc_gap,
         _auc_gap,
         "Scatter plot of AUC against the FPR gap for every curation and base; its numbers are in "
         "the tables that follow.",

@@ -1,4 +1,4 @@
-"""The figures along correlation levels: dose and response, and AUC against the gap."""
+"""The figures along correlation levels: dose and response, and the screen's."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jaxbias.report import numbers, style
+from jaxbias.report import style
 from jaxbias.report.select import (
     gap_name,
     level_tasks,
+    marked,
     metric,
     panel_title,
-    pictures,
     roles,
     several_sizes,
     shown,
@@ -39,7 +39,8 @@ def dose_response(answer: Any) -> Figure | None:
     if curves.empty:
         return None
     gaps = metric(curves, "fpr_gap")
-    looks = _looks(answer, gaps)
+    gaps = gaps.assign(marked=marked(gaps))
+    looks = looks_of(answer, gaps)
     facets = list(gaps.groupby(["task", "n"], sort=False))
     named = len(_place_others(gaps)) > _LEVELS  # Names under the axis want room.
     figure, grid = style.panels(len(facets), 2.95 if named else 2.35, share="y")
@@ -60,36 +61,7 @@ def dose_response(answer: Any) -> Figure | None:
         fontsize=8,
     )
     figure.supylabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
-    style.legend(figure, looks, _handles(answer))
-    return figure
-
-
-def auc_gap(answer: Any) -> Figure | None:
-    """Draws every curation as a point: signed FPR gap across, AUC up.
-
-    Args:
-      answer: the `Answer`; rows of `curves` of tasks with correlation levels.
-
-    Returns:
-      The figure, one panel per target and size; None when no level was tried.
-    """
-    curves = level_tasks(shown(answer.curves, answer.study))
-    if curves.empty:
-        return None
-    points = pictures(curves)
-    looks = _looks(answer, points)
-    facets = list(points.groupby(["task", "n"], sort=False))
-    figure, grid = style.panels(len(facets), 2.75, share="x")
-    for axes, ((task, n), rows) in zip(grid, facets, strict=True):
-        style.tolerance(axes, answer.study["answer"]["epsilon"], "x")
-        # Studied bases last, on top of the others.
-        for base, look in reversed(looks.items()):
-            _picture(axes, rows[rows["base"] == base], look)
-        axes.set_title(panel_title(task, n, several_sizes(points)))
-        axes.margins(0.06)
-    figure.supxlabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
-    figure.supylabel("AUC", fontsize=8)
-    style.legend(figure, looks, _handles(answer), marker="o")
+    style.legend(figure, looks, handles(answer, gaps))
     return figure
 
 
@@ -105,7 +77,7 @@ def screen(answer: Any) -> Figure | None:
     rows = level_tasks(shown(answer.screen, answer.study))
     if rows.empty:
         return None
-    looks = _looks(answer, rows)
+    looks = looks_of(answer, rows)
     facets = list(rows.groupby(["task", "n"], sort=False))
     figure, grid = style.panels(len(facets), 2.35, share="y")
     for axes, ((task, n), part) in zip(grid, facets, strict=True):
@@ -147,17 +119,21 @@ def screen(answer: Any) -> Figure | None:
     return figure
 
 
-def _looks(answer: Any, frame: pd.DataFrame) -> dict[str, style.Look]:
+def looks_of(answer: Any, frame: pd.DataFrame) -> dict[str, style.Look]:
+    """Returns the looks of the bases that a frame has rows of, in the order of the legend."""
     present = set(frame["base"])
     looks = style.looks(roles(answer.study))
     return {name: look for name, look in looks.items() if name in present}
 
 
-def _handles(answer: Any) -> list[Artist]:
+def handles(answer: Any, rows: pd.DataFrame) -> list[Artist]:
+    """Returns what the legend lists after the bases: star, degenerate models if any, band."""
     star = Line2D(
-        [], [], ls="", marker="*", ms=8, mfc="white", mec=style.INK, mew=0.8, label="natural draw"
-    )
-    return [star, style.tolerance_handle(answer.study["answer"]["epsilon"])]
+        [], [], ls="", marker="*", ms=8, mfc=style.PALE, mec=style.INK, mew=0.8,
+        label="natural draw",
+    )  # fmt: skip
+    band = style.tolerance_handle(answer.study["answer"]["epsilon"])
+    return [star, *([style.marked_handle()] if (rows["marked"] != "").any() else []), band]
 
 
 def _place_others(rows: pd.DataFrame) -> dict[str, float]:
@@ -188,58 +164,24 @@ def _response(
         levels["level"] + dodge, levels["value"], yerr=style.whiskers(levels),
         marker=look.marker, ms=3.2, mew=0, zorder=4, **bars,
     )  # fmt: skip
+    _hollow(axes, levels["level"] + dodge, levels, look, look.marker, 3.2)
     rest = rows[rows["kind"] != "correlation"]
     natural = rest["kind"] == "natural"
     for part, marker, size in ((rest[natural], "*", 8), (rest[~natural], look.marker, 4)):
+        x = part["curation"].map(places).astype(float) + 2 * dodge
         axes.errorbar(
-            [places[name] + 2 * dodge for name in part["curation"]], part["value"],
-            yerr=style.whiskers(part), marker=marker, ms=size, mew=0, zorder=5, **bars,
+            x, part["value"], yerr=style.whiskers(part), marker=marker, ms=size, mew=0, zorder=5,
+            **bars,
         )  # fmt: skip
+        _hollow(axes, x, part, look, marker, size)
 
 
-def _picture(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
-    """Draws one base: its levels joined in order, each with its number, the natural draw a star."""
-    front = look.role == "studied"
-    order = 4 if front else 2
-    rows = rows.sort_values("level")
-    axes.errorbar(
-        rows["value_gap"], rows["value_auc"],
-        xerr=style.whiskers(_part(rows, "gap")), yerr=style.whiskers(_part(rows, "auc")),
-        ls="", elinewidth=0.5, ecolor=look.colour, alpha=0.35, zorder=order,
-    )  # fmt: skip
-    levels = rows[rows["kind"] == "correlation"]
+def _hollow(
+    axes: Axes, x: pd.Series, rows: pd.DataFrame, look: style.Look, marker: str, size: float
+) -> None:
+    """Draws the marks of degenerate models once more, hollow."""
+    there = rows["marked"] != ""
     axes.plot(
-        levels["value_gap"], levels["value_auc"], color=look.colour, marker="o", ms=3.2,
-        mew=0, lw=1.4 if front else 0.9, zorder=order + 0.1,
+        x[there], rows["value"][there], ls="", marker=marker, ms=size, mfc="white",
+        mec=look.colour, mew=0.8, zorder=6,
     )  # fmt: skip
-    # Every level of the studied base has its number; of the others, the two ends.
-    numbered = levels if front else levels.iloc[[0, -1]] if len(levels) > 1 else levels
-    for row in numbered.itertuples():
-        axes.plot(
-            row.value_gap, row.value_auc, "o", ms=7.6 if front else 6.6, mfc=look.colour,
-            mec="white", mew=0.5, zorder=order + 0.2,
-        )  # fmt: skip
-        axes.annotate(
-            numbers.level(row.level), (row.value_gap, row.value_auc), color="white",
-            fontsize=(5.2 if front else 4.6) - (row.level > 9), weight="bold", ha="center",
-            va="center_baseline", zorder=order + 0.3,
-        )  # fmt: skip
-    natural = rows[rows["kind"] == "natural"]
-    axes.plot(
-        natural["value_gap"], natural["value_auc"], "*", ms=12 if front else 9, mfc=look.colour,
-        mec=style.INK, mew=0.6, zorder=order + 0.15,
-    )  # fmt: skip
-    for row in rows[~rows["kind"].isin(["natural", "correlation"])].itertuples():
-        axes.plot(
-            row.value_gap, row.value_auc, "D", ms=4, color=look.colour, mec="white", mew=0.5,
-            zorder=5,
-        )  # fmt: skip
-        if front:
-            axes.annotate(
-                style.label(row.curation), (row.value_gap, row.value_auc), (4, 4),
-                textcoords="offset points", fontsize=6, color=look.colour, zorder=7,
-            )  # fmt: skip
-
-
-def _part(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    return pd.DataFrame({k: rows[f"{k}_{name}"] for k in ("value", "low", "high")})

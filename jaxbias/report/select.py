@@ -59,13 +59,23 @@ def pictures(curves: pd.DataFrame) -> pd.DataFrame:
       curves: the answer's curves, of one population.
 
     Returns:
-      Columns task, base, role, curation, kind, level, n and value, low, high with the suffixes
-      `_gap` and `_auc`.
+      Columns task, base, role, curation, kind, level, n, marked and value, low, high with the
+      suffixes `_gap` and `_auc`.
     """
     gap = metric(curves, "fpr_gap")
+    gap = gap.assign(marked=marked(gap))
     auc = metric(curves, "auc", "all")
     values = ["value", "low", "high"]
-    return gap[KEYS + values].merge(auc[KEYS + values], on=KEYS, suffixes=("_gap", "_auc"))
+    return gap[[*KEYS, "marked", *values]].merge(
+        auc[KEYS + values], on=KEYS, suffixes=("_gap", "_auc")
+    )
+
+
+def marked(rows: pd.DataFrame) -> pd.Series:
+    """Returns, as text, why the models of each row are degenerate, such as at chance; "": not."""
+    if "marked" not in rows:
+        return pd.Series("", index=rows.index, dtype=object)
+    return rows["marked"].fillna("").astype(object)
 
 
 def studied(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:

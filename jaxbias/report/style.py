@@ -19,6 +19,7 @@ SIZE = 8  # Points.
 INK = "#222222"
 PALE = "#8a8a8a"
 MUTED = "#595959"
+DEGENERATE = "degenerate"
 _BAND = "#ebebeb"
 _LONGEST = 24  # Characters of a name.
 _LEGEND = 100  # Characters across the text width, an entry's mark counting as six.
@@ -70,6 +71,10 @@ _RC = {
 }
 
 
+# Bases that a study asks about; the others are what they are compared with.
+IN_QUESTION = ("studied", "imported")
+
+
 @dataclasses.dataclass(frozen=True)
 class Look:
     """How one base is drawn, in every figure alike."""
@@ -77,6 +82,13 @@ class Look:
     colour: str
     marker: str
     role: str
+
+    @property
+    def ink(self) -> str:
+        """The colour, dark enough for small letters on white."""
+        red, green, blue = mpl.colors.to_rgb(self.colour)
+        dark = 0.55 if 0.3 * red + 0.59 * green + 0.11 * blue > 0.55 else 0.85
+        return mpl.colors.to_hex((red * dark, green * dark, blue * dark))
 
 
 @contextmanager
@@ -191,6 +203,12 @@ def tolerance(axes: Axes, epsilon: float, along: str) -> None:
 def tolerance_handle(epsilon: float) -> Patch:
     """Returns the legend's entry for the band."""
     return Patch(facecolor=_BAND, edgecolor="none", label=f"±ε = ±{epsilon:g}")
+
+
+def marked_handle() -> Line2D:
+    """Returns the legend's entry for degenerate models, such as those at chance."""
+    look = dict(marker="o", ms=4.5, mfc="white", mec=INK, mew=0.9)
+    return Line2D([], [], ls="", label=DEGENERATE, **look)
 
 
 def whiskers(frame: pd.DataFrame) -> list[list[float]]:

@@ -1,5 +1,6 @@
 """Figures: every file, its fonts, and that what is drawn is what the frames say."""
 
+import itertools
 import re
 import zlib
 
@@ -7,14 +8,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from jaxbias.report import forest, groups, interactive, levels, numbers, style
+from jaxbias.report import forest, groups, interactive, levels, numbers, style, trade_off
+from tests.report.conftest import make_answer, make_pair_answer
 
 FIGURES = (
     forest.inherited,
     levels.dose_response,
-    levels.auc_gap,
+    trade_off.auc_gap,
     groups.rates,
     groups.underrepresentation,
 )
@@ -107,7 +110,7 @@ def test_other_curations_stand_right_of_the_levels(answer):
     )
     answer.curves = pd.concat([answer.curves, more], ignore_index=True)
     assert "group balanced" in texts(drawn(levels.dose_response, answer))
-    assert "group balanced" in texts(drawn(levels.auc_gap, answer))
+    assert "group balanced" in texts(drawn(trade_off.auc_gap, answer))
     for chart in interactive.charts(answer):
         assert chart["wide"]["xaxis2"]["ticktext"][-1] == "group balanced"
         diamonds = [t for t in chart["data"] if t["marker"]["symbol"] == "diamond"]
@@ -135,9 +138,92 @@ def test_rates_draws_both_groups_values(answer):
         assert marks == set(rows["value"].round(9))
 
 
-def test_every_level_is_numbered_on_the_studied_base(answer):
-    said = texts(drawn(levels.auc_gap, answer))
-    assert set(map(str, range(11))) <= set(said)
+def test_ends_and_what_the_verdicts_name_are_labelled_on_the_studied_base_alone(answer):
+    for axes in drawn(trade_off.auc_gap, answer).axes:
+        assert sorted(text.get_text() for text in axes.texts if text.get_text()) == ["0", "10", "5"]
+    answer.smallest_fix = pd.DataFrame()
+    figure = drawn(trade_off.auc_gap, answer)
+    assert [[t.get_text() for t in axes.texts] for axes in figure.axes] == [["0", "10"]] * 2
+    assert "fix or nearest" not in texts(figure)
+
+
+def crowded():
+    """Every level within .01 of the others, three studied bases, other curations, long names."""
+    answer = make_answer()
+    answer.study["group"]["names"] = ["people who are female", "people who are male"]
+    for name in ("gap", "auc"):
+        rows = answer.curves["metric"].str.contains(name)
+        answer.curves.loc[rows, ["value", "low", "high"]] *= 0.02
+    natural = answer.curves[answer.curves["kind"] == "natural"]
+    others = [natural.assign(kind=k, curation=f"{k} 12") for k in ("group_balanced", "reweight")]
+    answer.curves = pd.concat([answer.curves, *others], ignore_index=True)
+    answer.study["bases"] |= {f"Scratch_{i}": {"role": "studied"} for i in range(2)}
+    scratch = answer.curves[answer.curves["base"] == "Scratch"]
+    more = [scratch.assign(base=f"Scratch_{i}", role="studied") for i in range(2)]
+    answer.curves = pd.concat([answer.curves, *more], ignore_index=True)
+    return answer
+
+
+def sizes():
+    answer = make_answer()
+    for name in ("curves", "inherited", "smallest_fix"):
+        frame = getattr(answer, name)
+        setattr(answer, name, pd.concat([frame, frame.assign(n=16384)], ignore_index=True))
+    return answer
+
+
+ANSWERS = {"demo": make_answer, "pair": make_pair_answer, "crowded": crowded, "sizes": sizes}
+
+
+def boxes_of_texts(figure):
+    """(text, box in pixels) of every text that is drawn, but slanted ones."""
+    found = []
+
+    def note(gc, x, y, said, prop, angle, ismath=False, mtext=None):
+        if not angle % 90:
+            found.append((said, mtext.get_window_extent(renderer)))
+
+    with style.drawing():
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw_without_rendering()
+        renderer.draw_text = note
+        figure.draw(renderer)
+    return found
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("make", FIGURES)
+def test_no_text_covers_another_or_leaves_the_figure(make, name):
+    figure = drawn(make, ANSWERS[name]())
+    if figure is None:
+        return
+    boxes = boxes_of_texts(figure)
+    assert len(boxes) > 3
+    for (one, a), (other, b) in itertools.combinations(boxes, 2):
+        assert min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1, (
+            one, other,
+        )  # fmt: skip
+    for said, box in boxes:
+        assert box.x0 >= -1 and box.x1 <= figure.bbox.width + 1, said
+        assert box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, said
+
+
+def test_degenerate_models_are_hollow_and_in_the_legend(answer):
+    reasons = np.where(answer.curves["base"] == "Scratch", "AUC at chance", "")
+    assert style.DEGENERATE not in texts(drawn(trade_off.auc_gap, answer))
+    answer.curves["marked"] = reasons
+    scratch = style.looks([("Scratch", "scratch")])["Scratch"].colour
+    figure = drawn(trade_off.auc_gap, answer)
+    assert style.DEGENERATE in texts(figure)
+    for axes in figure.axes:
+        hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+        assert len(hollow) == 12  # Its natural draw and eleven levels.
+        assert {m.get_markeredgecolor() for m in hollow} == {scratch, style.INK}
+    figure = drawn(levels.dose_response, answer)
+    assert style.DEGENERATE in texts(figure)
+    for axes in figure.axes:
+        hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+        assert sum(len(line.get_xdata()) for line in hollow) == 12
 
 
 def test_underrepresentation_shares_one_scale(pair_answer):
