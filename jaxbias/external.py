@@ -1,11 +1,13 @@
 """Models trained elsewhere: their scores, settings and labels as files, into the same answer."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from jaxbias.data.dataset import Dataset, as_text, missing_hint
+from jaxbias.data.exclusions import excluded
 from jaxbias.data.table import labels
 from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.data.vocabulary import meanings
@@ -60,9 +62,14 @@ def read_external(
         notes=(
             f"Models were trained elsewhere; their scores were read from {scores_path.name}.",
             *notes,
+            *_natural(table),
         ),
         unusable=unusable,
     )
+    counted = dataclasses.replace(dataset, table=table)
+    group = study.group if study.targets else None
+    left_out = excluded(counted, group, (*study.targets, *study.pairs))
+    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *left_out))
     matrix = _score_matrix(scores_path, variants["model"].tolist(), table)
     split = table["split"].to_numpy()
     scores = Scores(
@@ -116,7 +123,7 @@ def external_study(
                 f"{labels_path}: column '{group}' has {len(values)} values "
                 f"({', '.join(values[:6])}); name two with --group_values=first,second"
             )
-    names = tuple(f"{group}={v}" if v in ("0", "1") else v for v in values)
+    names = tuple(f"{group}={v}" if v in ("0", "1", "-1") else v for v in values)
     return make_study(
         {
             "name": variants_path.stem,
@@ -212,6 +219,18 @@ def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndar
             "number; leave models that diverged out of --variants"
         )
     return matrix
+
+
+def _natural(table: pd.DataFrame) -> tuple[str, ...]:
+    """Returns where the natural shares come from, where that is not the finetuning data."""
+    if (table["split"] == "finetune").any():
+        return ()
+    splits = [split for split in (*SPLITS, "") if (table["split"] == split).any()]
+    return (
+        f"Natural shares, and the costs that rest on them, were counted in all {len(table):,}"
+        f" examples ({', '.join(split or 'no split' for split in splits)}), since none is of the"
+        " split finetune.",
+    )
 
 
 def _with_natural_pool(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import jax
 
 from jaxbias import checkpoint, data, screen
 from jaxbias.data.dataset import Dataset
+from jaxbias.data.exclusions import exclusions
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Plan, Runner, features
 from jaxbias.grid.estimate import estimate, estimate_text
@@ -127,7 +128,8 @@ def dry_run(study: Study, workdir: str | Path) -> str:
         return (directory.features_path / f"{name}.json").exists()
 
     found = estimate(runner, plan, named, directory.has, has_features)
-    return estimate_text(found, plan.devices) + note
+    said = "".join(f"\n{sentence}" for sentence in (*dataset.notes, *exclusions(dataset, study)))
+    return estimate_text(found, plan.devices) + note + said
 
 
 def calibrate(study: Study) -> str:

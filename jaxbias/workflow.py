@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from jaxbias import checkpoint, data, report
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.atomic import remove_leftovers
+from jaxbias.data.exclusions import exclusions
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Pack, Plan, Runner
 from jaxbias.grid.rows import Row
@@ -61,7 +62,8 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     leases = Leases(directory.path / "leases")
     with clock.section("data"):
         dataset = data.load(study.data)
-        dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *departures(study)))
+        notes = (*dataset.notes, *exclusions(dataset, study), *departures(study))
+        dataset = dataclasses.replace(dataset, notes=notes)
     use_compilation_cache()
     with clock.section("plan"):
         plan, runner = agree_on_plan(study, dataset, directory, leases)

@@ -113,3 +113,43 @@ def test_a_curation_reads_back_as_it_is_named():
         "correlation 3 at natural",
     ):
         assert parse_curation(name, "").name == name
+
+
+def test_what_is_left_out_and_where_natural_shares_come_from_is_said(files):
+    labels, _, _, read = files
+    said = read()[0].notes[1:]
+    assert said == (
+        "Natural shares, and the costs that rest on them, were counted in all 40 examples"
+        " (validation, test), since none is of the split finetune.",
+    )
+    more = labels.assign(split=np.resize(["validation", "test", "finetune", "test"], COUNT))
+    assert read(labels=more)[0].notes[1:] == ()
+    more.loc[2:3, "gender"] = "other"
+    more.loc[4:6, "smiling"] = -1
+    more["smiling"] = more["smiling"].map({0: "no", 1: "yes", -1: "?"})
+    assert read(labels=more)[0].notes[1:] == (
+        "Taken as unknown, by config.data.missing_values: 'smiling' 3 × '?'.",
+        "In neither group of 'gender' (woman, man): 2 of 40 examples (finetune 1, test 1):"
+        " 2 'other'. They are left out.",
+        "Without a label of 'smiling': 3 of 40 examples (finetune 1, validation 1, test 1)."
+        " They are left out.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "names"),
+    [
+        (("woman", "man"), ("man", "woman"), ("man", "woman")),
+        (("0", "1"), ("0", "1"), ("group=0", "group=1")),
+        (("No", "yes"), ("No", "yes"), ("No", "yes")),
+        (("smoker", "non-smoker"), ("non-smoker", "smoker"), ("non-smoker", "smoker")),
+        (("-1", "1"), ("-1", "1"), ("group=-1", "group=1")),
+    ],
+)
+def test_the_groups_own_values(tmp_path, words, values, names):
+    text = "id,group\n" + "".join(f"{i},{word}\n" for i, word in enumerate([*words, *words, "NA"]))
+    (tmp_path / "L.csv").write_text(text)
+    (tmp_path / "V.csv").write_text("model,base,role,curation,n,seed\nm,S,scratch,natural,9,0\n")
+    study = external_study(tmp_path / "V.csv", tmp_path / "L.csv", "smiling", "group", ())
+    assert study.group.values == values
+    assert study.group.names == names

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxbias.data.dataset import UNKNOWN, Dataset
+from jaxbias.data.dataset import UNKNOWN, Dataset, as_text
+from jaxbias.data.exclusions import excluded
 from jaxbias.study import SPLITS, GroupSpec
 
 _THUMBNAIL = 64  # Smallest side, in pixels, of an image on a contact sheet.
 _GAP = 4
 _CAPTION = 18
-_ROWS = 60  # Cells on a contact sheet, the largest of them.
+_ROWS = 60  # Cells on a contact sheet or in a text, the largest of them.
 _ATTRIBUTES = 60  # Attributes shown in a text; the frame has all.
 
 
@@ -23,7 +24,8 @@ class Description:
     """Counts of a dataset; `str()` lays it out as text."""
 
     name: str
-    splits: pd.DataFrame  # split, examples, and one column per group: how many are in it.
+    # split, examples, one column per group: how many are in it; and how many are in neither.
+    splits: pd.DataFrame
     # split, target, cell ('positive'; 'A only' of a pair; a category), group, count, and
     # population: how many of them are draws from the population, not rendered on purpose.
     cells: pd.DataFrame
@@ -33,13 +35,20 @@ class Description:
     # attribute, values, missing, association with the group: phi with being in the first group
     # where it is binary, Cramér's V where it is a category; over all splits' population draws.
     attributes: pd.DataFrame
+    # column, reason: columns that are no label, and those that tell nothing since they do not vary.
+    unusable: pd.DataFrame
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
         parts = [self.name, _text(self.splits)]
         for target, part in self.cells.groupby("target", sort=False):
             table = part.groupby(["group", "cell", "split"], sort=False)["count"].sum()
-            parts.append(f"{target}\n{_text(table.unstack('split').reset_index())}")
+            table = table.unstack("split")
+            shown = table.loc[table.sum(axis=1).sort_values(kind="stable").index[-_ROWS:]]
+            shown = table if len(table) <= _ROWS else shown[::-1]
+            rest = len(table) - len(shown)
+            more = f"\n({rest:,} smaller cells left out)" if rest else ""
+            parts.append(f"{target}\n{_text(shown.reset_index())}{more}")
         if len(self.correlations):
             parts.append(f"natural prevalence and correlation\n{_text(self.correlations)}")
         if len(self.attributes):
@@ -50,13 +59,16 @@ class Description:
             more = f"\n({rest} attributes with less association left out)" if rest > 0 else ""
             table = _text(shown.drop(columns="order").head(_ATTRIBUTES))
             parts.append(f"every attribute and the group\n{table}{more}")
+        if len(self.unusable):
+            lines = [f"{row.column}: {row.reason}" for row in self.unusable.itertuples()]
+            parts.append("\n".join(["columns that are no label, or do not vary", *lines]))
         return "\n\n".join([*parts, *self.notes])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Target:
     cells: tuple[str, ...]
-    codes: np.ndarray  # int8[N]: each example's cell, -1 unknown.
+    codes: np.ndarray  # int[N]: each example's cell, -1 unknown.
     positive: np.ndarray | None  # int8[N]: 1, 0, -1 unknown; None for a category.
 
 
@@ -87,7 +99,8 @@ def describe(dataset: Dataset, group: GroupSpec, targets: Sequence[str]) -> Desc
             continue
         shown = name or "(none)"
         members = {g: int(np.sum(here & (groups == i))) for i, g in enumerate(group.names)}
-        sizes.append({"split": shown, "examples": int(here.sum()), **members})
+        outside = int(np.sum(here & (groups == UNKNOWN)))
+        sizes.append({"split": shown, "examples": int(here.sum()), **members, "neither": outside})
         for target, kind in found.items():
             key = {"split": shown, "target": target}
             cells += [key | cell for cell in _cells(kind, groups, group.names, here, drawn)]
@@ -103,7 +116,8 @@ def describe(dataset: Dataset, group: GroupSpec, targets: Sequence[str]) -> Desc
         ),
         correlations=pd.DataFrame(correlations, columns=["split", "target", *group.names, "phi"]),
         attributes=_attributes(dataset, group, groups, drawn & (split != "")),
-        notes=dataset.notes,
+        unusable=_unusable(dataset, split != ""),
+        notes=(*dataset.notes, *excluded(dataset, group, targets)),
     )
 
 
@@ -126,11 +140,15 @@ def _target(dataset: Dataset, target: str) -> _Target:
 def _cells(
     target: _Target, groups: np.ndarray, names: Sequence[str], here: np.ndarray, drawn: np.ndarray
 ) -> Iterator[dict[str, Any]]:
-    for i, name in enumerate(names):
-        for j, cell in enumerate(target.cells):
-            inside = here & (groups == i) & (target.codes == j)
-            counts = {"count": int(inside.sum()), "population": int((inside & drawn).sum())}
-            yield {"cell": cell, "group": name, **counts}
+    inside = here & (groups >= 0) & (target.codes >= 0)
+    places = groups.astype(np.int64) * len(target.cells) + target.codes
+    size = len(names) * len(target.cells)
+    count = np.bincount(places[inside], minlength=size)
+    population = np.bincount(places[inside & drawn], minlength=size)
+    for place in range(size):
+        i, j = divmod(place, len(target.cells))
+        counts = {"count": int(count[place]), "population": int(population[place])}
+        yield {"cell": target.cells[j], "group": names[i], **counts}
 
 
 def _correlation(
@@ -191,6 +209,22 @@ def _attributes(
     return pd.DataFrame(rows, columns=["attribute", "values", "missing", "association"])
 
 
+def _unusable(dataset: Dataset, used: np.ndarray) -> pd.DataFrame:
+    """Returns the columns that cannot be compared or learnt among the examples in use, and why."""
+    rows = list(dataset.unusable.items())
+    for name in dataset.label_columns:
+        values, counts = np.unique(as_text(dataset.column(name))[used].dropna(), return_counts=True)
+        if len(values) > 1:
+            continue
+        reason = "has no value in any example of a split"
+        if len(values):
+            none = {"0": ", no positive", "1": ", no negative"}
+            which = none.get(values[0], "") if dataset.column(name).dtype == "boolean" else ""
+            reason = f"is '{values[0]}' in all {counts[0]:,} examples that have it{which}"
+        rows.append((name, reason))
+    return pd.DataFrame(rows, columns=["column", "reason"])
+
+
 def contact_sheet(
     dataset: Dataset, group: GroupSpec, target: str, columns: int = 10, seed: int = 0
 ) -> Image.Image:
@@ -213,12 +247,15 @@ def contact_sheet(
     groups = dataset.codes(group.column, group.values)
     kind = _target(dataset, target)
     used = dataset.table["split"].to_numpy(object) != ""
+    drawn = np.ones(len(used), bool)
+    counted = list(enumerate(_cells(kind, groups, group.names, used, drawn)))
+    if len(counted) > _ROWS:
+        counted = sorted(counted, key=lambda cell: -cell[1]["count"])[:_ROWS]
     rows = []
-    for i, name in enumerate(group.names):
-        for j, cell in enumerate(kind.cells):
-            members = np.flatnonzero(used & (groups == i) & (kind.codes == j))
-            rows.append((f"{name}, {target} {cell}: {len(members):,}", members))
-    rows = sorted(rows, key=lambda row: -len(row[1]))[:_ROWS] if len(rows) > _ROWS else rows
+    for place, cell in counted:
+        i, j = divmod(place, len(kind.cells))
+        members = np.flatnonzero(used & (groups == i) & (kind.codes == j))
+        rows.append((f"{cell['group']}, {target} {cell['cell']}: {len(members):,}", members))
     rng = np.random.default_rng(seed)
     size = dataset.images.shape[1]
     side = size * max(1, -(-_THUMBNAIL // size))

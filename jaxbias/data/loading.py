@@ -9,6 +9,7 @@ import pandas as pd
 from jaxbias.data import splits
 from jaxbias.data.attach import attach
 from jaxbias.data.dataset import Dataset
+from jaxbias.data.exclusions import without_split
 from jaxbias.data.readers import read
 from jaxbias.data.source import only
 from jaxbias.data.store import Store, open_store
@@ -36,7 +37,9 @@ def load(data: DataSpec, verify: bool = False) -> Dataset:
     # All that can be wrong with the table is found before the images are decoded.
     source, soft = attach(source, data)
     table = add_derived(_complete(source.table), data.derived, source.unusable)
+    sources = table["split"]
     table["split"] = splits.assign(table, data.splits, data.seed)
+    unsplit = without_split(sources, table["split"].to_numpy(object))
     store = open_store(source, data.image_size, data.on_bad_image, verify)
     table = only(table, store.rows)
     soft = soft.iloc[store.rows].reset_index(drop=True)
@@ -48,7 +51,7 @@ def load(data: DataSpec, verify: bool = False) -> Dataset:
         soft=soft,
         frequencies=source.frequencies,
         group_share=source.group_share,
-        notes=(*source.notes, *_notes(store)),
+        notes=(*source.notes, *unsplit, *_notes(store)),
         unusable=source.unusable,
         built=store.built,
     )

@@ -67,6 +67,31 @@ def assign(table: pd.DataFrame, shares: Mapping[str, Mapping[str, float]], seed:
     return assigned
 
 
+def is_split(words: Sequence[str]) -> bool:
+    """Whether words are names of splits, two at least.
+
+    >>> is_split(["train", "Val", ""]), is_split(["train", "bus"])
+    (True, False)
+    """
+    named = {word.strip().casefold() for word in words} - {""}
+    return len(named) > 1 and all(word in SPLITS or word in _ALIASES for word in named)
+
+
+def example(words: Sequence[str]) -> str:
+    """Returns what config.data.splits may say of a source's splits.
+
+    >>> example(["test", "train"])
+    "{'test': {'test': 1.0}, 'train': {'pretrain': 0.5, 'finetune': 0.5}}"
+    """
+    shares = {}
+    for word in words:
+        name = word.strip().casefold()
+        ours = _ALIASES.get(name, name)
+        trained = ours == "finetune" and name != ours
+        shares[word] = {"pretrain": 0.5, "finetune": 0.5} if trained else {ours: 1.0}
+    return str(shares)
+
+
 def _by_name(sources: Sequence[str]) -> dict[str, dict[str, float]]:
     shares = {}
     for source in sources:

@@ -16,6 +16,7 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.study import DerivedSpec
 
 _LISTED = 100  # Values that an error lists.
+_UNKNOWN = "Taken as unknown, by config.data.missing_values"
 _NOTED = 12  # Columns that a note names.
 # A whole number as people and pandas write it; "007" is a name.
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")
@@ -84,7 +85,7 @@ def labels(
         spelt += [f"'{name}' {column.spelt}"] if column.spelt else []
         negated += [f"'{name}' {column.negated}"] if column.negated else []
     notes = (
-        _note("Taken as unknown, by config.data.missing_values", missing),
+        _note(_UNKNOWN, missing),
         _note("Words that differ in case, blanks or normal form alone are one", spelt),
         _note("Binary, as one word negates the other", negated),
     )
@@ -130,6 +131,20 @@ def category(column: pd.Series) -> pd.Series:
     codes, texts = pd.factorize(column)
     words = [text.strip() for text in texts]
     return pd.Series(_categorical(codes, words), index=column.index)
+
+
+def without_missing(
+    text: pd.DataFrame, missing_values: Sequence[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Returns columns of strings with '' for words that are unknown, and what to say of it."""
+    known, said, columns = {folded(word) for word in missing_values}, [], {}
+    for name in text.columns:
+        codes, written = pd.factorize(text[name])
+        column = _Column.of(codes, written, known, declared=True)
+        said += [f"'{name}' {column.unknown}"] if column.unknown else []
+        columns[name] = pd.Series(np.array(column.words, object)[codes], text.index, dtype=str)
+    note = _note(_UNKNOWN, said)
+    return pd.DataFrame(columns), (note,) if note else ()
 
 
 def named(numbers: np.ndarray, names: Sequence[str]) -> pd.Series:

@@ -5,6 +5,7 @@ Socioeconomic Diversity of the World", NeurIPS 2022 (MLCommons).
 """
 
 import ast
+import difflib
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import category
+from jaxbias.data.table import category, without_missing
 from jaxbias.data.table_file import Table, read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
@@ -69,16 +70,25 @@ def read(data: DataSpec) -> Source:
     table = read_table(path)
     columns = {name: _column(table, names) for name, names in _NAMES.items()}
     names = _files(root, table)
+    plain = pd.DataFrame({name: columns[name] for name in ("country", "region", "income")})
+    plain, unknown = without_missing(plain, data.missing_values)
     topics = [_topics(text, row, table) for row, text in enumerate(columns["topics"])]
     found = {
         "topic": category(pd.Series([each[0] if each else "" for each in topics])),
-        "country": category(columns["country"]),
-        "region": category(columns["region"]),
-        "income_bin": category(_bins(columns["income"], table)),
+        "country": category(plain["country"]),
+        "region": category(plain["region"]),
+        "income_bin": category(_bins(plain["income"], table)),
     }
     for name, wanted in COCO.items():
         present = [any(topic in wanted for topic in each) for each in topics]
         found[name] = pd.Series(present, dtype="boolean")
+    there = sorted({topic for each in topics for topic in each})
+    never = [
+        f"'{name}' ({', '.join(wanted)}{_near(wanted, there)})"
+        for name, wanted in COCO.items()
+        if not found[name].any()
+    ]
+    note = f"No image has a topic of the columns {', '.join(never)}: they have no positive."
     return files.source(
         "Dollar Street",
         "dollar_street",
@@ -89,8 +99,13 @@ def read(data: DataSpec) -> Source:
         found,
         numbers=table.text.get("id"),
         unusable={"income": "is a number; use income_bin"},
-        notes=table.notes,
+        notes=(*table.notes, *unknown, *([note] if never else [])),
     )
+
+
+def _near(wanted: tuple[str, ...], there: list[str]) -> str:
+    near = [match for topic in wanted for match in difflib.get_close_matches(topic, there, 1, 0.8)]
+    return f"; there is '{near[0]}'" if near else ""
 
 
 def _column(table: Table, names: tuple[str, ...]) -> pd.Series:

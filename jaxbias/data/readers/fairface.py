@@ -11,7 +11,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import category
+from jaxbias.data.table import category, without_missing
 from jaxbias.data.table_file import Table, read_table
 from jaxbias.digits import whole
 from jaxbias.errors import InputError
@@ -39,18 +39,19 @@ def read(data: DataSpec) -> Source:
       InputError: what of the layout is missing, and where it comes from; or an age that is none.
     """
     root = files.folder(data.path, _LAYOUT)
-    parts, names, mended = [], {}, 0
+    parts, names, mended, notes = [], {}, 0, []
     for split, name in _TABLES.items():
         if not (root / name).is_file():
             raise InputError(f"{root} has no {name}; it must be the folder that {_LAYOUT}")
         table = read_table(root / name, key="file")
         for column in ("file", *_LABELS):
             table.column(column, "as published")
-        ages, repaired = _ages(table, data.damaged_labels)
-        part = table.text.assign(age=ages)
+        part, unknown = without_missing(table.text[list(_LABELS)], data.missing_values)
+        ages, repaired = _ages(table, part["age"], data.damaged_labels)
         mended += repaired
-        names[name] = part["file"].tolist()
-        parts.append(part[list(_LABELS)].assign(split=split))
+        notes += [*table.notes, *(f"{name}: {note}" for note in unknown)]
+        names[name] = table.text["file"].tolist()
+        parts.append(part.assign(age=ages, split=split))
     text = pd.concat(parts, ignore_index=True)
     note = f"{mended:,} ages of FairFace that a spreadsheet had turned into dates were mended."
     return files.source(
@@ -61,7 +62,7 @@ def read(data: DataSpec) -> Source:
         names,
         text["split"],
         {name: category(text[name]) for name in _LABELS},
-        notes=(note,) if mended else (),
+        notes=(*notes, note) if mended else notes,
     )
 
 
@@ -89,9 +90,8 @@ def mend(age: str) -> str | None:
     return found.pop() if len(found) == 1 and len(numbers) in (2, 3) else None
 
 
-def _ages(table: Table, on_damage: str) -> tuple[pd.Series, int]:
+def _ages(table: Table, ages: pd.Series, on_damage: str) -> tuple[pd.Series, int]:
     """Returns the ages as published, and how many were mended."""
-    ages = table.text["age"].str.strip()
     strange = np.flatnonzero(~ages.isin(("", *AGES)))
     for row in strange:
         bracket = mend(ages.iloc[row])

@@ -4,9 +4,11 @@ Ramaswamy et al., "GeoDE: a Geographically Diverse Evaluation Dataset for Object
 NeurIPS 2023.
 """
 
+import pandas as pd
+
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import category, labels
+from jaxbias.data.table import category, labels, without_missing
 from jaxbias.data.table_file import read_table
 from jaxbias.study import DataSpec
 
@@ -26,7 +28,9 @@ def read(data: DataSpec) -> Source:
     path = root / "index.csv"
     table = read_table(path, key="file_path")
     names = table.column("file_path", "as published").str.strip()
-    found = {name: category(table.column(name, "as published")) for name in _LABELS}
+    published = pd.DataFrame({name: table.column(name, "as published") for name in _LABELS})
+    published, unknown = without_missing(published, data.missing_values)
+    found = {name: category(published[name]) for name in _LABELS}
     text = table.text.drop(columns=["file_path", *_LABELS, "id"], errors="ignore")
     more, unusable, notes = labels(text, data.missing_values)
     # The index names files from the folder of the images; some copies, from the folder above.
@@ -41,5 +45,5 @@ def read(data: DataSpec) -> Source:
         "all",
         {**found, **more},
         unusable=unusable,
-        notes=(*table.notes, *notes),
+        notes=(*table.notes, *unknown, *notes),
     )

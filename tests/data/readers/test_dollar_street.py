@@ -36,6 +36,28 @@ def test_contract(tmp_path, holds_contract):
     assert source.numbers.tolist() == ["5d4b", "5d4c", "5d4d", "5d4e"]
 
 
+def test_columns_without_a_topic_are_said(tmp_path):
+    rows = [row.replace("'beds', 'bedrooms'", "'toilet', 'book'") for row in ROWS]
+    source = dollar_street.read(write(tmp_path, rows))
+    assert values(source, "toilet") == [False] * 4
+    (note,) = source.notes
+    assert note.startswith("No image has a topic of the columns 'book' (books; there is 'book'), ")
+    assert "'toilet' (toilets; there is 'toilet'), 'toothbrush' (toothbrushes), " in note
+    assert "'bed'" not in note
+    assert note.endswith("'clock' (wall_clocks): they have no positive.")
+
+
+def test_words_for_unknown(tmp_path):
+    rows = [row.replace(",France,fr,eu,", ",Unknown,fr,N/A,") for row in ROWS]
+    source = dollar_street.read(
+        write(tmp_path, [row.replace(",fr-1,,", ",fr-1,NA,") for row in rows])
+    )
+    assert values(source, "country")[2:] == values(source, "region")[2:] == [None, None]
+    assert values(source, "income_bin") == ["1", "3", "3", None]
+    taken = "missing_values: 'country' 2 × 'Unknown'; 'region' 2 × 'N/A'; 'income' 1 × 'NA'."
+    assert source.notes[0].endswith(taken)
+
+
 def test_the_splits_of_its_imagenet_subset(tmp_path):
     spec = write(tmp_path)
     write(tmp_path, ROWS[:1], "images_v2_imagenet_train.csv")

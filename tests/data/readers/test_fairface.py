@@ -101,6 +101,17 @@ def damage(root, changes):
         path.write_text(path.read_text().replace(old, new, 1))
 
 
+def test_words_for_unknown(root):
+    damage(root, [(",0-2,", ",unknown,"), (",Male,", ",?,")])
+    source = fairface.read(spec(root))
+    assert values(source, "age")[0] is None
+    assert sum(value is None for value in values(source, "gender")) == 1
+    assert source.notes == (
+        "fairface_label_train.csv: Taken as unknown, by config.data.missing_values:"
+        " 'age' 1 × 'unknown'; 'gender' 1 × '?'.",
+    )
+
+
 def test_ages_that_a_spreadsheet_made_dates(root):
     damage(root, [(",0-2,", ",9-Mar,"), (",20-29,", ",Oct-19,")])
     with pytest.raises(

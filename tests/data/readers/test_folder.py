@@ -1,3 +1,4 @@
+import ast
 import io
 from pathlib import PurePosixPath
 
@@ -66,7 +67,10 @@ def test_a_folder_end_to_end(root):
     np.testing.assert_allclose(dataset.images[:, 4, 4, 0], 10 * np.arange(12), atol=2)
     np.testing.assert_array_equal(dataset.binary("hat"), np.arange(12) % 2)
     np.testing.assert_array_equal(dataset.codes("gender", ("f", "m")), [0, 1, -1] * 4)
-    assert dataset.notes == ()
+    assert dataset.notes == (
+        "Column 'part' looks like a split and is not used as one: that would be"
+        " config.data.split_column='part'.",
+    )
     assert dataset.frequencies is None
 
 
@@ -134,7 +138,7 @@ def test_bad_images_are_named_or_skipped_and_counted(root):
     assert len(dataset.table) == len(dataset.images) == 9
     assert dataset.table["id"].iloc[1] == "pictures/2.jpg"
     np.testing.assert_allclose(dataset.images[1, 0, 0, 0], 20, atol=2)
-    (note,) = dataset.notes
+    note = dataset.notes[-1]
     assert note.startswith("3 bad images skipped: pictures/1.jpg (")
     assert "pictures/5.jpg (the file is empty)" in note
 
@@ -294,9 +298,34 @@ def test_a_table_without_labels(root):
 
 
 def test_a_column_called_split_that_is_not_said_to_be_the_split(root):
-    rewrite(root, lambda table: table.rename(columns={"part": "split"}))
-    with pytest.raises(InputError, match=r"config\.data\.split_column='split'"):
-        jaxbias.data.load(spec(root, splits={}))
+    rewrite(root, lambda table: table.rename(columns={"part": "Split"}))
+    shares = (
+        "{'test': {'test': 1.0}, 'train': {'pretrain': 0.5, 'finetune': 0.5},"
+        " 'val': {'validation': 1.0}}"
+    )
+    for splits in ({}, SPLITS):
+        with pytest.raises(InputError) as refused:
+            jaxbias.data.load(spec(root, splits=splits))
+        way_out = f"set config.data.split_column='Split' and config.data.splits={shares}, or give"
+        assert way_out in str(refused.value)
+    used = spec(root, split_column="Split", splits=ast.literal_eval(shares))
+    counts = jaxbias.data.load(used).table["split"].value_counts().to_dict()
+    assert counts == {"pretrain": 3, "finetune": 3, "validation": 3, "test": 3}
+    rewrite(root, lambda table: table.assign(Split=["bus", "car", "cab"] * 4))
+    with pytest.raises(InputError, match=r"values 'bus', 'cab', 'car': set .* becomes of each"):
+        jaxbias.data.load(spec(root))
+
+
+def test_rows_that_no_split_takes_are_counted(root):
+    rewrite(root, lambda table: table.assign(part=["train", "extra", "val", ""] * 3))
+    shares = {"train": {"finetune": 1.0}, "val": {"test": 1.0}}
+    dataset = jaxbias.data.load(spec(root, split_column="part", splits=shares))
+    assert dataset.notes == (
+        "In no split: 6 of 12 examples, of the source's 3 'extra', 3 unknown.",
+    )
+    part = {"all": {"finetune": 0.5}}
+    dataset = jaxbias.data.load(spec(root, splits=part))
+    assert dataset.notes[-1] == "In no split: 6 of 12 examples, of the source's 6 'all'."
 
 
 def test_the_dataset_ignores_the_settings_of_others(root):

@@ -36,6 +36,13 @@ def test_contract(root, holds_contract):
     assert geode.read(spec).table.equals(source.table)
 
 
+def test_words_for_unknown(root):
+    (root / "index.csv").write_text(ROWS.replace(",bag,Africa,", ",none,-,"))
+    source = geode.read(DataSpec(name="geode", path=str(root)))
+    assert values(source, "object")[0] is values(source, "region")[0] is None
+    assert source.notes[-1].endswith("'object' 1 × 'none'; 'region' 1 × '-'.")
+
+
 def test_an_index_of_another_kind(root):
     (root / "index.csv").write_text(ROWS.replace("region", "area"))
     with pytest.raises(InputError, match=r"no column 'region' \(as published\)"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxbias.data.readers import tfds as reader
+from jaxbias.data.readers.tfds_features import label_columns
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 from tests.data.readers.pictures import values
@@ -94,3 +95,30 @@ def test_the_newest_version_and_several_configs(tmp_path):
     assert reader.prepared(tmp_path, "three") is None
     with pytest.raises(InputError, match=r"several configs of two: .*two/a, two/b"):
         reader.prepared(tmp_path, "two")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([0, 2.0, 1], r"feature 'label' has class names, but holds 2\.0, no whole number"),
+        ([0, 2, 1], r"feature 'label' has the class number 2, which has no name: there are 2"),
+        ([0, -2, 1], r"the class number -2, which has no name"),
+        ([b"cat", 1, 0], r"holds b'cat', no whole number"),
+    ],
+)
+@pytest.mark.parametrize("sequence", [False, True])
+def test_class_numbers_that_are_none(numbers, message, sequence):
+    import tensorflow_datasets as tfds
+
+    feature = tfds.features.ClassLabel(names=["cat", "dog"])
+    feature = tfds.features.Sequence(feature) if sequence else feature
+    stored = {"label": [(), *((number,) for number in numbers)]}
+    with pytest.raises(InputError, match=message):
+        label_columns(stored, {"label": feature}, {"label": "label"}, ())
+    sound = {"label": [(), (1,), (0,)]}
+    found = label_columns(sound, {"label": feature}, {"label": "label"}, ()).columns
+    if sequence:
+        assert found["dog"].tolist() == [False, True, False]
+    else:
+        assert found["label"].isna().tolist() == [True, False, False]
+        assert found["label"].tolist()[1:] == ["dog", "cat"]
