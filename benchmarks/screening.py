@@ -27,7 +27,7 @@ import pandas as pd
 from benchmarks.metrics import hardware
 from configs import quickstart
 from jaxbias import data, planning, workflow
-from jaxbias.analysis.screening import axes
+from jaxbias.analysis.candidates import axes
 from jaxbias.grid import Base, Plan, Recipe, Runner, Variant
 from jaxbias.grid.calibration import Kind, calibrate
 from jaxbias.models import Head, make_network

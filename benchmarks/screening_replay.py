@@ -20,8 +20,9 @@ from typing import Any
 import pandas as pd
 
 from jaxbias import planning
+from jaxbias.analysis.candidates import axes
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
-from jaxbias.analysis.screening import Standing, axes, centre, standings, to_confirm
+from jaxbias.analysis.screening import Standing, centre, standings, to_confirm
 from jaxbias.curation import target_cells
 from jaxbias.results import ResultDirectory
 from jaxbias.study import make_study, parse_curation
@@ -87,12 +88,11 @@ def replay(full: Path, screened: Path) -> pd.DataFrame:
     for task, subset in itertools.product(study.targets, subsets):
         by_heads, by_models = (evaluated(task, mode, subset) for mode in ("head", "full"))
         arms = by_models.arms()
-        for (base, n), own in arms[arms["curation"] != "natural"].groupby(["base", "n"]):
+        for (base, n), _ in arms[arms["curation"] != "natural"].groupby(["base", "n"]):
             for epsilon in _EPSILONS:
                 rule = dataclasses.replace(study.answer, epsilon=epsilon)
                 heads, whole = (
-                    standings(evaluation, base, n, rule, len(own))
-                    for evaluation in (by_heads, by_models)
+                    standings(evaluation, base, n, rule) for evaluation in (by_heads, by_models)
                 )
                 for one in axes(parse_curation(name, "plan") for name in whole):
                     row = {"task": task, "base": base, "n": n, "epsilon": epsilon}

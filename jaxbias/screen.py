@@ -7,9 +7,10 @@ come to one plan, round by round.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from jaxbias.analysis.candidates import axes
 from jaxbias.analysis.evaluation import evaluate_task
 from jaxbias.analysis.recipe import apart
-from jaxbias.analysis.screening import Standing, axes, standings, to_confirm
+from jaxbias.analysis.screening import Standing, standings, to_confirm
 from jaxbias.curation import target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
@@ -150,8 +151,7 @@ def _standings(
             rule.replicates,
             rule.confidence,
         )
-        for (of, base, n), variants in asked.items():
+        for of, base, n in asked:
             if of == task:
-                tried = sum(curation.kind != "natural" for curation in _curations(variants))
-                found[task, base, n] = standings(validation, base, n, rule, tried)
+                found[task, base, n] = standings(validation, base, n, rule)
     return found

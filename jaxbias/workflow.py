@@ -15,7 +15,7 @@ from jaxbias.atomic import remove_leftovers
 from jaxbias.data.exclusions import exclusions
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Pack, Plan, Runner
-from jaxbias.grid.rows import Row
+from jaxbias.grid.rows import Row, variant_settings
 from jaxbias.grid.trials import Trials
 from jaxbias.leases import Leases
 from jaxbias.models.registry import Params
@@ -189,6 +189,7 @@ def write_report(workdir: str | Path) -> tuple[Answer, Path]:
         study,
         directory.dataset(),
         scores,
+        planned=_planned(plan) if plan else None,
         bases=directory.base_rows(plan) if plan else None,
         timings=directory.timings(),
         first_rule=stored["first_answer"],
@@ -196,6 +197,11 @@ def write_report(workdir: str | Path) -> tuple[Answer, Path]:
     )
     manifest = directory.write_manifest(scores)
     return answer, report.write(answer, directory.path / "report", manifest)
+
+
+def _planned(plan: Plan) -> pd.DataFrame:
+    """The settings of every variant of a plan, trained or not."""
+    return pd.DataFrame([variant_settings(variant) for variant in plan.variants])
 
 
 def run(config: Mapping[str, Any] | ConfigDict | Study, workdir: str | Path) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pytest
 
 import jaxbias
 from jaxbias import data, planning, screen, sweep, workflow
-from jaxbias.analysis import minimal_fix
+from jaxbias.analysis import smallest_fix
 from jaxbias.analysis.recipe import apart
 from jaxbias.analysis.screening import Standing
 from jaxbias.errors import InputError
@@ -30,9 +30,9 @@ def screened_config(**changes):
     )
 
 
-def far_apart(validation, base, n, rule, tried):
+def far_apart(validation, base, n, rule):
     """Heads put the fix at level 3, finetuned models the smallest gap at 6: several rounds."""
-    assert (base, n, tried) == ("Grouped", 20, len(LEVELS))
+    assert (base, n) == ("Grouped", 20)
     rows = validation.variants[validation.variants["kind"] == "correlation"]
     by_heads = (rows["mode"] == "head").all()
     assert by_heads or (rows["mode"] == "full").all()
@@ -52,16 +52,16 @@ def in_memory(monkeypatch):
 def finished(tmp_path_factory):
     """A screened study, its metrics, and among how many each choice was said to be made."""
     workdir, families = tmp_path_factory.mktemp("screened"), []
-    qualifies = minimal_fix.qualifies
+    find = smallest_fix.smallest_fix
 
-    def told(*args):
-        families.append(args[-1])
-        return qualifies(*args)
+    def told(validation, test, design, rule):
+        families.append(design.family("Grouped", 20))
+        return find(validation, test, design, rule)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
         patch.setattr(screen, "standings", far_apart)
-        patch.setattr(minimal_fix, "qualifies", told)
+        patch.setattr(smallest_fix, "smallest_fix", told)
         frame = jaxbias.run(screened_config(), workdir)
     return workdir, frame, families
 
@@ -129,7 +129,7 @@ def test_the_answer_is_of_the_confirmed_and_shows_the_screen(finished):
 
 def test_the_family_is_all_that_was_screened(finished):
     """Six are confirmed, but each choice between them answers for the whole grid."""
-    assert finished[2] == 6 * [len(LEVELS)]
+    assert finished[2] == [len(LEVELS)]
 
 
 def begin_after_bases(whole, workdir):

@@ -1,15 +1,20 @@
 """Evaluations: the metrics of every variant of one task on one split and population."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pandas as pd
 
+from jaxbias.analysis.panels import Panel
 from jaxbias.curation import Cells, population_shares, population_weights
-from jaxbias.metrics import Examples, GroupReport, Groups, contrast_interval, evaluate
+from jaxbias.metrics import Examples, GroupReport, Groups, evaluate
+from jaxbias.metrics.degenerate import degenerate
 from jaxbias.results import Scores
 from jaxbias.study import EvaluationSpec, parse_prevalence
 
+# What tells arms apart.
+ARM = ["base", "role", "curation", "kind", "level", "prevalence", "k", "n"]
 _METRICS = (
     "auc",
     "threshold",
@@ -31,83 +36,6 @@ _METRICS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Panel:
-    """A metric of one arm (base, curation, n) over its repeats.
-
-    Attributes:
-      seeds: int[R], the repeats, ascending.
-      values: float64[R].
-      replicates: float64[R, B], under B bootstrap replicates of the examples, shared by all arms.
-    """
-
-    seeds: np.ndarray
-    values: np.ndarray
-    replicates: np.ndarray
-
-    def __sub__(self, other: "Panel") -> "Panel":
-        """The paired difference over the repeats both arms have."""
-        seeds, mine, theirs = np.intersect1d(self.seeds, other.seeds, return_indices=True)
-        return Panel(
-            seeds,
-            self.values[mine] - other.values[theirs],
-            self.replicates[mine] - other.replicates[theirs],
-        )
-
-    def times(self, factor: float) -> "Panel":
-        """The panel times a number."""
-        return Panel(self.seeds, factor * self.values, factor * self.replicates)
-
-    @property
-    def mean(self) -> float:
-        """The mean over repeats; NaN where the metric is undefined in one."""
-        return float(self.values.mean()) if len(self.values) else float("nan")
-
-    @property
-    def repeat_variance(self) -> float:
-        """Variance of the mean over repeats of base and draw; NaN for one repeat."""
-        count = len(self.values)
-        return float(self.values.var(ddof=1) / count) if count > 1 else float("nan")
-
-    @property
-    def example_variance(self) -> float:
-        """Variance of the mean over bootstrap replicates of the examples."""
-        return float(np.nanvar(self.replicates.mean(axis=0), ddof=1))
-
-    def interval(self, confidence: float) -> "Interval":
-        """The mean with its interval over repeats and examples together."""
-        if not np.isfinite(self.values).all() or not len(self.values):
-            nan = float("nan")
-            return Interval(nan, nan, nan, nan, len(self.values))
-        found = contrast_interval(self.values, np.float64(self.example_variance), confidence)
-        numbers = (found.estimate, found.low, found.high, found.p_value)
-        return Interval(*map(float, numbers), len(self.values))
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A mean over repeats with its interval; p_value tests that it is zero, two-sided."""
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-    repeats: int
-
-    def within(self, bound: float) -> bool:
-        """Whether the whole interval lies inside ±bound."""
-        return -bound < self.low and self.high < bound
-
-    def outside(self, bound: float) -> bool:
-        """Whether the whole interval lies outside ±bound."""
-        return self.low > bound or self.high < -bound
-
-    @property
-    def half_width(self) -> float:
-        """Half the width of the interval."""
-        return (self.high - self.low) / 2
-
-
-@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """Metrics of the variants of one task.
 
@@ -117,6 +45,7 @@ class Evaluation:
       cells: the task's cells over all examples.
       variants: V rows.
       report: metrics and bootstrap replicates of these V variants, in this order.
+      marks: V reasons why a model is degenerate, "" where it is sound.
       examples: how many examples were evaluated.
     """
 
@@ -125,25 +54,46 @@ class Evaluation:
     cells: Cells
     variants: pd.DataFrame
     report: GroupReport
+    marks: np.ndarray
     examples: int
 
+    @functools.cached_property
+    def places(self) -> dict[tuple[str, str, int], np.ndarray]:
+        """(base, curation, n) -> the places of its variants, in order of their seeds."""
+        ordered = self.variants.reset_index(drop=True).sort_values("seed", kind="stable")
+        found = ordered.groupby(["base", "curation", "n"], sort=False).indices
+        rows = ordered.index.to_numpy()
+        return {(base, curation, int(n)): rows[at] for (base, curation, n), at in found.items()}
+
+    @functools.cached_property
+    def _measured(self) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    def measured(self, metric: str, group: str = "all") -> tuple[np.ndarray, np.ndarray]:
+        """Returns a metric of all variants, float64[V], and its replicates, float64[V, B]."""
+        key = metric, group
+        if key not in self._measured:  # Computed once, not once for every arm.
+            self._measured[key] = (
+                np.asarray(self.report.value(metric, group), np.float64),
+                np.asarray(self.report.replicates(metric, group), np.float64),
+            )
+        return self._measured[key]
+
     def panel(self, metric: str, base: str, curation: str, n: int, group: str = "all") -> Panel:
-        """Returns one arm's metric over its repeats."""
+        """Returns one arm's metric, model by model; of no model where it has none."""
+        places = self.places.get((base, curation, int(n)), np.zeros(0, np.int64))
         rows = self.variants
-        chosen = (rows["base"] == base) & (rows["curation"] == curation) & (rows["n"] == n)
-        places = np.flatnonzero(chosen.to_numpy())
-        seeds = rows["seed"].to_numpy()[places]
-        places = places[np.argsort(seeds, kind="stable")]
+        values, replicates = self.measured(metric, group)
         return Panel(
-            np.sort(seeds),
-            np.asarray(self.report.value(metric, group), np.float64)[places],
-            np.asarray(self.report.replicates(metric, group), np.float64)[places],
+            rows["pretrain_seed"].to_numpy(np.int64)[places],
+            rows["seed"].to_numpy(np.int64)[places],
+            values[places],
+            replicates[places],
         )
 
     def arms(self) -> pd.DataFrame:
         """Returns one row per arm: base, role, curation, kind, level, n."""
-        columns = ["base", "role", "curation", "kind", "level", "prevalence", "k", "n"]
-        return self.variants[columns].drop_duplicates().reset_index(drop=True)
+        return self.variants[ARM].drop_duplicates().reset_index(drop=True)
 
 
 def evaluate_task(
@@ -190,7 +140,8 @@ def evaluate_task(
         names=names,
     )
     variants = scores.variants[chosen].reset_index(drop=True)
-    return Evaluation(cells.task, population, cells, variants, report, len(evaluated.labels))
+    marks = degenerate(report)
+    return Evaluation(cells.task, population, cells, variants, report, marks, len(evaluated.labels))
 
 
 def _examples(

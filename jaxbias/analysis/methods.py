@@ -227,16 +227,24 @@ def _optimised(spec: PretrainSpec) -> str:
 def _statistics(study: Study, scores: Scores) -> str:
     rule = study.answer
     source = "validation" if scores.validation.shape[1] else "test"
+    beyond = f" beyond {rule.relative_to}'s" if rule.relative_to else ""
+    gaps = " and ".join(gap.removesuffix("_gap").upper() for gap in rule.gaps)
     return (
         "Decision thresholds set predicted positives equal to actual positives on the "
-        f"{source} scores. Intervals combine the variance over repeats with that over "
-        f"{rule.replicates} Poisson bootstrap replicates of the examples shared by all models "
-        "(thresholds recomputed in each), with Student's t at Welch–Satterthwaite degrees of "
-        "freedom. Inheritance is claimed where the Holm-adjusted paired differences against every "
-        f"control and scratch exclude zero at {rule.confidence:.0%}; a gap counts as closed where "
-        f"its {1 - 2 * (1 - rule.confidence):.0%} interval lies inside ±{rule.epsilon:g}; a fix "
-        f"may cost at most {rule.delta:g} AUC, is chosen on validation with Bonferroni's "
-        "correction over curations, and is tested once on test."
+        f"{source} scores. The unit of replication is the checkpoint: finetunes that share one are "
+        "averaged first. The variance is that between checkpoints plus the covariance that "
+        f"{rule.replicates} Poisson bootstrap replicates of the examples, shared by all models "
+        "(thresholds recomputed in each), give to different checkpoints; its tails are the mean of "
+        "Student's t at Satterthwaite's degrees of freedom and of Behrens and Fisher's law. All "
+        "intervals and p-values of verdicts answer for every target, studied base and n of the "
+        "study (Bonferroni), those of curations also for all curations planned (single-step max-t "
+        "from five checkpoints on, else Bonferroni). Inheritance is claimed where the differences "
+        "from every control and scratch, signed in the direction of the labels' correlation in the "
+        f"training split, exclude zero at {rule.confidence:.0%}; a gap{beyond} counts as closed "
+        f"where its interval lies inside ±{rule.epsilon:g}; a fix must close the {gaps} gap, may "
+        f"cost at most {rule.delta:g} AUC, is looked for from where validation leaves the most "
+        "room and confirmed on test, dose by dose. Degenerate models (all or nothing predicted, "
+        "ties at the threshold, AUC not surely above 0.5) support no verdict."
     )
 
 
@@ -257,7 +265,7 @@ def _protocol(study: Study) -> list[str]:
         "Validation: one fixed split shared by all variants, weighted to the evaluation "
         "population, instead of a fifth of each curated pool.",
         f"Repeats: {study.finetune.seeds} pretraining seeds per base instead of one checkpoint; "
-        "error bars are t intervals over repeats and examples instead of 1.96·sd/5.",
+        "error bars are intervals over checkpoints and examples instead of 1.96·sd/5.",
         "Quotas are set from n itself instead of drawing n from a pool of the wanted correlation.",
     ]
     if study.screen.on:

@@ -1,127 +1,171 @@
 """Overwritten? Gap and AUC of every curation, against the natural draw of the same base."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from jaxbias.analysis.evaluation import Evaluation, Interval, Panel
+from jaxbias.analysis.design import Design
+from jaxbias.analysis.evaluation import Evaluation
+from jaxbias.analysis.panels import Estimate, Panel, difference, estimate, paired
+from jaxbias.analysis.uncertainty import Interval, intervals, simultaneous_level
 from jaxbias.study import STUDIED, AnswerSpec
 
+GAP = "fpr_gap"
 _CURVES = ("auc", "fpr_gap", "tpr_gap", "auc_gap", "worst_group_accuracy", "accuracy")
 _CURVES_BY_GROUP = ("fpr", "tpr", "auc")
 
 
-def curves(evaluation: Evaluation, rule: AnswerSpec) -> pd.DataFrame:
-    """Returns every arm's metrics with intervals over repeats and examples: one row each."""
+def curves(evaluation: Evaluation, design: Design, rule: AnswerSpec) -> pd.DataFrame:
+    """Returns every arm's metrics, each with an interval of its own: one row each."""
     wanted = [(metric, "all") for metric in _CURVES]
     wanted += [(m, group) for m in _CURVES_BY_GROUP for group in evaluation.cells.group_names]
-    rows = []
+    rows, found = [], []
     for arm in evaluation.arms().itertuples():
         for metric, group in wanted:
-            panel = evaluation.panel(metric, arm.base, arm.curation, arm.n, group)
-            interval = panel.interval(rule.confidence)
-            rows.append(
-                {
-                    "task": evaluation.task,
-                    "population": evaluation.population,
-                    "base": arm.base,
-                    "role": arm.role,
-                    "curation": arm.curation,
-                    "kind": arm.kind,
-                    "level": arm.level,
-                    "n": arm.n,
-                    "metric": metric,
-                    "group": group,
-                    "value": interval.value,
-                    "low": interval.low,
-                    "high": interval.high,
-                    "repeats": interval.repeats,
-                }
-            )
+            found.append(estimate(evaluation.panel(metric, arm.base, arm.curation, arm.n, group)))
+            rows.append(_arm(evaluation, design, arm) | {"metric": metric, "group": group})
+    bounds = intervals(found, 1 - rule.confidence)
+    for row, one in zip(rows, bounds, strict=True):
+        row |= {"value": one.value, "low": one.low, "high": one.high}
     return pd.DataFrame(rows)
 
 
-def overwritten(evaluation: Evaluation, rule: AnswerSpec) -> pd.DataFrame:
+def overwritten(evaluation: Evaluation, design: Design, rule: AnswerSpec) -> pd.DataFrame:
     """Gives a verdict on every arm.
 
-    "no gap": the 90 % interval of the signed FPR gap lies inside ±epsilon (two one-sided tests
-    at 5 %); "gap": it lies outside; else "undecided".
+    "no gap": the interval of the signed FPR gap lies inside ±epsilon; "gap": it lies outside;
+    "undecided": neither; "degenerate" and "not trained" arms get no other verdict. Intervals of a
+    base's curations hold together, for all questions of the study: over all curations planned and
+    both sides. The natural draw's is of itself.
     """
     rows = []
-    for arm in evaluation.arms().itertuples():
-        gap = evaluation.panel("fpr_gap", arm.base, arm.curation, arm.n)
-        gap_before = evaluation.panel("fpr_gap", arm.base, "natural", arm.n)
-        auc = evaluation.panel("auc", arm.base, arm.curation, arm.n)
-        change = auc - evaluation.panel("auc", arm.base, "natural", arm.n)
-        equivalence = gap.interval(equivalence_confidence(rule))
-        auc_change = change.interval(rule.confidence)
-        reduction = gap_reduction(gap_before, gap).interval(rule.confidence)
-        rows.append(
-            {
-                "task": evaluation.task,
-                "population": evaluation.population,
-                "base": arm.base,
-                "role": arm.role,
-                "curation": arm.curation,
-                "kind": arm.kind,
-                "level": arm.level,
-                "n": arm.n,
-                "repeats": equivalence.repeats,
-                "gap": equivalence.value,
-                "gap_low": equivalence.low,
-                "gap_high": equivalence.high,
-                "auc": auc.mean,
-                "auc_change": auc_change.value,
-                "auc_change_low": auc_change.low,
-                "auc_change_high": auc_change.high,
-                "gap_reduction": reduction.value,
-                "gap_reduction_low": reduction.low,
-                "gap_reduction_high": reduction.high,
-                "verdict": gap_verdict(equivalence, rule),
-            }
-        )
+    for (base, n), arms in evaluation.arms().groupby(["base", "n"], sort=False):
+        rows += _of_base(evaluation, design, base, int(n), arms, rule)
     return pd.DataFrame(rows)
 
 
-def equivalence_confidence(rule: AnswerSpec) -> float:
-    """Two one-sided tests at level a are an interval of confidence 1 - 2a (Schuirmann, 1987)."""
-    return 1 - 2 * (1 - rule.confidence)
+def gap(
+    evaluation: Evaluation, base: str, curation: str, n: int, rule: AnswerSpec, metric: str = GAP
+) -> Estimate:
+    """Estimates the gap the rules are about: the signed one, or its excess over a control's."""
+    own = evaluation.panel(metric, base, curation, n)
+    if not rule.relative_to:
+        return estimate(own)
+    return difference(own, evaluation.panel(metric, rule.relative_to, curation, n))
+
+
+def auc_change(evaluation: Evaluation, base: str, curation: str, n: int) -> Estimate:
+    """Estimates the change of the AUC from the natural draw of the same base."""
+    after = evaluation.panel("auc", base, curation, n)
+    return difference(after, evaluation.panel("auc", base, "natural", n))
+
+
+def gap_reduction(before: Panel, after: Panel) -> Estimate:
+    """Estimates |mean gap before| − |mean gap after| with the signs of the means held fixed.
+
+    Where the true gap after is near zero its size is overstated, so the reduction is conservative;
+    that of a gap before which is not surely there is not, and is not stated.
+    """
+    signs = [1.0 if panel.mean >= 0 else -1.0 for panel in (before, after)]
+    return difference(before.times(signs[0]), after.times(signs[1]))
 
 
 def gap_verdict(interval: Interval, rule: AnswerSpec) -> str:
-    """Returns "no gap", "gap" or "undecided" of an equivalence interval."""
+    """Returns "no gap", "gap" or "undecided"."""
     if interval.within(rule.epsilon):
         return "no gap"
     return "gap" if interval.outside(rule.epsilon) else "undecided"
 
 
-def gap_reduction(before: Panel, after: Panel) -> Panel:
-    """Returns |mean gap before| - |mean gap after| with the signs of the means held fixed.
+def _of_base(
+    evaluation: Evaluation, design: Design, base: str, n: int, arms: pd.DataFrame, rule: AnswerSpec
+) -> list[dict]:
+    alpha = (1 - rule.confidence) / design.questions
+    natural = gap(evaluation, base, "natural", n, rule)
+    (own,) = intervals([natural], alpha)
+    sure = own.low > 0 or own.high < 0
+    before = evaluation.panel(GAP, base, "natural", n)
+    tried = arms[arms["curation"] != "natural"]
+    names = tried["curation"].tolist()
+    gaps = [gap(evaluation, base, name, n, rule) for name in names]
+    changes = [auc_change(evaluation, base, name, n) for name in names]
+    cuts = [gap_reduction(before, evaluation.panel(GAP, base, name, n)) for name in names]
+    family = max(design.family(base, n), len(names))
+    together = [_together(found, alpha, family) for found in (gaps, changes, cuts)]
+    rows = []
+    for arm in arms[arms["curation"] == "natural"].itertuples():
+        auc = estimate(evaluation.panel("auc", base, "natural", n)).value
+        rows.append(_row(evaluation, design, arm, own, auc, rule))
+    for arm, interval, change, cut in zip(tried.itertuples(), *together, strict=True):
+        auc = estimate(evaluation.panel("auc", base, arm.curation, n)).value
+        row = _row(evaluation, design, arm, interval, auc, rule)
+        rows.append(row | _named("auc_change", change))
+        if sure and not rule.relative_to and paired(before, before) is not None:
+            rows[-1] |= _named("gap_reduction", cut)
+    return rows
 
-    Where the true gap after is near zero its size is overstated, so the reduction is conservative.
+
+def _together(found: Sequence[Estimate], alpha: float, family: int) -> list[Interval]:
+    return intervals(found, simultaneous_level(found, alpha, family)) if found else []
+
+
+def _row(
+    evaluation: Evaluation,
+    design: Design,
+    arm: tuple,
+    interval: Interval,
+    auc: float,
+    rule: AnswerSpec,
+) -> dict:
+    standing = design.arm(arm.base, arm.curation, arm.n)
+    verdict = gap_verdict(interval, rule)
+    if standing.unusable:
+        verdict = "degenerate" if standing.marked else "not trained"
+    nothing = Interval(float("nan"), float("nan"), float("nan"))
+    return {
+        **_arm(evaluation, design, arm),
+        **_named("gap", interval),
+        "auc": auc,
+        **_named("auc_change", nothing),
+        **_named("gap_reduction", nothing),
+        "waiting": design.waiting(arm.base, arm.n),
+        "verdict": verdict,
+    }
+
+
+def _arm(evaluation: Evaluation, design: Design, arm: tuple) -> dict:
+    standing = design.arm(arm.base, arm.curation, arm.n)
+    panel = evaluation.panel("auc", arm.base, arm.curation, arm.n)
+    return {
+        "task": evaluation.task,
+        "population": evaluation.population,
+        "base": arm.base,
+        "role": arm.role,
+        "curation": arm.curation,
+        "kind": arm.kind,
+        "level": arm.level,
+        "n": arm.n,
+        "realised_n": standing.realised_n,
+        "checkpoints": len(set(panel.units)),
+        "draws": len(set(panel.draws)),
+        "marked": standing.marked,
+    }
+
+
+def _named(name: str, interval: Interval) -> dict:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def best_cut(rows: pd.DataFrame) -> pd.Series | None:
+    """Returns the largest of the cuts of |gap| that are sure, or None.
+
+    Marked arms have none, and nothing is the largest while others are not trained yet.
     """
-    signs = [1.0 if panel.mean >= 0 else -1.0 for panel in (before, after)]
-    return before.times(signs[0]) - after.times(signs[1])
+    whole = (rows["waiting"] == 0) & (rows["marked"] == "")
+    surely = rows[(rows["gap_reduction_low"] > 0) & whole]
+    return surely.loc[surely["gap_reduction"].idxmax()] if len(surely) else None
 
 
-def sentences(table: pd.DataFrame, rule: AnswerSpec) -> list[str]:
-    """Says per task and studied base which curations close the gap."""
-    said = []
-    studied = table[table["role"].isin(STUDIED) & (table["curation"] != "natural")]
-    for (task, base, n), rows in studied.groupby(["task", "base", "n"], sort=False):
-        closed = rows.loc[rows["verdict"] == "no gap", "curation"].tolist()
-        surely = rows[rows["gap_reduction_low"] > 0]
-        text = f"Overwritten ({task}, {base}, n={n}): "
-        text += (
-            f"the FPR gap is inside ±{rule.epsilon:g} with {', '.join(closed)}"
-            if closed
-            else f"no curation is shown to bring the FPR gap inside ±{rule.epsilon:g}"
-        )
-        if len(surely):
-            best = surely.loc[surely["gap_reduction"].idxmax()]
-            text += (
-                f"; the largest sure cut is {best['curation']}: |gap| smaller by "
-                f"{best['gap_reduction']:.3f} [{best['gap_reduction_low']:+.3f}, "
-                f"{best['gap_reduction_high']:+.3f}] with AUC {best['auc_change']:+.3f} "
-                f"[{best['auc_change_low']:+.3f}, {best['auc_change_high']:+.3f}]"
-            )
-        said.append(text + ".")
-    return said
+def studied_curations(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of the studied bases' curations, the natural draw left out."""
+    return table[table["role"].isin(STUDIED) & (table["curation"] != "natural")]

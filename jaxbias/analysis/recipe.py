@@ -5,6 +5,7 @@ set what is searched, so what is left to vary (the mode, say) is all that tells 
 """
 
 import numpy as np
+import pandas as pd
 
 from jaxbias.errors import InputError
 from jaxbias.results import Scores
@@ -43,14 +44,12 @@ def of_one_recipe(study: Study, scores: Scores) -> tuple[Scores, list[str]]:
     Raises:
       InputError: several recipes, none of them config.finetune's.
     """
-    points = [point for sweep in study.experiments.values() for point in sweep]
-    varied = sorted({axis for point in points for axis in point} & set(scores.variants.columns))
-    varied = [axis for axis in varied if hasattr(study.finetune, axis) and axis != "n"]
     table = scores.variants
+    varied = _varied(study, table)
     if not varied or len(table[varied].drop_duplicates()) < 2:
         return scores, []
     own = {axis: getattr(study.finetune, axis) for axis in varied}
-    kept = np.all([(table[axis] == value).to_numpy() for axis, value in own.items()], axis=0)
+    kept = _own(study, table)
     named = ", ".join(f"{axis}={value}" for axis, value in own.items())
     if not kept.any():
         raise InputError(
@@ -63,3 +62,25 @@ def of_one_recipe(study: Study, scores: Scores) -> tuple[Scores, list[str]]:
         f"Answered for config.finetune's recipe ({named}): {len(aside)} variants of other recipes, "
         f"{diverged} of them failed, are stored and no part of it."
     ]
+
+
+def planned_of(study: Study, planned: pd.DataFrame) -> pd.DataFrame:
+    """Returns what is planned of the variants that answer: no heads of a screen, of one recipe."""
+    if study.finetune.mode != "head":
+        planned = planned[planned["mode"] != "head"]
+    return planned[_own(study, planned)].reset_index(drop=True)
+
+
+def _varied(study: Study, table: pd.DataFrame) -> list[str]:
+    """What the study's experiments vary of the recipe."""
+    points = [point for sweep in study.experiments.values() for point in sweep]
+    varied = sorted({axis for point in points for axis in point} & set(table.columns))
+    return [axis for axis in varied if hasattr(study.finetune, axis) and axis != "n"]
+
+
+def _own(study: Study, table: pd.DataFrame) -> np.ndarray:
+    """bool[V], whether a variant is of config.finetune's recipe in all that varies."""
+    kept = np.ones(len(table), bool)
+    for axis in _varied(study, table):
+        kept &= (table[axis] == getattr(study.finetune, axis)).to_numpy()
+    return kept

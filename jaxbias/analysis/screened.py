@@ -6,8 +6,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from jaxbias.analysis import inheritance, overwriting
+from jaxbias.analysis.candidates import axes
+from jaxbias.analysis.design import Design, questions, with_status
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
-from jaxbias.analysis.screening import axes, centre, standings
+from jaxbias.analysis.screening import centre, standings
 from jaxbias.curation import Cells
 from jaxbias.results import Scores
 from jaxbias.study import STUDIED, Study, parse_curation
@@ -50,6 +52,7 @@ def compare(
     heads: Scores,
     cells: Mapping[str, Cells],
     validations: Mapping[str, Evaluation],
+    towards: Mapping[str, inheritance.Direction],
     overwritten: pd.DataFrame,
     inherited: pd.DataFrame,
 ) -> Screened:
@@ -60,6 +63,7 @@ def compare(
       heads: of its screen, finished.
       cells: the cells of every task.
       validations: of the confirmed, per target.
+      towards: where the labels of every target correlate.
       overwritten: verdicts on the confirmed.
       inherited: verdicts on the confirmed; may be empty.
 
@@ -75,7 +79,9 @@ def compare(
         return Screened(pd.DataFrame(), pd.DataFrame(), [])
     rule, population = study.answer, study.answer.population
     tried = families(heads)
-    levels, excess, choices = [], [], []
+    planned = with_status(None, table)
+    asked = questions(planned, tuple(validations))
+    levels, said, choices = [], [], []
     for task in dict.fromkeys(heads_used.variants["task"]):
         test, validation = (
             evaluate_task(
@@ -89,19 +95,20 @@ def compare(
             )
             for split in ("test", "validation")
         )
-        found = overwriting.overwritten(test, rule)
+        design = Design(task, planned[planned["task"] == task], asked, {}, test)
+        found = overwriting.overwritten(test, design, rule)
         levels.append(found[found["role"].isin(STUDIED)])
-        excess.append(inheritance.excess_gaps(test, rule))
+        said.append(inheritance.inherited(test, design, towards[task], rule)[1])
         for (base, n), count in tried[task].items() if task in tried else ():
-            by_heads = standings(validation, base, n, rule, count)
-            by_models = standings(validations[task], base, n, rule, count)
+            by_heads = standings(validation, base, n, rule)
+            by_models = standings(validations[task], base, n, rule)
             if by_heads and by_models:
                 choices.append(
                     {"task": task, "base": base, "n": n}
                     | _choices(by_heads, by_models)
                     | {"confirmed": len(by_models), "screened": count}
                 )
-    verdicts = _with_inheritance(pd.DataFrame(choices), pd.concat(excess), inherited, study)
+    verdicts = _with_inheritance(pd.DataFrame(choices), pd.concat(said), inherited)
     return Screened(
         _beside(pd.concat(levels, ignore_index=True), overwritten),
         verdicts,
@@ -127,9 +134,8 @@ def _choices(by_heads: Mapping, by_models: Mapping) -> dict:
 
 
 def _with_inheritance(
-    choices: pd.DataFrame, excess: pd.DataFrame, inherited: pd.DataFrame, study: Study
+    choices: pd.DataFrame, by_heads: pd.DataFrame, inherited: pd.DataFrame
 ) -> pd.DataFrame:
-    by_heads = inheritance.inherited(excess, study.answer)[1] if len(excess) else pd.DataFrame()
     for name, verdicts in (("inherited_by_heads", by_heads), ("inherited", inherited)):
         if choices.empty or verdicts.empty:
             choices = choices.assign(**{name: ""})

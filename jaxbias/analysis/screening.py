@@ -10,11 +10,13 @@ levels, a finished window holds the smallest fix of the whole axis, or shows tha
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from jaxbias.analysis.candidates import candidate
+from jaxbias.analysis.costs import by_cost
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.minimal_fix import by_cost, qualifies
-from jaxbias.study import AnswerSpec, Curation
+from jaxbias.analysis.overwriting import gap
+from jaxbias.study import AnswerSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Standing:
     Attributes:
       images_changed: its cost.
       gap: mean signed FPR gap over repeats.
-      qualifies: whether it is a fix by the rule of `minimal_fix`.
+      qualifies: whether its estimates are those of a fix, by the rule of `smallest_fix`.
     """
 
     images_changed: float
@@ -32,44 +34,27 @@ class Standing:
     qualifies: bool
 
 
-def standings(
-    validation: Evaluation, base: str, n: int, rule: AnswerSpec, tried: int
-) -> dict[str, Standing]:
+def standings(validation: Evaluation, base: str, n: int, rule: AnswerSpec) -> dict[str, Standing]:
     """Returns how every curation but the natural draw stands; those without a gap are left out.
 
     Args:
       validation: evaluation on the validation split. Screening never sees the test split.
       base: the studied base.
       n: finetuning images.
-      rule: epsilon, delta and confidence.
-      tried: curations of the whole grid, over which the confidence is shared out.
+      rule: epsilon and delta.
     """
     arms = validation.arms()
     own = arms[(arms["base"] == base) & (arms["n"] == n) & (arms["curation"] != "natural")]
     found: dict[str, Standing] = {}
     if own.empty:
         return found
-    for arm in by_cost(own, validation.cells, n).itertuples():
-        gap = validation.panel("fpr_gap", base, arm.curation, n).mean
-        if math.isfinite(gap):
-            fix = qualifies(validation, base, arm.curation, n, rule, tried)
-            found[arm.curation] = Standing(arm.images_changed, gap, fix)
+    natural = gap(validation, base, "natural", n, rule).value
+    for arm in by_cost(own, validation.cells).itertuples():
+        one = candidate(validation, base, arm.curation, n, rule)
+        if math.isfinite(one.gap.value):
+            fix = one.margin(natural, rule) > 0
+            found[arm.curation] = Standing(arm.images_changed, one.gap.value, fix)
     return found
-
-
-def axes(curations: Iterable[Curation]) -> list[list[str]]:
-    """Returns the names of curations, axis by axis, each from the smallest dose to the largest.
-
-    >>> axes([Curation("correlation", 5, 0.5), Curation("dfr"), Curation("correlation", 2, 0.5)])
-    [['correlation 2', 'correlation 5'], ['dfr']]
-    """
-    found: dict[tuple, dict[str, int]] = {}
-    for curation in curations:
-        if curation.kind != "natural":
-            dose = curation.k if curation.level is None else curation.level
-            axis = found.setdefault((curation.kind, curation.prevalence), {})
-            axis[curation.name] = 0 if dose is None else dose
-    return [sorted(axis, key=axis.__getitem__) for axis in found.values()]
 
 
 def centre(standing: Mapping[str, Standing]) -> str:

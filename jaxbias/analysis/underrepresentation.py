@@ -2,8 +2,12 @@
 
 import pandas as pd
 
+from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
+from jaxbias.analysis.panels import difference, estimate
+from jaxbias.analysis.uncertainty import intervals, simultaneous_level
 from jaxbias.study import AnswerSpec
+from jaxbias.words import count
 
 # The paper compares with the specialised base at 10 % of its own attribute.
 _REFERENCE = 1
@@ -11,13 +15,13 @@ _REFERENCE = 1
 
 def subgroup_curves(evaluation: Evaluation, rule: AnswerSpec) -> pd.DataFrame:
     """Returns the AUC on each subgroup against the shared negatives, for every arm of a mix."""
-    rows = []
+    rows, found = [], []
     for arm in evaluation.arms().itertuples():
         if arm.kind != "pair_mix":
             continue
         for group in evaluation.cells.group_names:
-            panel = evaluation.panel("auc", arm.base, arm.curation, arm.n, group)
-            interval = panel.interval(rule.confidence)
+            one = estimate(evaluation.panel("auc", arm.base, arm.curation, arm.n, group))
+            found.append(one)
             rows.append(
                 {
                     "task": evaluation.task,
@@ -26,90 +30,131 @@ def subgroup_curves(evaluation: Evaluation, rule: AnswerSpec) -> pd.DataFrame:
                     "level": arm.level,
                     "n": arm.n,
                     "group": group,
-                    "auc": interval.value,
-                    "low": interval.low,
-                    "high": interval.high,
-                    "repeats": interval.repeats,
+                    "checkpoints": one.units,
+                    "draws": one.draws,
                 }
             )
+    for row, one in zip(rows, intervals(found, 1 - rule.confidence), strict=True):
+        row |= {"auc": one.value, "low": one.low, "high": one.high}
     return pd.DataFrame(rows)
 
 
 def matching_share(
-    evaluation: Evaluation, targets: dict[str, str], rule: AnswerSpec
+    evaluation: Evaluation, design: Design, targets: dict[str, str], rule: AnswerSpec
 ) -> pd.DataFrame:
     """Finds how much of a subgroup makes up for a base that was not pretrained on it.
 
-    For each subgroup S of a pair: the smallest share of S among the finetuning positives at which
-    the base pretrained on the other attribute reaches, on AUC of S, the base pretrained on S
-    finetuned with 10 % of S (Wang & Russakovsky, 2023).
+    For each subgroup S of a pair: the share of S among the finetuning positives from which the base
+    pretrained on the other attribute is ahead, on AUC of S, of the base pretrained on S finetuned
+    with 10 % of S (Wang & Russakovsky, 2023). Intervals of the differences at all shares planned
+    hold together, for all comparisons of the study.
 
     Args:
       evaluation: the pair's evaluation.
+      design: what was planned.
       targets: base name -> the column it was pretrained on.
       rule: confidence.
 
     Returns:
-      One row per subgroup and n; `share` is NaN where no share tried reaches it.
+      One row per subgroup and n; `share_low` to `share_high` are the shares compatible with
+      equality, NaN where none is; `sure_share` is the smallest from which on the difference is
+      surely above zero, NaN where it never is.
     """
     first, second = evaluation.cells.group_names
     by_target = {target: base for base, target in targets.items()}
-    arms = evaluation.arms()
-    rows = []
-    for n in arms["n"].unique():
-        for subgroup, other in ((first, second), (second, first)):
-            if subgroup in by_target and other in by_target:
-                row = _match(evaluation, by_target[subgroup], by_target[other], subgroup, n, rule)
-                rows += [row] if row else []
-    return pd.DataFrame(rows)
+    asked = [
+        (n, subgroup, other)
+        for n in dict.fromkeys(evaluation.arms()["n"])
+        for subgroup, other in ((first, second), (second, first))
+        if subgroup in by_target and other in by_target
+    ]
+    alpha = (1 - rule.confidence) / max(len(asked), 1)
+    rows = [
+        _match(evaluation, design, by_target[subgroup], by_target[other], subgroup, int(n), alpha)
+        for n, subgroup, other in asked
+    ]
+    return pd.DataFrame([row for row in rows if row])
 
 
 def _match(
-    evaluation: Evaluation, own: str, other: str, subgroup: str, n: int, rule: AnswerSpec
+    evaluation: Evaluation,
+    design: Design,
+    own: str,
+    other: str,
+    subgroup: str,
+    n: int,
+    alpha: float,
 ) -> dict | None:
-    arms = evaluation.arms()
-    mix = arms[(arms["kind"] == "pair_mix") & (arms["base"] == other) & (arms["n"] == n)]
+    planned = design.curations(other, n)
+    mix = planned[planned["kind"] == "pair_mix"]
     is_second = subgroup == evaluation.cells.group_names[1]
     # The level counts tenths of the second attribute; a share is of this subgroup.
     by_share = {
         int(arm.level if is_second else 10 - arm.level): arm.curation for arm in mix.itertuples()
     }
-    if _REFERENCE not in by_share:
+    if _REFERENCE not in by_share or design.arm(own, by_share[_REFERENCE], n).unusable:
+        return None
+    shares = [
+        share
+        for share, curation in sorted(by_share.items())
+        if share > 0 and not design.arm(other, curation, n).unusable
+    ]
+    if _REFERENCE not in shares:
         return None
     reference = evaluation.panel("auc", own, by_share[_REFERENCE], n, subgroup)
-    differences = {
-        share: evaluation.panel("auc", other, curation, n, subgroup) - reference
-        for share, curation in sorted(by_share.items())
-        if share > 0
-    }
-    gap = differences[_REFERENCE].interval(rule.confidence)
-    reached = [s for s, d in differences.items() if d.mean >= 0]
-    surely = [s for s, d in differences.items() if d.interval(rule.confidence).low > 0]
-    share = reached[0] / 10 if reached else float("nan")
-    sure = surely[0] / 10 if surely else float("nan")
-    sentence = (
-        f"Underrepresentation ({evaluation.task}, n={n}): with 10 % {subgroup} among the "
-        f"positives, the {other} base is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] in AUC "
-        f"on {subgroup} from the {own} base; "
-        + (f"it catches up at {share:.0%} {subgroup}" if reached else "no share tried catches up")
-        + (
-            f", surely (its interval excludes zero) at {sure:.0%}."
-            if surely
-            else ", at none with an interval that excludes zero."
-        )
-    )
-    return {
+    found = [
+        difference(evaluation.panel("auc", other, by_share[share], n, subgroup), reference)
+        for share in shares
+    ]
+    family = sum(share > 0 for share in by_share)
+    together = intervals(found, simultaneous_level(found, alpha, family))
+    gap = together[shares.index(_REFERENCE)]
+    sure = _from(shares, [one.low > 0 for one in together])
+    if len(shares) < family:  # One that is missing may not be ahead.
+        sure = float("nan")
+    equal = [s for s, one in zip(shares, together, strict=True) if one.low <= 0 <= one.high]
+    row = {
         "task": evaluation.task,
         "n": n,
         "subgroup": subgroup,
         "base": other,
         "against": own,
+        "scope": found[0].scope,
+        "checkpoints": min(one.units for one in found),
+        "draws": min(one.draws for one in found),
         "reference_auc": reference.mean,
         "difference": gap.value,
         "low": gap.low,
         "high": gap.high,
-        "repeats": gap.repeats,
-        "share": share,
+        "share_low": equal[0] / 10 if equal else float("nan"),
+        "share_high": equal[-1] / 10 if equal else float("nan"),
         "sure_share": sure,
-        "sentence": sentence,
     }
+    return row | {"sentence": _sentence(row, evaluation.examples)}
+
+
+def _from(shares: list[int], ahead: list[bool]) -> float:
+    """The smallest share from which on all are ahead."""
+    if not ahead[-1]:
+        return float("nan")
+    last = max((i for i, sure in enumerate(ahead) if not sure), default=-1)
+    return shares[last + 1] / 10
+
+
+def _sentence(row: dict, examples: int) -> str:
+    subgroup, other = row["subgroup"], row["base"]
+    equal, sure = row["share_low"] == row["share_low"], row["sure_share"] == row["sure_share"]
+    return (
+        f"Underrepresentation ({row['task']}, n = {row['n']:,}): with 10 % {subgroup} among the "
+        f"positives, the {other} base is {row['difference']:+.3f} [{row['low']:+.3f}, "
+        f"{row['high']:+.3f}] in AUC on {subgroup} from the {row['against']} base; "
+        + (
+            f"equality is compatible with {row['share_low']:.0%} to {row['share_high']:.0%} "
+            f"{subgroup}"
+            if equal
+            else "equality is compatible with no share tried"
+        )
+        + (f"; surely ahead from {row['sure_share']:.0%} on" if sure else "; surely ahead at none")
+        + f" ({count(row['checkpoints'], 'checkpoint')}, {count(row['draws'], 'draw')}, "
+        f"{count(examples, 'test example')}; intervals hold for all shares together)."
+    )

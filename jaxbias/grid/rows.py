@@ -49,6 +49,17 @@ def variant_row(
     """
     scores = np.asarray(out["scores"][i, :, 0], np.float32)
     return {
+        **variant_settings(variant),
+        **outcome(cells, draw, out, i),
+        "ids": draw.ids,
+        "validation_scores": scores[:validation],
+        "test_scores": scores[validation:],
+    }
+
+
+def variant_settings(variant: Variant) -> Row:
+    """Returns the columns of a variant that are known before it is trained."""
+    return {
         "variant": variant.id,
         "task": variant.task,
         "base": variant.base.name,
@@ -63,10 +74,6 @@ def variant_row(
         "n": variant.n,
         **dataclasses.asdict(variant.recipe),
         "seed": variant.seed,
-        **outcome(cells, draw, out, i),
-        "ids": draw.ids,
-        "validation_scores": scores[:validation],
-        "test_scores": scores[validation:],
     }
 
 

@@ -54,7 +54,7 @@ def draw(answer: Any, directory: Path) -> dict[str, Picture]:
 
 
 def _intervals(study: dict) -> str:
-    return f"{numbers.confidence(study)} t intervals over repeats and bootstrapped examples"
+    return f"{numbers.confidence(study)} intervals over checkpoints and examples"
 
 
 def _band(study: dict) -> str:
@@ -66,8 +66,8 @@ def _inherited(study: dict) -> str:
         f"Paired difference of the signed FPR gap ({gap_name(study)}): finetuned from the studied "
         "base minus finetuned from the other base, on the same natural draws and the same test "
         "examples, signed so that above zero the studied base leaves more of the bias. "
-        f"Thick lines are {_intervals(study)}; thin lines are the same, corrected "
-        "for the number of targets (Holm). A filled mark means that the thick line excludes zero; "
+        f"Thick lines are {_intervals(study)}; thin lines hold for all questions of the study "
+        "together. A filled mark means that the thick line excludes zero; "
         f"{_band(study)}."
     )
 
@@ -112,7 +112,7 @@ def _screen(study: dict) -> str:
         f"Signed FPR gap ({gap_name(study)}) on test examples along the correlation levels: of "
         "heads on the frozen studied base (open marks, dashed) and, where it was confirmed, of "
         f"finetuned models (filled). The marks left of level 0 are natural draws. Bars are "
-        f"{numbers.equivalence(study)} t intervals over repeats and bootstrapped examples; "
+        f"{_intervals(study)} that hold for all curations together; "
         f"{_band(study)}."
     )
 

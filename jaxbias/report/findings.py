@@ -9,40 +9,42 @@ from jaxbias.report import numbers
 from jaxbias.report.select import along_curations, shown, studied
 from jaxbias.report.tables import Column, Html, badge, column, table, text
 
-_INHERITED_TONES = {"yes": "bad", "no": "good", "undecided": "open"}
+_INHERITED_TONES = {"yes": "bad", "practically none": "good", "no": "good", "reversed": "bad"}
 _OVERWRITTEN_TONES = {"no gap": "good", "gap": "bad", "undecided": "open"}
 
 
-def inherited_badge(verdict: str) -> Html:
-    """Returns the badge of an "inherited?" verdict."""
-    return badge(f"inherited: {verdict}", _INHERITED_TONES.get(verdict, "open"))
+def inherited_badge(row: dict[str, Any]) -> Html:
+    """Returns the badge of an "inherited?" verdict; of one checkpoint where it is said of one."""
+    who = "inherited from this checkpoint" if row["scope"] == "checkpoint" else "inherited"
+    return badge(f"{who}: {row['verdict']}", _INHERITED_TONES.get(row["verdict"], "open"))
 
 
 def fix_badge(fix: dict[str, Any]) -> Html:
     """Returns the badge of a smallest fix: the curation and whether test bears it out, or none."""
     if not fix["curation"]:
-        tone = "open" if fix["verdict"] == "undecided" else "bad"
-        return badge(f"smallest fix: {fix['verdict']}", tone)
-    tone = "good" if fix["verdict"] == "confirmed" else "open"
-    return badge(f"smallest fix: {fix['curation']}, {fix['verdict']} on test", tone)
+        tone = {"none": "bad", "nothing to fix": "good"}.get(fix["verdict"], "open")
+        return badge(f"smallest fix: {fix_words(fix)}", tone)
+    return badge(f"smallest fix: {fix['curation']}, confirmed on test", "good")
 
 
 def inherited(answer: Any) -> Html:
     """Returns the table of paired differences."""
     rows = shown(answer.inherited, answer.study)
     level = numbers.confidence(answer.study)
-    varying, fixed = _varying(rows, ("metric", "base", "n", "repeats"))
+    varying, fixed = _varying(rows, ("metric", "base", "n", "scope", "checkpoints", "draws"))
     columns = [
         column("task", "Target"),
         column("against", "Minus"),
         *varying,
+        column("gap", "Its FPR gap", numbers.signed),
+        column("gap_against", "The other's", numbers.signed),
         _estimate("difference", "low", "high", f"Difference [{level}]"),
         Column(
-            "Holm interval", lambda row: numbers.interval(row["low_holm"], row["high_holm"]), True
+            "For all questions",
+            lambda row: numbers.interval(row["low_family"], row["high_family"]),
+            True,
         ),
-        column("p_value", "p", numbers.p_value),
-        column("p_holm", "p of the target (Holm)", numbers.p_value),
-        Column("Excludes zero", lambda row: "yes" if row["excludes_zero"] else "no"),
+        column("p_family", "p for all questions", numbers.p_value),
     ]
     return table(_records(rows), columns, f"Studied base minus each other base{fixed}")
 
@@ -61,11 +63,11 @@ def overwritten(answer: Any) -> Html:
 
 def _levels(answer: Any, rows: pd.DataFrame, task: str) -> Html:
     level = numbers.confidence(answer.study)
-    varying, fixed = _varying(rows, ("base", "n", "repeats"))
+    varying, fixed = _varying(rows, ("base", "n", "realised_n", "checkpoints", "draws"))
     columns = [
         column("curation", "Finetuned on"),
         *varying,
-        _estimate("gap", "gap_low", "gap_high", f"FPR gap [{numbers.equivalence(answer.study)}]"),
+        _estimate("gap", "gap_low", "gap_high", f"FPR gap [{level}]"),
         column("auc", "AUC", numbers.plain),
         Column(f"AUC change [{level}]", _change("auc_change"), True),
         Column(f"Reduction of |gap| [{level}]", _change("gap_reduction"), True),
@@ -81,16 +83,19 @@ def smallest_fix(answer: Any) -> Html:
     """Returns two tables: the fix with its cost, and both groups' rates before and after."""
     rows = shown(answer.smallest_fix, answer.study)
     fixes = _records(rows)
-    level = numbers.equivalence(answer.study)
-    varying, fixed = _varying(rows, ("base", "n"))
+    level = numbers.confidence(answer.study)
+    settings = ("base", "n", "realised_n", "scope", "checkpoints", "draws")
+    varying, fixed = _varying(rows, settings)
     cost = [
         column("task", "Target"),
         *varying,
         Column("Smallest fix", _fix),
-        column("gap_before", "Gap before", numbers.signed),
+        _estimate("gap_before", "gap_before_low", "gap_before_high", f"Gap before [{level}]"),
         _estimate("gap_after", "gap_after_low", "gap_after_high", f"Gap after [{level}]"),
         _estimate("auc_change", "auc_change_low", "auc_change_high", f"AUC change [{level}]"),
         column("images_changed", "Images changed", numbers.count),
+        column("images_for_prevalence", "By prevalence alone", numbers.count),
+        column("images_for_correlation", "From there by correlation", numbers.count),
         column("images_screened", "Images screened", _whole),
         column("oversampling", "Over-sampling", numbers.times),
         Column("Levels next to it", _neighbours),
@@ -122,7 +127,18 @@ def finetuned_after(fix: dict[str, Any]) -> str:
     >>> finetuned_after({"curation": "", "nearest": "correlation 5", "verdict": "undecided"})
     'undecided (nearest: correlation 5)'
     """
-    return fix["curation"] or f"{fix['verdict']} (nearest: {fix['nearest']})"
+    if fix["curation"]:
+        return fix["curation"]
+    return fix_words(fix) + (f" (nearest: {fix['nearest']})" if fix["nearest"] else "")
+
+
+def fix_words(fix: dict[str, Any]) -> str:
+    """Returns a verdict on the smallest fix in words.
+
+    >>> fix_words({"verdict": "none"})
+    'none of those tried'
+    """
+    return "none of those tried" if fix["verdict"] == "none" else fix["verdict"]
 
 
 def underrepresentation(answer: Any) -> Html:
@@ -135,7 +151,7 @@ def underrepresentation(answer: Any) -> Html:
             dict(zip(keys, key, strict=True)) | part.set_index("group").to_dict("index")
             for key, part in block.groupby(keys, sort=False)
         ]
-        varying, fixed = _varying(block, ("n", "repeats"))
+        varying, fixed = _varying(block, ("n", "checkpoints", "draws"))
         second = task.split("|")[-1]
         columns = [
             Column(f"Share of {second}", lambda row: f"{10 * row['level']:g} %"),
@@ -162,7 +178,7 @@ def _matching(answer: Any) -> str:
     if rows.empty:
         return ""
     level = numbers.confidence(answer.study)
-    varying, fixed = _varying(rows, ("n", "repeats"))
+    varying, fixed = _varying(rows, ("n", "scope", "checkpoints", "draws"))
     columns = [
         column("task", "Pair"),
         *varying,
@@ -170,11 +186,12 @@ def _matching(answer: Any) -> str:
         column("base", "Base"),
         column("against", "Against"),
         _estimate("difference", "low", "high", f"Difference at 10 % [{level}]"),
-        column("share", "Catches up at", numbers.percent),
-        column("sure_share", "Surely ahead at", numbers.percent),
+        Column("Equality compatible with", _shares, True),
+        column("sure_share", "Surely ahead from", numbers.percent),
     ]
     caption = (
-        "Share of a subgroup at which the other base catches up with the subgroup's own at 10 %"
+        "Share of a subgroup from which the other base is ahead of the subgroup's own at 10 %; "
+        "intervals hold for all shares together"
     )
     return table(_records(rows), columns, caption + fixed)
 
@@ -188,7 +205,9 @@ def _varying(rows: pd.DataFrame, names: Sequence[str]) -> tuple[list[Column], st
     columns, fixed = [], ""
     for name in names:
         heading, write, said = _SETTINGS[name]
-        if rows[name].nunique() == 1:
+        if name == "realised_n" and not (rows["realised_n"] < rows["n"]).any():
+            continue  # Models got what they asked for.
+        if rows[name].nunique(dropna=False) == 1:
             fixed += ", " + said.format(write(rows[name].iloc[0]))
         else:
             columns.append(column(name, heading, write))
@@ -234,7 +253,15 @@ def _neighbours(row: dict[str, Any]) -> str:
 
 
 def _fix(row: dict[str, Any]) -> str:
-    return row["curation"] or _lines(row["verdict"], f"nearest: {row['nearest']}")
+    if row["curation"]:
+        return row["curation"]
+    nearest = [f"nearest: {row['nearest']}"] if row["nearest"] else []
+    return _lines(fix_words(row), *nearest)
+
+
+def _shares(row: dict[str, Any]) -> str:
+    low, high = (numbers.percent(row[name]) for name in ("share_low", "share_high"))
+    return low if low == high else f"{low} to {high}"
 
 
 def _lines(*lines: str) -> Html:
@@ -249,10 +276,17 @@ def _rate(name: str) -> Callable[[dict], str]:
     return lambda row: numbers.plain(row[f"{name}_{row['when']}"])
 
 
+def _said_of(scope: str) -> str:
+    return "this kind of base" if scope == "kind" else "one checkpoint"
+
+
 # Field -> its heading, how it is written, and how a caption says it once for all rows.
 _SETTINGS: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "metric": ("Metric", metric_name, "{}"),
     "base": ("Base", str, "base {}"),
     "n": ("n", numbers.count, "n = {}"),
-    "repeats": ("Repeats", numbers.count, "{} repeats"),
+    "realised_n": ("Realised n", numbers.count, "realised n = {}"),
+    "checkpoints": ("Checkpoints", numbers.count, "checkpoints: {}"),
+    "draws": ("Draws", numbers.count, "draws: {}"),
+    "scope": ("Said of", _said_of, "said of {}"),
 }

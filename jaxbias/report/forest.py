@@ -60,10 +60,10 @@ def inherited(answer: Any) -> Figure | None:
 
 
 def _line(axes: Axes, row: Any, y: float, look: style.Look) -> None:
-    if not (pd.isna(row.low_holm) or pd.isna(row.high_holm)):
-        axes.plot([row.low_holm, row.high_holm], [y, y], color=look.colour, lw=0.8)
+    if not (pd.isna(row.low_family) or pd.isna(row.high_family)):
+        axes.plot([row.low_family, row.high_family], [y, y], color=look.colour, lw=0.8)
     axes.plot([row.low, row.high], [y, y], color=look.colour, lw=2.0)
-    face = look.colour if row.excludes_zero else "white"
+    face = look.colour if row.low > 0 or row.high < 0 else "white"
     for size, edge in ((8.5, "white"), (6, look.colour)):  # A white rim sets it off its line.
         axes.plot(
             [row.difference], [y], look.marker, ms=size, mfc=face, mec=edge, mew=1.2, zorder=4

@@ -114,15 +114,6 @@ def confidence(study: dict) -> str:
     return f"{100 * study['answer']['confidence']:g} %"
 
 
-def equivalence(study: dict) -> str:
-    """Returns the confidence of two one-sided tests, as it stands before "interval".
-
-    >>> equivalence({"answer": {"confidence": 0.95}})
-    '90 %'
-    """
-    return f"{100 - 200 * (1 - study['answer']['confidence']):g} %"
-
-
 def missing(value: object) -> bool:
     """Returns whether a cell holds no number: None, NaN, infinite or pandas' NA."""
     if value is None or value is pd.NA:

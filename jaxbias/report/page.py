@@ -97,7 +97,7 @@ def _answer(answer: Any) -> str:
     """Returns the verdicts as badges, one card per target, and the answer in words."""
     cards: dict[tuple, list[str]] = {}
     for row in shown(answer.inherited_verdicts, answer.study).to_dict("records"):
-        badge = findings.inherited_badge(row["verdict"])
+        badge = findings.inherited_badge(row)
         cards.setdefault((row["task"], row["base"], row["n"]), []).append(badge)
     for row in shown(answer.smallest_fix, answer.study).to_dict("records"):
         badge = findings.fix_badge(row)
@@ -108,6 +108,8 @@ def _answer(answer: Any) -> str:
     )
     words = "".join(f"<li>{escape(sentence)}</li>" for sentence in answer.sentences)
     verdicts = f'<ul class="verdicts">{items}</ul>' if items else ""
+    if answer.unfinished:
+        verdicts = f'<p class="unfinished">{escape(answer.unfinished)}</p>{verdicts}'
     return f'{verdicts}<h2>The answer in words</h2><ol class="answer">{words}</ol>'
 
 
@@ -117,10 +119,13 @@ def _inherited(answer: Any, pictures: dict[str, figures.Picture]) -> str:
     settings = answer.study["answer"]
     rule = (
         "<p>The studied base's FPR gap minus that of each control and of scratch, signed in the "
-        "direction of the bias: above zero, the studied base leaves more of it. “Yes”: above zero "
-        f"against every one of them at {numbers.confidence(answer.study)}, corrected for the "
-        f"number of targets. “No”: every interval lies inside ±{settings['epsilon']:g}. "
-        "“Undecided”: neither.</p>"
+        "direction in which the labels of the training split correlate: above zero, the studied "
+        f"base leaves more of it. “Yes”: above zero against every one of them, in "
+        f"{numbers.confidence(answer.study)} intervals that hold for all questions of the study "
+        "together; “practically none” where it is also surely less than "
+        f"{settings['epsilon']:g}. “Reversed”: below zero against every one. “No”: surely less "
+        f"than {settings['epsilon']:g} more than every one. “Undecided”: none of these. Repeats "
+        "are checkpoints: finetunes that share one are averaged first.</p>"
     )
     return rule + _figure(pictures, "inherited") + findings.inherited(answer)
 
@@ -130,10 +135,11 @@ def _overwritten(answer: Any, pictures: dict[str, figures.Picture]) -> str:
         return ""
     epsilon = answer.study["answer"]["epsilon"]
     rule = (
-        f"<p>“No gap”: the {numbers.equivalence(answer.study)} interval of the signed FPR gap lies "
-        f"inside ±{epsilon:g}; “gap”: it lies outside; “undecided”: neither. Changes and "
+        f"<p>“No gap”: the {numbers.confidence(answer.study)} interval of the signed FPR gap lies "
+        f"inside ±{epsilon:g}; “gap”: it lies outside; “undecided”: neither. The intervals of a "
+        "base's curations hold together, and for all questions of the study. Changes and "
         "reductions are paired with the natural draw of the same base; a positive reduction is a "
-        "smaller gap.</p>"
+        "smaller gap, and none is given where the natural draw's is not surely there.</p>"
     )
     return (
         _figure(pictures, "dose_response")
@@ -151,9 +157,11 @@ def _fix(answer: Any, pictures: dict[str, figures.Picture]) -> str:
     rule = (
         "<p>The curation that changes the fewest images among those whose signed FPR gap is shown "
         f"to lie inside ±{settings['epsilon']:g} and whose AUC is shown to be at most "
-        f"{settings['delta']:g} below the natural draw's, on validation and corrected for the "
-        "number of curations tried; then tested once on test, where the numbers below come from. "
-        "Where nothing qualifies, the curation nearest to no gap is shown.</p>"
+        f"{settings['delta']:g} below the natural draw's. Validation says where along the doses to "
+        "begin; test proves, the first for all curations planned together, then dose by dose "
+        "towards fewer changes until one fails. Numbers below are of test, each interval of "
+        "itself. Images screened are enough with 95 % certainty. Where nothing is confirmed, the "
+        "curation nearest to it is shown.</p>"
     )
     return rule + _figure(pictures, "rates") + findings.smallest_fix(answer)
 

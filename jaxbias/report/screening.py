@@ -23,7 +23,7 @@ def section(answer: Any) -> Html:
     if answer.screen.empty:
         return Html("")
     html = _RULE + _verdicts(answer)
-    level = numbers.equivalence(answer.study)
+    level = numbers.confidence(answer.study)
     columns = [
         column("curation", "Trained on"),
         column("base", "Base"),

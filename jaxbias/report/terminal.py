@@ -12,9 +12,10 @@ from rich.text import Text
 from jaxbias.report import numbers
 from jaxbias.report.findings import finetuned_after
 from jaxbias.report.select import shown, studied
+from jaxbias.words import count
 
 _WIDTH = 100  # Columns, where the output is a file and has no width of its own.
-_COLOURS = {"yes": "red", "no": "green", "undecided": "yellow"}
+_COLOURS = {"yes": "red", "reversed": "red", "no": "green", "practically none": "green"}
 
 
 def terminal(answer: Any, console: Console | None = None) -> None:
@@ -29,7 +30,8 @@ def terminal(answer: Any, console: Console | None = None) -> None:
         if not console.is_terminal:
             console = Console(width=_WIDTH)
     console.print()
-    for sentence in (*answer.sentences, *_left_out(answer)):
+    first = [answer.unfinished] if answer.unfinished else []
+    for sentence in (*first, *answer.sentences, *_left_out(answer)):
         lines = textwrap.fill(
             sentence, min(console.width, _WIDTH), initial_indent="• ", subsequent_indent="  "
         )
@@ -42,13 +44,13 @@ def terminal(answer: Any, console: Console | None = None) -> None:
 
 
 def _left_out(answer: Any) -> list[str]:
-    """Says that models failed: every statement above rests on fewer repeats than were trained."""
+    """Says that models failed: every statement above rests on fewer models than were trained."""
     if not answer.failures:
         return []
     return [
-        f"{len(answer.failures):,} of {len(answer.variants):,} finetuned models diverged and are "
-        "left out of everything above; the report names them. A lower "
-        "config.finetune.learning_rate may help."
+        f"{len(answer.failures):,} of {count(len(answer.variants), 'finetuned model')} diverged "
+        f"and {'is' if len(answer.failures) == 1 else 'are'} left out of "
+        "everything above; the report names them. A lower config.finetune.learning_rate may help."
     ]
 
 
@@ -100,8 +102,8 @@ def _table(answer: Any, rows: list[list[Text]]) -> Table:
         pad_edge=False,
         collapse_padding=True,
         caption=Text(
-            f"Gap: FPR {first} − {second} on test [{numbers.equivalence(answer.study)} interval]; "
-            f"inside ±{epsilon:g} counts as no gap. AUC: change from the natural draw."
+            f"Gap: FPR {first} − {second} on test [{numbers.confidence(answer.study)} interval]; "
+            f"shown inside ±{epsilon:g} counts as no gap. AUC: change from the natural draw."
         ),
         caption_justify="left",
     )

@@ -7,7 +7,7 @@ from jaxbias.errors import InputError, echo, nearest
 from jaxbias.study.bases import check_bases
 from jaxbias.study.rule import parse_prevalence
 from jaxbias.study.search import check_search
-from jaxbias.study.specs import Study
+from jaxbias.study.specs import STUDIED, Study
 
 # Stages of the convnet; each halves the side of its images.
 _MOST_STAGES = 16
@@ -80,6 +80,17 @@ def check_study(study: Study) -> None:
     for name, evaluation in study.evaluations.items():
         parse_prevalence(f"evaluations.{name}.prevalence", evaluation.prevalence)
     check_search(study)
+    _require(
+        study.answer.gaps[:1] == ("fpr_gap",),
+        "config.answer.gaps must begin with 'fpr_gap', which is asked about",
+    )
+    relative = study.answer.relative_to
+    others = [name for name, base in study.bases.items() if base.role not in STUDIED]
+    _require(
+        not relative or relative in others,
+        f"config.answer.relative_to='{echo(relative)}' is no control and no scratch; "
+        f"{nearest(relative, others)}",
+    )
     population = study.answer.population
     _require(
         population in study.evaluations,

@@ -303,8 +303,12 @@ class AnswerSpec:
     """The rules of the answer, fixed before the run."""
 
     population: str = "natural"  # Which of `evaluations` the verdicts use.
-    epsilon: Share = 0.05  # A signed FPR gap inside ±epsilon counts as no gap.
+    epsilon: Share = 0.05  # A signed gap inside ±epsilon counts as no gap.
     delta: Share = 0.03  # The AUC a fix may cost.
+    # Gaps that a fix must close; the first is the one that is asked about.
+    gaps: tuple[Literal["fpr_gap", "tpr_gap", "auc_gap"], ...] = ("fpr_gap",)
+    # A control or scratch: gaps are then those beyond its, at the same curation; "": the gaps.
+    relative_to: str = ""
     confidence: Annotated[float, Range(0.5, 0.9999)] = 0.95
     replicates: Annotated[int, Range(2, 100_000)] = 200  # Bootstrap replicates over test examples.
 

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from jaxbias.analysis import make_answer
-from jaxbias.analysis.evaluation import Panel
-from jaxbias.analysis.minimal_fix import cost
+from jaxbias.analysis.costs import cost
+from jaxbias.analysis.panels import Panel, difference, estimate
+from jaxbias.analysis.uncertainty import interval, p_value
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.results import Scores
@@ -65,6 +66,16 @@ def made_up(shifts, count=6000, noise=0.02, seed=0, answer=None):
     return make_study(config), dataset, scores
 
 
+def panel(units, draws, values, replicates=None):
+    values = np.asarray(values, np.float64)
+    replicates = np.zeros((len(values), 10)) if replicates is None else replicates
+    return Panel(np.asarray(units), np.asarray(draws), values, replicates)
+
+
+def spoken(answer):
+    return " ".join(answer.sentences)
+
+
 BIASED = {
     ("Grouped", "studied", "natural"): 2.0,
     ("Grouped", "studied", "correlation 2"): 1.5,
@@ -84,8 +95,8 @@ def test_inherited_is_yes_with_the_right_sign(biased):
     verdict = biased.inherited_verdicts.iloc[0]
     assert (verdict["verdict"], verdict["direction"]) == ("yes", 1)
     assert (biased.inherited["difference"] > 0.1).all()
-    assert biased.inherited["excludes_zero"].all()
-    assert "Inherited" in biased.sentences[0]
+    assert (biased.inherited["low_family"] > 0).all()
+    assert "Inherited: yes" in biased.sentences[0]
 
 
 def test_inherited_is_no_when_bases_do_not_differ():
@@ -119,28 +130,32 @@ def test_smallest_fix_is_found_with_its_cost_and_brackets(biased):
     assert (fix["below"], fix["above"]) == ("correlation 2", "correlation 8")
     assert fix["fpr_first_before"] > fix["fpr_first_after"]
     assert fix["gap_before"] > 0.2 > abs(fix["gap_after"])
-    assert f"{fix['images_changed']:.0f} of 100 images" in fix["sentence"]
+    assert f"{fix['images_changed']:.0f} of 100 images" in biased.sentences[0]
 
 
 def test_none_of_those_tried_is_an_answer():
     only = {k: v for k, v in BIASED.items() if k[2] != "correlation 4"}
     fix = make_answer(*made_up(only)).smallest_fix.iloc[0]
     assert fix["curation"] == ""
-    assert fix["verdict"] == "none of those tried"
+    assert fix["verdict"] == "none"
     assert fix["nearest"] == "correlation 2"
 
 
 def test_a_wide_interval_is_undecided_and_says_what_would_decide_it():
-    fix = make_answer(*made_up(BIASED, count=900, answer={"epsilon": 0.02})).smallest_fix.iloc[0]
-    assert fix["verdict"] == "undecided"
-    assert "decide it" in fix["sentence"]
+    answer = make_answer(*made_up(BIASED, count=900, answer={"epsilon": 0.05}))
+    fix = answer.smallest_fix.iloc[0]
+    assert (fix["verdict"], fix["curation"], fix["nearest"]) == ("undecided", "", "correlation 4")
+    assert fix["examples_needed"] > 2 * fix["examples"]
+    assert f"{fix['examples_needed']:,.0f} test examples (now {fix['examples']}" in spoken(answer)
 
 
 def test_fix_costs_by_hand():
     # Natural 40, 38, 17, 5 of 100; level 5 wants 25 each: 8 + 20 more than expected.
     got = cost(Curation("correlation", 5, 0.5), CELLS, 100)
     assert got["images_changed"] == pytest.approx(28)
-    assert got["images_screened"] == pytest.approx(25 / 0.05)
+    # 25 of the 5 % cell, and 25 of the 17 % cell, each with 97.5 % certainty: 95 % together.
+    assert got["images_screened"] == 25 + stats.nbinom.ppf(0.975, 25, 0.05)
+    assert stats.binom.sf(24, got["images_screened"], 0.05) >= 0.975
     assert got["oversampling"] == pytest.approx(25 / 5)
     assert cost(Curation("add_minority", k=7), CELLS, 100)["images_changed"] == pytest.approx(7)
     assert cost(Curation("natural"), CELLS, 100)["images_changed"] == pytest.approx(0)
@@ -153,21 +168,19 @@ def test_diverged_variants_are_left_out_and_named():
     answer = make_answer(study, dataset, dataclasses.replace(scores, variants=variants))
     assert len(answer.failures) == 1
     assert "diverged at step 3" in answer.failures[0]
-    assert answer.inherited["repeats"].tolist() == [SEEDS - 1] * 2
+    assert answer.inherited["checkpoints"].tolist() == [SEEDS - 1] * 2
+    assert "Lost to divergence: checkpoints Grouped 0" in spoken(answer)
 
 
-def test_one_repeat_is_answered_for_these_models_alone():
+def test_one_repeat_decides_nothing():
     study, dataset, scores = made_up(BIASED, count=900, answer={"epsilon": 0.02})
     one = (scores.variants["seed"] == 0).to_numpy()
-    single = dataclasses.replace(
-        scores,
-        variants=scores.variants[one].reset_index(drop=True),
-        validation=scores.validation[one],
-        test=scores.test[one],
-    )
-    fix = make_answer(study, dataset, single).smallest_fix.iloc[0]
-    assert fix["verdict"] == "undecided"
-    assert "one repeat says nothing" in fix["sentence"]
+    answer = make_answer(study, dataset, scores.only(one))
+    assert answer.inherited_verdicts["verdict"].tolist() == ["undecided"]
+    assert answer.smallest_fix["verdict"].tolist() == ["undecided"]
+    assert "one checkpoint and one draw do not tell" in spoken(answer)
+    assert "1 checkpoint, 1 draw, 300 test examples" in spoken(answer)
+    assert "nan" not in spoken(answer)
 
 
 def test_without_a_natural_draw_inheritance_is_not_answered():
@@ -192,17 +205,19 @@ def test_rules_changed_after_scores_existed_are_reported():
     assert any("answer.epsilon was 0.01" in line for line in answer.deviations)
 
 
-def test_panels_pair_by_seed():
-    a = Panel(np.array([0, 1, 3]), np.array([1.0, 2.0, 3.0]), np.ones((3, 4)))
-    b = Panel(np.array([1, 3, 5]), np.array([0.5, 0.5, 9.0]), np.zeros((3, 4)))
-    difference = a - b
-    assert difference.seeds.tolist() == [1, 3]
-    assert difference.values.tolist() == [1.5, 2.5]
+def test_panels_pair_by_unit_and_draw():
+    a = panel([0, 1, 3], [0, 1, 3], [1.0, 2.0, 3.0])
+    b = panel([1, 3, 5], [1, 3, 5], [0.5, 0.5, 9.0])
+    found = difference(a, b)
+    assert found.labels.tolist() == [1, 3]
+    assert found.value == pytest.approx(2.0)
+    assert (found.units, found.scope) == (2, "kind")
 
 
-def test_intervals_over_repeats_alone_are_students_t():
+def test_intervals_over_checkpoints_alone_are_students_t():
     values = np.array([0.1, 0.2, 0.4, 0.3, 0.0])
-    interval = Panel(np.arange(5), values, np.zeros((5, 10))).interval(0.95)
+    found = estimate(panel(range(5), range(5), values))
+    one = interval(found, 0.05)
     expected = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
-    np.testing.assert_allclose((interval.low, interval.high), expected, rtol=1e-9)
-    assert interval.p_value == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    np.testing.assert_allclose((one.low, one.high), expected, rtol=1e-6)
+    assert p_value(found) == pytest.approx(stats.ttest_1samp(values, 0).pvalue)

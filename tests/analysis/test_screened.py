@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from jaxbias.analysis import make_answer
+from jaxbias.analysis.design import Design, questions, with_status
 from jaxbias.analysis.evaluation import evaluate_task
-from jaxbias.analysis.minimal_fix import smallest_fix
+from jaxbias.analysis.smallest_fix import smallest_fix
 from jaxbias.curation import target_cells
 from jaxbias.errors import InputError
 from jaxbias.study import make_study
@@ -16,7 +17,7 @@ from tests.analysis.test_answer import made_up
 from tests.tiny import tiny_config
 
 RECIPE = {"solver": "sgd", "C": 1.0, "tolerance": 1e-4}
-LEVELS = {2: 1.8, 4: 1.0, 5: 0.5, 6: 0.0, 8: -1.5}
+LEVELS = {2: 1.8, 4: 1.2, 5: 0.9, 6: 0.0, 8: -1.5}
 HEADS = {
     ("Grouped", "studied", "natural"): 2.0,
     **{("Grouped", "studied", f"correlation {k}"): shift for k, shift in LEVELS.items()},
@@ -61,7 +62,7 @@ def answer():
 def test_the_answer_rests_on_the_confirmed_alone(answer):
     plain = make_answer(*made_up(FULL, answer={"replicates": 100}))
     assert answer.inherited_verdicts["verdict"].tolist() == ["no"]
-    pd.testing.assert_frame_equal(answer.overwritten, plain.overwritten)
+    pd.testing.assert_frame_equal(answer.curves, plain.curves)
     pd.testing.assert_frame_equal(
         answer.metrics.drop(columns="variant"), plain.metrics.drop(columns="variant")
     )
@@ -75,7 +76,8 @@ def test_choices_and_verdicts_that_differ_are_told(answer):
     assert (row["inherited_by_heads"], row["inherited"]) == ("yes", "no")
     sentence = answer.sentences[-1]
     assert (
-        "the smallest fix at correlation 6, finetuned models the smallest fix at corr" in sentence
+        "the smallest fix at correlation 6, finetuned models no fix and least gap at corr"
+        in sentence
     )
     assert "the next dose; 3 of 5 curations were finetuned" in sentence
     assert "heads would have said “yes”, finetuning says “no”" in sentence
@@ -89,7 +91,8 @@ def test_choices_and_verdicts_that_differ_are_told(answer):
 
 def test_choosing_among_few_is_as_hard_as_among_all_that_were_screened():
     """The least epsilon at which there is a fix: of three, of three out of five, out of thirty."""
-    study, dataset, scores = made_up(FULL, noise=0.1)
+    biased = FULL | {("Grouped", "studied", "natural"): 1.5}
+    study, dataset, scores = made_up(biased, noise=0.1)
     cells = target_cells(dataset, "target", study.group)
     spec = study.evaluations["natural"]
     validation, test = (
@@ -97,15 +100,19 @@ def test_choosing_among_few_is_as_hard_as_among_all_that_were_screened():
         for split in ("validation", "test")
     )
 
+    planned = with_status(None, scores.variants)
+
     def least(screened):
-        for epsilon in np.arange(0.02, 0.2, 0.002):
+        sizes = {("Grouped", 100): screened} if screened else {}
+        design = Design("target", planned, questions(planned, ("target",)), sizes, test)
+        for epsilon in np.arange(0.02, 0.4, 0.002):
             rule = dataclasses.replace(study.answer, epsilon=float(epsilon), delta=1.0)
-            (fix,) = smallest_fix(validation, test, rule, screened).to_dict("records")
+            (fix,) = smallest_fix(validation, test, design, rule).to_dict("records")
             if fix["curation"]:
                 return epsilon
         raise AssertionError
 
-    of = [least(screened and {("Grouped", 100): screened}) for screened in (None, 3, 5, 30)]
+    of = [least(screened) for screened in (None, 3, 5, 30)]
     assert of[0] == of[1] < of[2] < of[3]
 
 

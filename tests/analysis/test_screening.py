@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbias.analysis.screening import Standing, axes, centre, to_confirm
+from jaxbias.analysis.candidates import axes
+from jaxbias.analysis.screening import Standing, centre, to_confirm
 from jaxbias.study import Curation
 
 EPSILON = 0.05

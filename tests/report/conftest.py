@@ -60,7 +60,7 @@ def curves(rng):
                     metric=metric, group=group, value=value,
                     low=value - half * rng.uniform(0.8, 1.2),
                     high=value + half * rng.uniform(0.8, 1.2),
-                    repeats=5,
+                    checkpoints=5, draws=5,
                 )
                 for metric, group, value, half in values
             ]  # fmt: skip
@@ -79,10 +79,10 @@ def inherited(rng):
         rows.append(
             dict(
                 task=task, population="natural", base="Gendered", against=base, n=512,
-                metric=metric, repeats=5, difference=difference, low=low, high=high,
-                p_value=0.0004 if low > 0 else 0.08, p_holm=0.0012 if low > 0 else 0.16,
-                low_holm=low - 0.01, high_holm=high + 0.01, excludes_zero=bool(low > 0),
-                direction=sign,
+                metric=metric, checkpoints=5, draws=5, scope="kind", difference=difference,
+                gap=sign * PULL["Gendered"], gap_against=sign * PULL[base], low=low, high=high,
+                p_value=0.0004 if low > 0 else 0.08, p_family=0.0008 if low > 0 else 0.16,
+                low_family=low - 0.01, high_family=high + 0.01, direction=sign,
             )
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -106,7 +106,8 @@ def overwritten(frame):
         rows.append(
             {k: getattr(row, k) for k in keys}
             | dict(
-                population="natural", repeats=5, gap=row.fpr_gap,
+                population="natural", checkpoints=5, draws=5, realised_n=512, marked="",
+                gap=row.fpr_gap,
                 gap_low=low, gap_high=high, auc=row.auc,
                 auc_change=np.nan if nothing else change,
                 auc_change_low=np.nan if nothing else change - 0.01,
@@ -121,22 +122,28 @@ def overwritten(frame):
 
 
 def smallest_fix():
-    common = dict(population="natural", base="Gendered", n=512)
+    common = dict(
+        population="natural", base="Gendered", n=512, realised_n=512, scope="kind", checkpoints=5,
+        draws=5,
+    )  # fmt: skip
     found = dict(
-        task="Wearing_Earrings", curation="correlation 5", verdict="confirmed", nearest=np.nan,
+        task="Wearing_Earrings", curation="correlation 5", verdict="confirmed",
+        nearest="correlation 5",
         sentence="Wearing_Earrings: correlation 5 is the smallest change that removes the gap of "
         "Gendered (+0.153 to +0.021 [−0.012, +0.043], AUC −0.004).",
         images_changed=164.0, images_screened=9120.0, oversampling=13.1,
+        images_for_prevalence=151.0, images_for_correlation=40.0,
         below="correlation 4", above="correlation 6",
         fpr_first_before=0.276, fpr_second_before=0.123, fpr_first_after=0.211,
         fpr_second_after=0.19, tpr_first_before=0.71, tpr_second_before=0.53,
-        tpr_first_after=0.63, tpr_second_after=0.61, gap_before=0.153, gap_after=0.021,
+        tpr_first_after=0.63, tpr_second_after=0.61, gap_before=0.153, gap_before_low=0.1,
+        gap_before_high=0.206, gap_after=0.021,
         gap_after_low=-0.012, gap_after_high=0.043, auc_change=-0.004, auc_change_low=-0.013,
         auc_change_high=0.005,
     )  # fmt: skip
     numbers = [k for k, v in found.items() if isinstance(v, float)]
     none = dict.fromkeys(numbers, float("nan")) | dict(
-        task="Bags_Under_Eyes", curation="", verdict="none of those tried", gap_before=-0.149,
+        task="Bags_Under_Eyes", curation="", verdict="none", gap_before=-0.149,
         nearest="correlation 5", below="correlation 4", above="correlation 6", gap_after=-0.035,
         gap_after_low=-0.065, gap_after_high=-0.005, auc_change=0.005, auc_change_low=-0.005,
         auc_change_high=0.015, fpr_first_after=0.184, fpr_second_after=0.219,
@@ -172,7 +179,9 @@ def metrics(frame):
     parts = []
     keys = ["task", "base", "curation", "n"]
     for seed in range(5):
-        part = frame.drop(columns="repeats").assign(seed=seed, pretrain_seed=seed % 3)
+        part = frame.drop(columns=["checkpoints", "draws"]).assign(
+            seed=seed, pretrain_seed=seed % 3
+        )
         ids = part.groupby(keys, sort=False).ngroup()
         parts.append(part.assign(variant=[f"{seed}{i:07x}" for i in ids]))
     return pd.concat(parts, ignore_index=True)
@@ -223,13 +232,13 @@ def make_answer(**changes):
         [
             dict(
                 task="Wearing_Earrings", population="natural", base="Gendered", n=512,
-                direction=1, verdict="yes",
+                direction=1, verdict="yes", scope="kind",
                 sentence="Wearing_Earrings inherits the bias of Gendered: its FPR gap is +0.153, "
                 "larger than from Control_Hat, Control_Bangs and Scratch.",
             ),
             dict(
                 task="Bags_Under_Eyes", population="natural", base="Gendered", n=512,
-                direction=-1, verdict="undecided",
+                direction=-1, verdict="undecided", scope="kind",
                 sentence="Bags_Under_Eyes: undecided whether the bias of Gendered is inherited.",
             ),
         ]
@@ -251,6 +260,7 @@ def make_answer(**changes):
         matching_share=pd.DataFrame(),
         excess=inherited(rng).assign(curation="natural"),
         bases=pd.DataFrame(dict(base=["Gendered"], pretrain_seed=[0], status=["ok"])),
+        unfinished="",
         sentences=[*verdicts["sentence"], *fix["sentence"]],
         metrics=tidy,
         variants=variants(tidy),
@@ -282,14 +292,15 @@ def make_pair_answer():
             dict(
                 task=task, base=base, role=bases[base], level=float(level), n=n, group=group,
                 auc=auc,
-                low=auc - 0.025, high=auc + 0.025, repeats=5,
+                low=auc - 0.025, high=auc + 0.025, checkpoints=5, draws=5,
             )
         )  # fmt: skip
     matching = pd.DataFrame(
         [
             dict(
-                task=task, n=n, subgroup="older", base="Child", against="Older", repeats=5,
-                reference_auc=0.69, difference=-0.09, low=-0.13, high=-0.05, share=share,
+                task=task, n=n, subgroup="older", base="Child", against="Older",
+                scope="kind", checkpoints=5, draws=5, reference_auc=0.69, difference=-0.09,
+                low=-0.13, high=-0.05, share_low=share - 0.1, share_high=share + 0.1,
                 sure_share=float("nan"),
                 sentence=f"With n = {n}, {100 * share:g} % older among the positives lets Child "
                 "match Older with 10 %.",

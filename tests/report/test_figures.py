@@ -80,7 +80,7 @@ def test_forest_prints_every_difference_and_marks_those_that_exclude_zero(answer
         for line in lines
         if len(line.get_xdata()) == 1 and line.get_marker() not in (None, "None")
     }
-    assert marks == dict(zip(rows["difference"], rows["excludes_zero"], strict=True))
+    assert marks == dict(zip(rows["difference"], rows["low"] > 0, strict=True))
 
 
 def test_dose_response_draws_the_gap_of_every_level(answer):

@@ -125,14 +125,14 @@ def test_pictures_on_the_page_are_the_files(page, written):
 
 
 def test_inherited_table_shows_the_frame(page, written):
-    rows = page.rows("Holm interval")
+    rows = page.rows("For all questions")
     frame = written[0].inherited
     assert [row["Difference [95 %]"] for row in rows] == [
         numbers.estimate(r.difference, r.low, r.high) for r in frame.itertuples()
     ]
     assert [row["Minus"] for row in rows] == frame["against"].tolist()
-    assert [row["Excludes zero"] for row in rows] == [
-        "yes" if x else "no" for x in frame["excludes_zero"]
+    assert [row["For all questions"] for row in rows] == [
+        numbers.interval(r.low_family, r.high_family) for r in frame.itertuples()
     ]
 
 
@@ -146,7 +146,7 @@ def test_overwritten_tables_show_every_row_in_the_order_of_levels(page, written)
     ]  # fmt: skip
     wanted = frame[(frame["task"] == "Wearing_Earrings") & (frame["base"] == "Gendered")]
     wanted = wanted.set_index("curation").loc[[row["Finetuned on"] for row in studied]]
-    assert [row["FPR gap [90 %]"] for row in studied] == [
+    assert [row["FPR gap [95 %]"] for row in studied] == [
         numbers.estimate(r.gap, r.gap_low, r.gap_high) for r in wanted.itertuples()
     ]
     assert [row["AUC"] for row in studied] == [numbers.plain(value) for value in wanted["auc"]]
@@ -157,7 +157,7 @@ def test_overwritten_tables_show_every_row_in_the_order_of_levels(page, written)
 def test_smallest_fix_shows_cost_and_both_groups_rates(page):
     found, none = page.rows("Images changed")
     assert found["Smallest fix"] == "correlation 5"
-    assert found["Gap after [90 %]"] == "+0.021 [−0.012, +0.043]"
+    assert found["Gap after [95 %]"] == "+0.021 [−0.012, +0.043]"
     assert (found["Images changed"], found["Images screened"]) == ("164", "9,120")
     assert found["Over-sampling"] == "13.1×"
     assert found["Levels next to it"] == "correlation 4correlation 6"

@@ -45,15 +45,15 @@ def test_the_page_shows_the_screen_beside_what_was_confirmed(answer, tmp_path):
     assert row["Heads choose"] == "correlation 5 (smallest gap, no fix)"
     assert row["Finetuned choose"] == "correlation 4 (a fix)"
     assert (row["Apart"], row["Finetuned"], row["Inherited"]) == ("1", "3 of 11", "undecided")
-    rows = page.rows("Gap of heads [90 %]")
+    rows = page.rows("Gap of heads [95 %]")
     assert len(rows) == 2 * 12
     first = answer.screen[answer.screen["task"] == "Wearing_Earrings"].set_index("curation")
     for got in rows[:12]:
         expected = first.loc[got["Trained on"]]
-        assert got["Gap of heads [90 %]"].startswith(numbers.signed(expected["gap"]))
+        assert got["Gap of heads [95 %]"].startswith(numbers.signed(expected["gap"]))
         confirmed = got["Trained on"] in KEPT
         assert (got["Verdict finetuned"] == "not confirmed") == (not confirmed)
-        assert (got["Gap finetuned [90 %]"] == numbers.MISSING) == (not confirmed)
+        assert (got["Gap finetuned [95 %]"] == numbers.MISSING) == (not confirmed)
 
 
 def test_the_figure_draws_both_where_they_are(answer):

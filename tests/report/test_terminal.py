@@ -28,7 +28,7 @@ def test_models_that_failed_are_counted(answer):
     assert "diverged" not in printed(answer)
     answer.failures = ["variant 0a1b (Gendered) diverged at step 7"]
     out = " ".join(printed(answer).split())
-    assert f"1 of {len(answer.variants):,} finetuned models diverged and are left out" in out
+    assert f"1 of {len(answer.variants):,} finetuned models diverged and is left out" in out
 
 
 def test_a_pipe_gets_100_columns(answer, capsys):

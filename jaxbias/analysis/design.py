@@ -1,0 +1,195 @@
+"""The design of a study: what was planned of each task, and what became of it."""
+
+import dataclasses
+import functools
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.analysis.evaluation import ARM, Evaluation
+from jaxbias.study import STUDIED
+from jaxbias.words import count
+
+NOT_TRAINED = "not trained"
+_KEYS = ["base", "curation", "n"]
+SETTINGS = ["variant", "task", *ARM, "seed", "pretrain_seed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """The models of one base, curation and n.
+
+    Attributes:
+      planned: how many.
+      finished: how many have scores that count.
+      lost: the checkpoints all of whose models diverged.
+      waiting: how many are not trained yet.
+      marked: why the arm is degenerate: over half of its checkpoints are; "" where it is not.
+      realised_n: mean number of finetuning images; differs from n where a shortage shrank it.
+    """
+
+    planned: int
+    finished: int
+    lost: tuple[int, ...]
+    waiting: int
+    marked: str
+    realised_n: float
+
+    @property
+    def unusable(self) -> str:
+        """Why nothing is said of it yet, or ever; "" where it can be used."""
+        if self.waiting:
+            return f"{self.waiting:,} of {count(self.planned, 'model')} not trained yet"
+        if not self.finished:
+            return "every model diverged"
+        return self.marked
+
+
+_NOTHING = Arm(0, 0, (), 0, "", float("nan"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """What was planned of one task.
+
+    Attributes:
+      task: the task.
+      planned: one row per model planned: its settings, and `status`: "ok", how it failed, or
+        "not trained".
+      questions: how many (target, studied base, n) the study asks about together; every verdict
+        answers for all of them.
+      screened: (base, n) -> how many curations a screen chose from; of a study without one, none.
+      evaluation: of the finished, for the marks of degenerate models.
+    """
+
+    task: str
+    planned: pd.DataFrame
+    questions: int
+    screened: dict[tuple[str, int], int]
+    evaluation: Evaluation
+
+    @functools.cached_property
+    def _arms(self) -> dict[tuple[str, str, int], Arm]:
+        marks = dict(zip(self.evaluation.variants["variant"], self.evaluation.marks, strict=True))
+        planned = self.planned.assign(mark=[marks.get(v, "") for v in self.planned["variant"]])
+        return {
+            (base, curation, int(n)): _arm(rows)
+            for (base, curation, n), rows in planned.groupby(_KEYS, sort=False)
+        }
+
+    def arm(self, base: str, curation: str, n: int) -> Arm:
+        """Returns how an arm stands; nothing planned of one that is unknown."""
+        return self._arms.get((base, curation, int(n)), _NOTHING)
+
+    def bases(self, n: int, curation: str = "natural") -> dict[str, str]:
+        """Returns base -> role of all planned at a curation and n."""
+        rows = self.planned[(self.planned["n"] == n) & (self.planned["curation"] == curation)]
+        return dict(zip(rows["base"], rows["role"], strict=True))
+
+    def studied(self) -> list[tuple[str, int]]:
+        """Returns (base, n) of the studied bases."""
+        return _studied(self.planned)
+
+    def curations(self, base: str, n: int) -> pd.DataFrame:
+        """Returns the planned arms of a base and n but the natural draw: columns of an arm."""
+        rows = self.planned
+        own = (rows["base"] == base) & (rows["n"] == n) & (rows["curation"] != "natural")
+        return rows.loc[own, ARM].drop_duplicates("curation").reset_index(drop=True)
+
+    def waiting(self, base: str, n: int) -> int:
+        """Returns how many models of a base's curations are not trained yet."""
+        return sum(self.arm(base, c, n).waiting for c in self.curations(base, n)["curation"])
+
+    def family(self, base: str, n: int) -> int:
+        """Returns how many curations a choice among them answers for."""
+        return max(len(self.curations(base, n)), self.screened.get((base, n), 0))
+
+
+def questions(planned: pd.DataFrame, targets: tuple[str, ...]) -> int:
+    """Counts (target, studied base, n): the family of every verdict."""
+    rows = planned[planned["task"].isin(targets)]
+    return max(sum(len(_studied(part)) for _, part in rows.groupby("task", sort=False)), 1)
+
+
+def _studied(rows: pd.DataFrame) -> list[tuple[str, int]]:
+    studied = rows[rows["role"].isin(STUDIED)]
+    pairs = studied[["base", "n"]].drop_duplicates()
+    return [(base, int(n)) for base, n in zip(pairs["base"], pairs["n"], strict=True)]
+
+
+def with_status(planned: pd.DataFrame | None, variants: pd.DataFrame) -> pd.DataFrame:
+    """Returns the planned variants with what became of them.
+
+    Args:
+      planned: settings of every variant planned; None: those there are, as of models trained
+        elsewhere.
+      variants: the finished, with their status.
+    """
+    found = variants[[*SETTINGS, "status"]].assign(
+        realised_n=variants.get("realised_n", pd.Series(np.nan, index=variants.index))
+    )
+    if planned is None:
+        return found
+    missing = planned[~planned["variant"].isin(found["variant"])]
+    if missing.empty:
+        return found
+    missing = missing[SETTINGS].assign(status=NOT_TRAINED, realised_n=np.nan)
+    return pd.concat([found, missing.astype(found.dtypes.to_dict())], ignore_index=True)
+
+
+def progress_sentence(planned: pd.DataFrame) -> str:
+    """Says how much is trained; "" where everything is."""
+    trained = int((planned["status"] != NOT_TRAINED).sum())
+    if trained == len(planned):
+        return ""
+    return (
+        f"{trained:,} of {count(len(planned), 'planned model')} "
+        f"{'is' if trained == 1 else 'are'} trained. Corrections are for all that are planned, "
+        "and nothing is concluded that the missing ones could change."
+    )
+
+
+def shrunk_sentence(planned: pd.DataFrame) -> str:
+    """Says which arms were trained on fewer images than n; "" where none was."""
+    rows = planned.dropna(subset=["realised_n"])
+    # What adds images has more than n by design.
+    rows = rows[rows["realised_n"] < rows["n"]]
+    if rows.empty:
+        return ""
+    sizes = rows.groupby(["task", "n", "curation"], sort=False)["realised_n"].mean()
+    parts = [
+        f"{task}, {curation}: {size:,.0f} of n = {n:,}"
+        for (task, n, curation), size in sizes.items()
+    ]
+    more = f" and {len(parts) - 6:,} more" if len(parts) > 6 else ""
+    return (
+        f"Trained on fewer images than n, for want of examples: {'; '.join(parts[:6])}{more}. "
+        "Where curations are compared, their sizes differ too, so a difference between them may "
+        "be one of size."
+    )
+
+
+def _arm(rows: pd.DataFrame) -> Arm:
+    status = rows["status"].to_numpy()
+    waiting = int((status == NOT_TRAINED).sum())
+    ok = rows[status == "ok"]
+    lost = set(rows.loc[status != NOT_TRAINED, "pretrain_seed"]) - set(ok["pretrain_seed"])
+    units = [
+        (part["mark"] != "").mean() > 0.5 for _, part in ok.groupby("pretrain_seed", sort=False)
+    ]
+    marked = ""
+    if sum(units) > len(units) / 2:
+        # The table of models has the whole reasons, with their numbers.
+        reasons = [reason.split(";")[0].split(":")[0] for reason in ok["mark"] if reason]
+        reason = Counter(reasons).most_common(1)[0][0]
+        checkpoints = count(len(units), "checkpoint")
+        marked = f"{sum(units)} of {checkpoints} degenerate, {reason}"
+    return Arm(
+        planned=len(rows),
+        finished=len(ok),
+        lost=tuple(sorted(int(seed) for seed in lost)),
+        waiting=waiting,
+        marked=marked,
+        realised_n=float(ok["realised_n"].mean()) if len(ok) else float("nan"),
+    )

@@ -1,0 +1,326 @@
+"""Smallest fix: the cheapest curation shown to close the gap without costing the AUC."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.analysis.candidates import Candidate, axes, candidate, sequences
+from jaxbias.analysis.costs import by_cost, curation_of
+from jaxbias.analysis.deciding import Needed, needed, truth_of
+from jaxbias.analysis.design import Design
+from jaxbias.analysis.evaluation import Evaluation
+from jaxbias.analysis.overwriting import gap
+from jaxbias.analysis.panels import Estimate
+from jaxbias.analysis.uncertainty import Interval, intervals, simultaneous_level
+from jaxbias.study import AnswerSpec
+from jaxbias.words import count
+
+CONFIRMED, NONE, UNDECIDED = "confirmed", "none", "undecided"
+NOTHING_TO_FIX, NO_GAP_SHOWN = "nothing to fix", "no gap shown"
+_COSTS = ["images_changed", "images_screened"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What is decided of one base and n.
+
+    Attributes:
+      verdict: "nothing to fix", "no gap shown", "confirmed", "none" or "undecided".
+      curation: the fix; else the curation nearest to one, "" where there is none.
+      tested: the curations tested on test, in order, and whether each held.
+    """
+
+    verdict: str
+    curation: str
+    tested: tuple[tuple[str, bool], ...] = ()
+
+
+def smallest_fix(
+    validation: Evaluation, test: Evaluation, design: Design, rule: AnswerSpec
+) -> pd.DataFrame:
+    """Finds the smallest fix of every studied base and n of a task: see `decide`.
+
+    Returns:
+      One row per studied base and n: the verdict, its curation, its costs, gap, AUC change and both
+      groups' rates before and after.
+    """
+    rows = []
+    for base, n in design.studied():
+        planned = design.curations(base, n)
+        if planned.empty or "natural" not in _trained(test, base, n):
+            continue
+        rows.append(_of_base(validation, test, design, base, n, by_cost(planned, test.cells), rule))
+    return pd.DataFrame(rows)
+
+
+def decide(
+    natural: Estimate,
+    on_validation: Mapping[str, Candidate],
+    natural_on_validation: float,
+    on_test: Mapping[str, Candidate],
+    costs: pd.DataFrame,
+    doses: Sequence[list[str]],
+    questions: int,
+    family: int,
+    rule: AnswerSpec,
+) -> Decision:
+    """Applies the rule.
+
+    Where the natural draw's gap is shown to lie inside ±epsilon there is nothing to fix; where it
+    is not surely different from zero, no gap is shown. Otherwise validation orders the curations
+    (`sequences`) and test proves them: the first of each axis with intervals that hold together
+    over all curations planned, so that it may be chosen by any luck; then dose by dose until one
+    fails, each alone, the error shared out over the axes that go on. A curation holds when each of
+    its gaps is inside ±epsilon, its |FPR gap| no larger than natural's and its AUC change not below
+    −delta. Of all that hold, the cheapest is confirmed.
+
+    None: every curation of the family is ruled out on test, by a 90 % interval of its gap outside
+    ±epsilon or of its AUC change below −delta.
+
+    Args:
+      natural: the natural draw's gap on test.
+      on_validation: the curations that can be used, on validation.
+      natural_on_validation: the natural draw's gap there.
+      on_test: the same curations on test.
+      costs: curation (the index) -> images_changed, images_screened; cheapest first.
+      doses: the curations' names in order of dose, axis by axis.
+      questions: how many questions share the error.
+      family: curations planned, usable or not.
+      rule: epsilon, delta and confidence.
+    """
+    alpha = (1 - rule.confidence) / questions
+    (wide,) = intervals([natural], alpha)
+    (narrow,) = intervals([natural], 2 * alpha)
+    if narrow.within(rule.epsilon):
+        return Decision(NOTHING_TO_FIX, "")
+    if not (wide.low > 0 or wide.high < 0):
+        return Decision(NO_GAP_SHOWN, "")
+    margins = {c: one.margin(natural_on_validation, rule) for c, one in on_validation.items()}
+    tests = _Tests(natural.value, on_test, alpha, family, rule)
+    plan = sequences(margins, doses, costs[_COSTS])
+    tested, held = tests.walk(plan)
+    if held:
+        best = min(held, key=lambda name: tuple(costs.loc[name, _COSTS]))
+        return Decision(CONFIRMED, best, tuple(tested))
+    ruled_out = [c for c in on_test if tests.ruled_out(c)]
+    if ruled_out and len(ruled_out) >= family:
+        return Decision(NONE, nearest(natural.value, on_test), tuple(tested))
+    closest = max(margins, key=margins.__getitem__) if plan else nearest(natural.value, on_test)
+    return Decision(UNDECIDED, closest, tuple(tested))
+
+
+def nearest(natural: float, on_test: Mapping[str, Candidate]) -> str:
+    """Returns the curation with the smallest |gap|; "" where none is smaller than natural's."""
+    sizes = {name: abs(one.gap.value) for name, one in on_test.items()}
+    sizes = {name: size for name, size in sizes.items() if size <= abs(natural)}
+    return min(sizes, key=sizes.__getitem__) if sizes else ""
+
+
+class _Tests:
+    """The tests on the test split."""
+
+    def __init__(
+        self,
+        natural: float,
+        on_test: Mapping[str, Candidate],
+        alpha: float,
+        family: int,
+        rule: AnswerSpec,
+    ) -> None:
+        self.natural, self.on_test, self.alpha, self.rule = natural, on_test, alpha, rule
+        every = list(on_test.values())
+        self.parts = [[one.gaps[i] for one in every] for i in range(len(rule.gaps))]
+        self.parts.append([one.auc_change for one in every])
+        # Each part's own correlations; a false claim needs one part to err.
+        self.levels = [simultaneous_level(part, alpha, family) for part in self.parts]
+
+    def walk(self, plan: Sequence[Sequence[str]]) -> tuple[list[tuple[str, bool]], list[str]]:
+        """Tests every sequence until it fails; returns what was tested, and what held."""
+        tested, held, going = [], [], []
+        for names in plan:
+            ok = self.holds(names[0], self.levels)
+            tested.append((names[0], ok))
+            if ok:
+                held.append(names[0])
+                going += [names[1:]] if len(names) > 1 else []
+        alone = [self.alpha / max(len(going), 1)] * len(self.levels)
+        for names in going:
+            for name in names:
+                ok = name in self.on_test and self.holds(name, alone)
+                tested.append((name, ok))
+                if not ok:
+                    break
+                held.append(name)
+        return tested, held
+
+    def holds(self, name: str, levels: Sequence[float]) -> bool:
+        """Whether a curation is shown to be a fix."""
+        one = self.on_test[name]
+        if abs(one.gap.value) > abs(self.natural):
+            return False
+        *gaps, change = (
+            intervals([part], level)[0]
+            for part, level in zip((*one.gaps, one.auc_change), levels, strict=True)
+        )
+        return (
+            all(part.within(self.rule.epsilon) for part in gaps) and change.low >= -self.rule.delta
+        )
+
+    def ruled_out(self, name: str) -> bool:
+        """Whether a curation is shown to be no fix."""
+        one = self.on_test[name]
+        *gaps, change = intervals([*one.gaps, one.auc_change], 2 * self.alpha)
+        return (
+            any(part.outside(self.rule.epsilon) for part in gaps) or change.high < -self.rule.delta
+        )
+
+
+def _trained(evaluation: Evaluation, base: str, n: int) -> set[str]:
+    return {c for b, c, size in evaluation.places if (b, size) == (base, n)}
+
+
+def _of_base(
+    validation: Evaluation,
+    test: Evaluation,
+    design: Design,
+    base: str,
+    n: int,
+    planned: pd.DataFrame,
+    rule: AnswerSpec,
+) -> dict:
+    costs = planned.set_index("curation")
+    names = [c for c in costs.index if not design.arm(base, c, n).unusable]
+    natural = gap(test, base, "natural", n, rule)
+    on_test = {c: candidate(test, base, c, n, rule) for c in names}
+    on_validation = {c: candidate(validation, base, c, n, rule) for c in names}
+    reason = _why_open(design, base, n, natural)
+    decision = Decision(UNDECIDED, nearest(natural.value, on_test))
+    if not reason:
+        decision = decide(
+            natural,
+            on_validation,
+            gap(validation, base, "natural", n, rule).value,
+            on_test,
+            costs,
+            axes(curation_of(arm) for arm in planned.itertuples()),
+            design.questions,
+            design.family(base, n),
+            rule,
+        )
+        waiting = design.waiting(base, n)
+        if waiting and decision.verdict in (CONFIRMED, NONE):
+            # A cheaper one may still hold.
+            reason = f"{count(waiting, 'model')} of its curations not trained yet"
+            decision = dataclasses.replace(decision, verdict=UNDECIDED)
+    need = None
+    if decision.verdict == UNDECIDED and not reason and len(on_test):
+        sizes = validation.examples, test.examples
+        truth = truth_of(natural, on_test, *sizes, design.questions, design.family(base, n))
+        units = natural.units if natural.units > 1 else natural.draws
+        need = needed(truth, units, test.examples, rule) if truth else None
+    return _row(test, design, base, n, natural, costs, decision, on_test, reason, need, rule)
+
+
+def _why_open(design: Design, base: str, n: int, natural: Estimate) -> str:
+    own = design.arm(base, "natural", n)
+    if own.unusable:
+        return f"natural draws of {base}: {own.unusable}"
+    if natural.units < 2 and natural.draws < 2:
+        return "one checkpoint and one draw do not tell how much others would differ"
+    if natural.draws < 2:
+        return "one finetuning draw does not tell how much others would differ"
+    if not np.isfinite(natural.error):
+        return "the gap is undefined in some models"
+    return ""
+
+
+def _row(
+    test: Evaluation,
+    design: Design,
+    base: str,
+    n: int,
+    natural: Estimate,
+    costs: pd.DataFrame,
+    decision: Decision,
+    on_test: Mapping[str, Candidate],
+    reason: str,
+    need: Needed | None,
+    rule: AnswerSpec,
+) -> dict:
+    alpha = (1 - rule.confidence) / design.questions
+    name = decision.curation
+    fix = name if decision.verdict == CONFIRMED else ""
+    nothing = Interval(float("nan"), float("nan"), float("nan"))
+    after = change = nothing
+    if name:
+        after, change = intervals([on_test[name].gap, on_test[name].auc_change], alpha)
+    (before,) = intervals([natural], alpha)
+    below, above = _neighbours(costs, name)
+    columns = [
+        *_COSTS,
+        "oversampling",
+        "images_for_prevalence",
+        "images_for_correlation",
+    ]
+    return {
+        "task": test.task,
+        "population": test.population,
+        "base": base,
+        "n": n,
+        "verdict": decision.verdict,
+        "curation": fix,
+        "nearest": name,
+        "scope": natural.scope,
+        "checkpoints": natural.units,
+        "draws": natural.draws,
+        "examples": test.examples,
+        "realised_n": design.arm(base, name, n).realised_n if name else float("nan"),
+        **{column: costs.loc[name, column] if fix else float("nan") for column in columns},
+        "below": below,
+        "above": above,
+        **_rates(test, base, name, n),
+        "gap_before": before.value,
+        "gap_before_low": before.low,
+        "gap_before_high": before.high,
+        "gap_after": after.value,
+        "gap_after_low": after.low,
+        "gap_after_high": after.high,
+        "auc_change": change.value,
+        "auc_change_low": change.low,
+        "auc_change_high": change.high,
+        "tested": "; ".join(f"{c} {'holds' if ok else 'fails'}" for c, ok in decision.tested),
+        "all_worse": bool(len(on_test)) and not nearest(natural.value, on_test),
+        "unusable": "; ".join(
+            f"{c}: {design.arm(base, c, n).unusable}"
+            for c in costs.index
+            if design.arm(base, c, n).unusable
+        ),
+        "reason": reason,
+        "checkpoints_needed": need.checkpoints if need else float("nan"),
+        "examples_needed": need.examples if need else float("nan"),
+    }
+
+
+def _neighbours(costs: pd.DataFrame, name: str) -> tuple[str, str]:
+    """The next lower and higher level planned of the same kind."""
+    if not name or np.isnan(costs.loc[name, "level"]):
+        return "", ""
+    arm = costs.loc[name]
+    same = costs[(costs["kind"] == arm["kind"]) & costs["level"].notna()].sort_values("level")
+    below = same.index[same["level"] < arm["level"]]
+    above = same.index[same["level"] > arm["level"]]
+    return below[-1] if len(below) else "", above[0] if len(above) else ""
+
+
+def _rates(test: Evaluation, base: str, after: str, n: int) -> dict[str, float]:
+    """Both groups' rates before and after, so that levelling down shows."""
+    return {
+        f"{metric}_{place}_{when}": test.panel(metric, base, curation, n, group).mean
+        if curation
+        else float("nan")
+        for metric in ("fpr", "tpr")
+        for place, group in zip(("first", "second"), test.cells.group_names, strict=True)
+        for when, curation in (("before", "natural"), ("after", after))
+    }

@@ -1,0 +1,167 @@
+"""Tails and intervals of estimates over few units and many examples, alone and in families."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from jaxbias.analysis.panels import Estimate, covariances
+
+# From so many units on their correlation is estimated well enough to be used.
+MAX_T_UNITS = 5
+_MOST_DF = 1e6
+_DRAWS = 10_000
+_GRID = np.linspace(-8.0, 8.0, 81)
+_WEIGHTS = np.exp(-(_GRID**2) / 2) / np.exp(-(_GRID**2) / 2).sum()
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """An estimate with an interval.
+
+    Attributes:
+      value: the estimate.
+      low: lower bound.
+      high: upper bound.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def within(self, bound: float) -> bool:
+        """Whether the whole interval lies inside ±bound."""
+        return -bound < self.low and self.high < bound
+
+    def outside(self, bound: float) -> bool:
+        """Whether the whole interval lies outside ±bound."""
+        return self.low > bound or self.high < -bound
+
+
+def tail(t: np.ndarray, share: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Returns P(T > t) of a mean over its standard error, from few units and many examples.
+
+    The mean of two laws. Satterthwaite's t, whose degrees of freedom df/share² are estimated
+    themselves, errs too often with few units: 6.3 % for 2.5 % at two, and at 0.5 %, as families
+    ask for, 4.2 % at two, 1.7 % at three. Behrens' and Fisher's (a t between units plus a normal
+    over examples) errs too seldom: 0.6 %. Their mean stays between 1.1 and 3.9 % at two units and
+    2.0 and 3.0 % from three on (simulated for all shares).
+
+    Args:
+      t: float64[...], at least 0.
+      share: float64[...], the part of the variance that is between units.
+      df: float64[...], its degrees of freedom.
+    """
+    t, share, df = np.broadcast_arrays(
+        *(np.asarray(x, np.float64) for x in (t, share, np.maximum(df, 1e-9)))
+    )
+    single = special.stdtr(np.minimum(df / np.maximum(share, 1e-12) ** 2, _MOST_DF), -t)
+    # Below this share the grid no longer resolves the t; both laws are the normal one there.
+    small = share < 0.002
+    scaled = np.sqrt(np.where(small, 1.0, share))[..., None]
+    moved = t[..., None] - np.sqrt(1 - share)[..., None] * _GRID
+    both = special.stdtr(df[..., None], -moved / scaled) @ _WEIGHTS
+    return np.where(small, single, (single + both) / 2)
+
+
+def critical(p: float | np.ndarray, share: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Returns the t with P(T > t) = p, float64[...]; p below 0.5."""
+    p, share, df = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (p, share, df)))
+    low = np.zeros(p.shape)
+    high = special.stdtrit(np.maximum(df, 1e-9), 1 - p) + 1e-6
+    for _ in range(30):
+        middle = (low + high) / 2
+        above = tail(middle, share, df) > p
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return high
+
+
+def interval(found: Estimate, level: float) -> Interval:
+    """Returns the two-sided interval that errs at `level`; NaN bounds where a part is unknown."""
+    return intervals([found], level)[0]
+
+
+def intervals(found: Sequence[Estimate], level: float) -> list[Interval]:
+    """Returns the two-sided interval of each estimate alone, erring at `level`."""
+    if not found:
+        return []
+    values, errors, shares, dfs = _parts(found)
+    known = np.isfinite(errors) & np.isfinite(values)
+    half = np.full(len(found), np.nan)
+    half[known] = critical(level / 2, shares[known], dfs[known]) * errors[known]
+    return [
+        Interval(*map(float, row)) for row in zip(values, values - half, values + half, strict=True)
+    ]
+
+
+def p_value(found: Estimate, null: float = 0.0, side: int = 0) -> float:
+    """Returns the p-value of a mean equal to `null`: 1 above, −1 below, 0 two-sided."""
+    if not (np.isfinite(found.error) and np.isfinite(found.value)):
+        return 1.0
+    moved = (found.value - null) * (side or 1)
+    if found.error == 0:
+        return 1.0 if moved == 0 else float(moved < 0)
+    one = tail(np.array(abs(moved) / found.error), np.array(found.share), np.array(found.df))
+    if side == 0:
+        return float(min(2 * one, 1.0))
+    return float(one if moved >= 0 else 1 - one)
+
+
+def simultaneous_level(found: Sequence[Estimate], level: float, family: int) -> float:
+    """Returns the level of each interval at which all of a family hold together at `level`.
+
+    Single-step max-t: correlated normal deviates through each estimate's own tail. Bonferroni's
+    level / family where units are fewer than five or differ, for members that have no estimate
+    yet, and wherever max-t would be below it.
+
+    Args:
+      found: the estimates there are.
+      level: of the family, two-sided, such as 0.05.
+      family: members planned, at least as many as found.
+    """
+    family = max(family, len(found), 1)
+    few = len(found) < 2 or min(len(one.labels) for one in found) < MAX_T_UNITS
+    parts = None if few else covariances(found)
+    return max_t_level(parts and parts.total, level, family)
+
+
+def max_t_level(matrix: np.ndarray | None, level: float, family: int) -> float:
+    """Returns the level of each of a family: by max-t from the covariance of K of its estimates.
+
+    Args:
+      matrix: float64[K, K]; None: Bonferroni's.
+      level: of the family, two-sided.
+      family: its members, at least K.
+    """
+    bonferroni = level / family
+    if matrix is None:
+        return bonferroni
+    errors = np.sqrt(np.diag(matrix))
+    if not (errors > 0).all():
+        return bonferroni
+    correlation = np.clip(matrix / np.outer(errors, errors), -1, 1)
+    missing = (family - len(matrix)) * bonferroni
+    bound = np.quantile(_largest(correlation), 1 - (level - missing), method="higher")
+    return float(max(2 * special.ndtr(-bound), bonferroni))
+
+
+def _largest(correlation: np.ndarray) -> np.ndarray:
+    """The largest |deviate| of every draw from a normal law with this correlation."""
+    values, vectors = np.linalg.eigh(correlation)
+    scale = vectors * np.sqrt(np.maximum(values, 0.0))
+    # Clipping negative eigenvalues leaves variances a little above one; they are one.
+    scale /= np.maximum(np.sqrt((scale**2).sum(axis=1, keepdims=True)), 1e-12)
+    return np.abs(_deviates(len(correlation)) @ scale.T).max(axis=1)
+
+
+@functools.lru_cache(maxsize=8)
+def _deviates(count: int) -> np.ndarray:
+    """The same draws for everyone: a verdict does not depend on chance."""
+    return np.random.default_rng(0).standard_normal((_DRAWS, count))
+
+
+def _parts(found: Sequence[Estimate]) -> tuple[np.ndarray, ...]:
+    rows = [(one.value, one.error, one.share, one.df) for one in found]
+    return tuple(np.array(rows, np.float64).reshape(-1, 4).T)
