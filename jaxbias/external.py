@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jaxbias.data.dataset import Dataset, as_text, missing_hint
+from jaxbias.data import splits
+from jaxbias.data.dataset import Dataset, as_text, listed, missing_hint
 from jaxbias.data.exclusions import excluded
 from jaxbias.data.table import labels
 from jaxbias.data.table_file import ID, Table, read_table
@@ -14,8 +15,9 @@ from jaxbias.data.vocabulary import meanings
 from jaxbias.digits import whole
 from jaxbias.errors import InputError, nearest
 from jaxbias.results import Scores
-from jaxbias.score_files import in_order_of, read_scores, refuse_twice
+from jaxbias.score_table import ScoreTable, check_ids, in_order_of, read_scores
 from jaxbias.study import ROLES, SPLITS, DataSpec, Study, make_study, parse_curation
+from jaxbias.words import count
 
 _REQUIRED = ("model", "base", "curation", "n", "seed")
 
@@ -40,45 +42,37 @@ def read_external(
       InputError: a file, column, id or value is missing or unknown.
     """
     read = read_table(labels_path)
-    text = read.text
     ids = read.column(ID, "the example's id")
-    splits = text["split"] if "split" in text else pd.Series("test", index=text.index)
-    for split in splits.unique():
-        if split not in (*SPLITS, ""):
-            raise InputError(f"{labels_path} has split '{split}'; {nearest(split, SPLITS)}")
-    columns, unusable, notes = labels(
-        text.drop(columns=["id", "split"], errors="ignore"), study.data.missing_values
+    check_ids(ids, read.lines, labels_path)
+    split, said = splits.of_rows(read)
+    columns, unusable, words = labels(
+        read.text.drop(columns=[ID, "split"], errors="ignore"), study.data.missing_values
     )
-    table = pd.concat(
-        [pd.DataFrame({"id": ids.astype(str), "split": splits, "stratum": ""}), columns], axis=1
-    )
-    refuse_twice(table["id"], labels_path)
+    table = pd.DataFrame({"id": ids.astype(str), "split": split, "stratum": ""})
+    table = pd.concat([table.astype({"split": str}), columns], axis=1)
     variants = _variants(read_table(variants_path, key="model"), study)
+    scores = read_scores(scores_path, variants["model"].tolist(), need_ids=True)
     dataset = Dataset(
         name=labels_path.name,
         images=np.zeros((0, 1, 1, 3), np.uint8),
-        table=_with_natural_pool(table),
+        table=table,
         fingerprint="external",
-        notes=(
-            f"Models were trained elsewhere; their scores were read from {scores_path.name}.",
-            *notes,
-            *_natural(table),
-        ),
-        unusable=unusable,
+        unusable={**read.unusable, **unusable},
     )
-    counted = dataclasses.replace(dataset, table=table)
-    group = study.group if study.targets else None
-    left_out = excluded(counted, group, (*study.targets, *study.pairs))
-    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *left_out))
-    matrix = _score_matrix(scores_path, variants["model"].tolist(), table)
-    split = table["split"].to_numpy()
-    scores = Scores(
-        variants,
-        matrix[:, split == "validation"],
-        matrix[:, split == "test"],
-        dataset.table,
+    notes = (
+        f"Models were trained elsewhere; their scores were read from {scores_path.name}.",
+        *read.notes,
+        *scores.notes,
+        *said,
+        *words,
+        *_natural(table),
+        *excluded(dataset, study.group if study.targets else None, (*study.targets, *study.pairs)),
+        *_unused(scores, table),
     )
-    return dataset, scores
+    evaluated = {part: (table["split"] == part).to_numpy() for part in ("validation", "test")}
+    found = [in_order_of(scores, table.loc[rows, "id"]) for rows in evaluated.values()]
+    dataset = dataclasses.replace(dataset, table=_with_natural_pool(table), notes=notes)
+    return dataset, Scores(variants, *found, dataset.table)
 
 
 def external_study(
@@ -121,7 +115,7 @@ def external_study(
         if len(values) != 2:
             raise InputError(
                 f"{labels_path}: column '{group}' has {len(values)} values "
-                f"({', '.join(values[:6])}); name two with --group_values=first,second"
+                f"({listed(values, limit=6)}); name two with --group_values=first,second"
             )
     names = tuple(f"{group}={v}" if v in ("0", "1", "-1") else v for v in values)
     return make_study(
@@ -143,7 +137,9 @@ def external_study(
 def _variants(table: Table, study: Study) -> pd.DataFrame:
     for name in _REQUIRED:
         table.column(name, "needed of every model")
-    refuse_twice(table.text["model"], table.path)
+    twice = np.flatnonzero(table.text["model"].duplicated())
+    if len(twice):
+        raise InputError(f"{table.where(twice[0])}: this model is there twice")
     tasks = (*study.targets, *study.pairs)
     rows = []
     for i, row in enumerate(table.text.to_dict("records")):
@@ -205,30 +201,20 @@ def _whole(text: str) -> int | None:
     return whole(text.removesuffix(".0"))
 
 
-def _score_matrix(path: Path, models: list[str], table: pd.DataFrame) -> np.ndarray:
-    """float32[V, N] in the order of the labels; examples outside validation and test stay 0."""
-    read = read_scores(path, models, need_ids=True)
-    scored = table["split"].isin(["validation", "test"]).to_numpy()
-    matrix = np.zeros((len(models), len(table)), np.float32)
-    matrix[:, scored] = in_order_of(read, table.loc[scored, "id"])
-    missing = np.isnan(matrix)
-    if missing.any():
-        model, row = np.argwhere(missing)[0]
-        raise InputError(
-            f"{path}: the score of '{table['id'].iloc[row]}' by model '{models[model]}' is no "
-            "number; leave models that diverged out of --variants"
-        )
-    return matrix
+def _unused(scores: ScoreTable, table: pd.DataFrame) -> list[str]:
+    scored = pd.Series(scores.ids).isin(table.loc[table["split"] != "", "id"])
+    unknown = int((~scored).sum())
+    return [f"Left out: {count(unknown, 'scored example')} without a label."] if unknown else []
 
 
 def _natural(table: pd.DataFrame) -> tuple[str, ...]:
     """Returns where the natural shares come from, where that is not the finetuning data."""
     if (table["split"] == "finetune").any():
         return ()
-    splits = [split for split in (*SPLITS, "") if (table["split"] == split).any()]
+    parts = [part for part in (*SPLITS, "") if (table["split"] == part).any()]
     return (
         f"Natural shares, and the costs that rest on them, were counted in all {len(table):,}"
-        f" examples ({', '.join(split or 'no split' for split in splits)}), since none is of the"
+        f" examples ({', '.join(part or 'no split' for part in parts)}), since none is of the"
         " split finetune.",
     )
 

@@ -1,130 +1,27 @@
-"""Files of scores: one row per example, one column per model, with the labels beside them."""
+"""`jaxbias evaluate`: a file of scores and a file of labels, every row of them accounted for."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jaxbias.atomic import write_bytes, write_csv
+from jaxbias.data import splits
+from jaxbias.data.dataset import listed
+from jaxbias.data.delimited import shown
 from jaxbias.data.table import Labels, labels
-from jaxbias.data.table_file import read_table
+from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
-from jaxbias.study import DataSpec
+from jaxbias.score_table import ScoreTable, check_ids, in_order_of, read_scores, rows_of
+from jaxbias.study import SPLITS, DataSpec
+from jaxbias.words import count
 
-ID = "id"
 # What a terminal shows where no metrics were named.
 SHOWN = ("auc", "fpr", "tpr", "fpr_gap", "tpr_gap", "auc_gap")
 _MARKS = 10  # Degenerate models named in the notes.
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreTable:
-    """Scores as they stand in a file.
-
-    Attributes:
-      path: the file.
-      models: V names of its columns.
-      ids: N ids of its rows; None where the file has no column "id".
-      scores: float32[V, N]; NaN where there is none.
-    """
-
-    path: Path
-    models: tuple[str, ...]
-    ids: np.ndarray | None
-    scores: np.ndarray
-
-
-def read_scores(
-    path: Path, models: Sequence[str] | None = None, need_ids: bool = False
-) -> ScoreTable:
-    """Reads a CSV, TSV or Parquet file of scores, its numbers as float32.
-
-    Args:
-      path: one row per example; every column but "id" is a model.
-      models: the columns wanted; None: all.
-      need_ids: whether there must be a column "id".
-
-    Raises:
-      InputError: no such file or column, another kind of file, a cell that is no number, no model,
-        or an id twice.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            table = pq.read_table(path)
-            columns = dict(zip(table.column_names, table.columns, strict=True))
-            for name in _pandas_index(table.schema):
-                columns.pop(name, None)  # The row numbers pandas writes are no model.
-        elif suffix in _SEPARATORS:
-            frame = pd.read_csv(
-                path, sep=_SEPARATORS[suffix], dtype={ID: str}, encoding="utf-8-sig"
-            )
-            columns = dict(frame.items())
-        else:
-            raise InputError(f"{path} must be a .csv, .tsv or .parquet file")
-    except (OSError, ValueError, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = " ".join(str(error).split())
-        raise InputError(f"scores {path} cannot be read: {reason}") from error
-    ids = columns.pop(ID, None)
-    if need_ids and ids is None:
-        raise InputError(f"{path} has no column '{ID}' (the example's id); {nearest(ID, columns)}")
-    for model in models or ():
-        if model not in columns:
-            raise InputError(f"{path} has no column '{model}'; {nearest(model, columns)}")
-    chosen = tuple(columns) if models is None else tuple(models)
-    if not chosen:
-        raise InputError(f"{path} has no column of scores; every column but '{ID}' is a model")
-    count = len(columns[chosen[0]])
-    if ids is not None:
-        ids = np.array([str(value) for value in _plain(ids)], dtype=object)
-        refuse_twice(pd.Series(ids), path)
-    scores = np.empty((len(chosen), count), np.float32)
-    for row, model in zip(scores, chosen, strict=True):
-        row[:] = _numbers(columns[model], model, path, ids)
-    return ScoreTable(path, chosen, ids, scores)
-
-
-def refuse_twice(names: pd.Series, path: Path) -> None:
-    """Raises an InputError where a name occurs more than once."""
-    twice = names[names.duplicated()]
-    if len(twice):
-        raise InputError(f"{path} has '{twice.iloc[0]}' twice")
-
-
-def in_order_of(table: ScoreTable, ids: pd.Series | None) -> np.ndarray:
-    """Returns the scores in the order of the labels, float32[V, N].
-
-    Args:
-      table: the scores.
-      ids: the labels' ids; None where they have none: then rows correspond by their order.
-
-    Raises:
-      InputError: one file has ids and the other has not, a label without scores, or, without ids,
-        another number of rows.
-    """
-    if (ids is None) != (table.ids is None):
-        raise InputError(
-            f"only one of {table.path} and the labels has a column '{ID}'; give both or neither one"
-        )
-    if ids is None:
-        return table.scores
-    places = pd.Index(table.ids).get_indexer(pd.Index(ids.astype(str)))
-    if (places < 0).any():
-        missing = ids[places < 0]
-        raise InputError(
-            f"{table.path} has no score of {len(missing):,} labelled examples, such as "
-            f"'{missing.iloc[0]}'"
-        )
-    return table.scores[:, places]
 
 
 def evaluate_files(
@@ -157,13 +54,9 @@ def evaluate_files(
       InputError: files that do not fit together or with what is asked.
     """
     read = read_table(labels_path)
-    text = read.text
-    ids = text.get(ID)
     columns = {target: read.column(target, "--target")}
     columns |= {g: read.column(g, "--groups") for g in groups}
-    weighed = None
-    if weights is not None:
-        weighed = _weights(read.column(weights, "--weights"), labels_path)
+    weighed = np.ones(len(read.text)) if weights is None else _weights(read, weights)
     table = read_scores(scores_path)
     if against is not None and against not in table.models:
         raise InputError(
@@ -171,37 +64,50 @@ def evaluate_files(
         )
     if against is not None and len(table.models) == 1:
         raise InputError(f"--against={against} leaves no other model to compare with it")
-    if ids is None and len(text) != table.scores.shape[1]:
-        raise InputError(
-            f"{scores_path} has {table.scores.shape[1]:,} rows and {labels_path} {len(text):,}; "
-            f"without a column '{ID}' they must be the same examples in the same order"
-        )
-    if ids is not None:
-        refuse_twice(ids, labels_path)
-    scores = in_order_of(table, ids)
+    if ID in read.text:
+        check_ids(read.text[ID], read.lines, labels_path)
+    _check_rows_correspond(table, read)
     found = labels(pd.DataFrame(columns), DataSpec().missing_values)
     label = _binary(found, target, labels_path)
-    parts = _splits(text, labels_path)
+    grouped = {g: _group(found, g, labels_path) for g in groups}
+    split, said = splits.of_rows(read)
+    parts = {name: np.flatnonzero(split == name) for name in SPLITS}
+    if not len(parts["test"]):
+        raise InputError(
+            f"{labels_path} has a column split without a row 'test'; it says"
+            f" {listed(sorted(read.text['split'].unique()))}"
+        )
+    counted = label.notna().to_numpy() & (weighed > 0)
 
-    def part(rows: np.ndarray) -> Examples:
+    def part(name: str) -> Examples:
+        rows = parts[name][counted[parts[name]]]
+        if not len(rows):
+            raise InputError(f"{labels_path}: no {name} row has a '{target}' and a weight above 0")
+        scores = rows_of(table, rows) if table.ids is None else in_order_of(table, _ids(read, rows))
         return Examples(
-            scores[:, rows],
+            scores,
             label.iloc[rows],
-            {g: _group(found, g, labels_path).iloc[rows] for g in groups} or None,
-            None if weighed is None else weighed[rows],
+            {g: column.iloc[rows] for g, column in grouped.items()} or None,
+            None if weights is None else weighed[rows],
         )
 
-    test = part(parts["test"])
+    test = part("test")
     report = evaluate(
         test.scores,
         test.labels,
         test.groups,
         weights=test.weights,
-        validation=part(parts["validation"]) if "validation" in parts else None,
+        validation=part("validation") if len(parts["validation"]) else None,
         names=table.models,
         **settings,
     )
-    return report, [*found.notes, *_notes(label, parts, report, ids is None)]
+    for name, rows in parts.items():
+        if name in ("test", "validation"):
+            said += _left_out(name, rows, label, weighed, grouped)
+        elif len(rows):
+            said.append(f"Left out: {count(len(rows), 'row')} of split '{name}'.")
+    said += [*_unused(table, read), *table.notes, *read.notes]
+    return report, [*_notes(report), *found.notes, *said]
 
 
 def parse_threshold(text: str) -> Any:
@@ -247,16 +153,10 @@ def write_frame(frame: pd.DataFrame, path: Path) -> Path:
     return write_csv(path, frame)
 
 
-def _notes(
-    label: pd.Series, parts: Mapping[str, np.ndarray], report: GroupReport, by_order: bool
-) -> list[str]:
+def _notes(report: GroupReport) -> list[str]:
     """What a reader must know before believing the numbers."""
-    rows = parts["test"]
-    missing = int(label.iloc[rows].isna().sum())
-    said = [f"{len(report.names):,} models, {len(rows) - missing:,} examples"]
-    said[0] += f" ({missing:,} more have no label)." if missing else "."
-    if by_order:
-        said.append(f"There is no column '{ID}': rows of scores and labels correspond by order.")
+    models = count(len(report.names), "model")
+    said = [f"{models}, {count(int(report.counts[0]), 'example')}."]
     if report.threshold_from != "fixed":
         said.append(f"Thresholds were taken from the {report.threshold_from} examples.")
     worst = np.nanmax(report.shortfall, initial=0.0)
@@ -264,7 +164,56 @@ def _notes(
         said.append(
             f"Ties keep the base-rate threshold from selecting up to {worst:.1%} of what it should."
         )
-    return said + _marks(report)
+    return said + _cuts(report) + _marks(report)
+
+
+def _cuts(report: GroupReport) -> list[str]:
+    """Which models' scores are decisions already, and where they were cut."""
+    cut = np.flatnonzero(report.two_values)
+    if not len(cut):
+        return []
+    at = {f"{value:g}" for value in np.nanmax(report.sums.thresholds[:, cut, 0], axis=0)}
+    where = f"at {at.pop()}" if len(at) == 1 else "midway"
+    return [
+        f"Scores of two values only are cut between them, {where}, and not at the base rate:"
+        f" {listed([report.names[i] for i in cut], limit=_MARKS)}."
+    ]
+
+
+def _left_out(
+    part: str,
+    rows: np.ndarray,
+    label: pd.Series,
+    weighed: np.ndarray,
+    grouped: Mapping[str, pd.Series],
+) -> list[str]:
+    """Which rows of a part count nowhere, and which in no group."""
+    unlabelled = label.iloc[rows].isna().to_numpy()
+    weightless = (weighed[rows] == 0) & ~unlabelled
+    said = []
+    reasons = {"no label": int(unlabelled.sum()), "weight 0": int(weightless.sum())}
+    reasons = [f"{number:,} with {reason}" for reason, number in reasons.items() if number]
+    if reasons:
+        said.append(f"Left out of {count(len(rows), f'{part} row')}: {' and '.join(reasons)}.")
+    used = rows[~unlabelled & ~weightless]
+    for name, column in grouped.items():
+        without = int(column.iloc[used].isna().sum())
+        if without:
+            said.append(
+                f"No '{name}' in {without:,} of {count(len(used), f'{part} example')}: these count"
+                " in 'all' and in none of its groups."
+            )
+    return said
+
+
+def _unused(table: ScoreTable, read: Table) -> list[str]:
+    """What is in the scores and not in the labels."""
+    if table.ids is None:
+        return [f"There is no column '{ID}': rows of scores and labels correspond by order."]
+    unknown = int((~pd.Series(table.ids).isin(read.text[ID])).sum())
+    if not unknown:
+        return []
+    return [f"Left out: {count(unknown, 'scored example')} without a row in {read.path.name}."]
 
 
 def _marks(report: GroupReport) -> list[str]:
@@ -277,17 +226,20 @@ def _marks(report: GroupReport) -> list[str]:
     return said
 
 
-def _splits(text: pd.DataFrame, path: Path) -> dict[str, np.ndarray]:
-    if "split" not in text:
-        return {"test": np.arange(len(text))}
-    split = text["split"].to_numpy()
-    parts = {name: np.flatnonzero(split == name) for name in ("validation", "test")}
-    if not len(parts["test"]):
+def _ids(read: Table, rows: np.ndarray) -> pd.Series:
+    return read.text[ID].iloc[rows]
+
+
+def _check_rows_correspond(table: ScoreTable, read: Table) -> None:
+    if (ID in read.text) != (table.ids is not None):
         raise InputError(
-            f"{path} has a column split without a row 'test'; it says "
-            f"{', '.join(sorted(set(split))[:6])}"
+            f"only one of {table.path} and the labels has a column '{ID}'; give both or neither one"
         )
-    return {name: rows for name, rows in parts.items() if len(rows)}
+    if table.ids is None and len(read.text) != len(table.lines):
+        raise InputError(
+            f"{table.path} has {len(table.lines):,} rows and {read.path} {len(read.text):,};"
+            f" without a column '{ID}' they must be the same examples in the same order"
+        )
 
 
 def _binary(found: Labels, name: str, path: Path) -> pd.Series:
@@ -310,36 +262,14 @@ def _group(found: Labels, name: str, path: Path) -> pd.Series:
     return column.astype("Int8") if column.dtype == "boolean" else column
 
 
-def _weights(column: pd.Series, path: Path) -> np.ndarray:
+def _weights(read: Table, name: str) -> np.ndarray:
+    """Returns the weights, float64[N], none of them negative or missing."""
+    column = read.column(name, "--weights")
     found = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    if np.isnan(found).any():
-        row = int(np.argmax(np.isnan(found)))
-        raise InputError(f"{path}: weight '{column.iloc[row]}' in row {row + 2} is no number")
+    wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
+    if len(wrong):
+        raise InputError(
+            f"{read.where(wrong[0])}: {name} {shown(column.iloc[wrong[0]])} is no weight, a number"
+            f" of at least 0 ({count(len(wrong), 'such row')})"
+        )
     return found
-
-
-def _pandas_index(schema: pa.Schema) -> list[str]:
-    named = (schema.pandas_metadata or {}).get("index_columns", [])
-    return [name for name in named if isinstance(name, str) and name != ID]
-
-
-def _plain(column: Any) -> np.ndarray:
-    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else np.asarray(column)
-
-
-def _numbers(column: Any, model: str, path: Path, ids: np.ndarray | None) -> np.ndarray:
-    """Returns a column as float32, NaN where it is empty."""
-    plain = _plain(column)
-    if plain.dtype.kind not in "fiub":
-        numbers = pd.to_numeric(pd.Series(plain), errors="coerce")
-        wrong = numbers.isna() & ~pd.isna(plain)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            example = f"row {row + 2}" if ids is None else f"'{ids[row]}'"
-            raise InputError(
-                f"{path}: the score of {example} by model '{model}' is no number, but "
-                f"'{plain[row]}'"
-            )
-        plain = numbers.to_numpy()
-    with np.errstate(over="ignore"):
-        return plain.astype(np.float32)

@@ -85,14 +85,23 @@ def test_wrong_settings_of_a_model_are_named(files, column, value, message):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("value", [np.nan, "high"])
-def test_a_score_that_is_no_number_names_model_and_example(files, value):
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            np.nan,
+            r"S\.parquet row 8 \('7'\): the score by model '{}' is missing \(1 score",
+        ),
+        ("high", r"S\.parquet: column '{}' holds .*string, and a score is a number"),
+    ],
+)
+def test_a_score_that_is_no_number_names_model_and_example(files, value, message):
     _, variants, scores, read = files
     model = variants["model"][3]
     wrong = scores.astype({model: object})
     wrong.loc[7, model] = value
     wrong[model] = wrong[model].astype(str if value == "high" else float)
-    with pytest.raises(InputError, match=f"the score of '7' by model '{model}' is no number"):
+    with pytest.raises(InputError, match=message.format(model)):
         read(scores=wrong)
 
 

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from jaxbias import cli
 from jaxbias.errors import InputError
 from jaxbias.metrics import evaluate
-from jaxbias.score_files import evaluate_files, read_scores
+from jaxbias.score_files import evaluate_files
 
 N = 240
 
@@ -60,7 +60,7 @@ def test_csv_without_ids_goes_by_order(labelled, tmp_path):
     labels.drop(columns="id").to_csv(tmp_path / "L.csv", index=False)
     scores.drop(columns="id").to_csv(tmp_path / "S.csv", index=False)
     report, notes = evaluate_files(tmp_path / "S.csv", tmp_path / "L.csv", "smiling", [])
-    assert "correspond by order" in notes[1]
+    assert any("correspond by order" in note for note in notes)
     direct = evaluate(scores.drop(columns="id"), labels["smiling"])
     pd.testing.assert_frame_equal(report.frame(), direct.frame())
 
@@ -72,7 +72,11 @@ def test_split_gives_thresholds_and_missing_labels_are_left_out(labelled, files)
     changed.loc[4, "smiling"] = pd.NA
     changed.to_csv(files[1], index=False)
     report, notes = evaluate_files(*files, "smiling", ["gender"])
-    assert "(1 more have no label)" in notes[0] and "validation" in notes[1]
+    assert notes[:2] == [
+        "3 models, 159 examples.",
+        "Thresholds were taken from the validation examples.",
+    ]
+    assert "Left out of 160 test rows: 1 with no label." in notes
     kept = (split == "test") & (np.arange(N) != 4)
     assert report.counts[0] == kept.sum()
     validation = labels["smiling"][split == "validation"]
@@ -89,9 +93,15 @@ def test_split_gives_thresholds_and_missing_labels_are_left_out(labelled, files)
         (lambda s, y: (s[["id"]], y), "no column of scores"),
         (lambda s, y: (pd.concat([s, s.iloc[:1]]), y), "has 'image 0' twice"),
         (lambda s, y: (s, pd.concat([y, y.iloc[:1]])), "has 'image 0' twice"),
-        (lambda s, y: (s.assign(m=["x"] * len(s)), y), "by model 'm' is no number, but 'x'"),
-        (lambda s, y: (s.assign(m=np.nan), y), "variant 'm' at row 0 is NaN"),
-        (lambda s, y: (s, y.assign(split="train")), "without a row 'test'; it says train"),
+        (
+            lambda s, y: (s.assign(m=["x"] * len(s)), y),
+            r"line 2 \('image 0'\): .* 'm' is no number, but 'x'",
+        ),
+        (
+            lambda s, y: (s.assign(m=np.nan), y),
+            r"line 2 \('image 0'\): .* 'm' is missing \(240 sco",
+        ),
+        (lambda s, y: (s, y.assign(split="train")), "without a row 'test'; it says 'train'"),
     ],
 )
 def test_files_that_do_not_fit_are_named(labelled, tmp_path, change, message):
@@ -102,13 +112,89 @@ def test_files_that_do_not_fit_are_named(labelled, tmp_path, change, message):
         evaluate_files(tmp_path / "S.csv", tmp_path / "L.csv", "smiling", ["gender"])
 
 
-def test_broken_files_are_named(tmp_path):
-    (tmp_path / "S.parquet").write_bytes(b"no parquet")
-    with pytest.raises(InputError, match=r"S\.parquet cannot be read"):
-        read_scores(tmp_path / "S.parquet")
-    (tmp_path / "S.txt").write_text("a,b")
-    with pytest.raises(InputError, match=r"must be a \.csv, \.tsv or \.parquet"):
-        read_scores(tmp_path / "S.txt")
+def counted(labelled, tmp_path, change, **settings):
+    labels, scores = change(*labelled)
+    labels.to_csv(tmp_path / "L.csv", index=False)
+    scores.to_csv(tmp_path / "S.csv", index=False)
+    return evaluate_files(tmp_path / "S.csv", tmp_path / "L.csv", "smiling", ["gender"], **settings)
+
+
+def test_every_row_that_is_not_used_is_counted_and_said(labelled, tmp_path):
+    row = np.arange(N)
+
+    def change(labels, scores):
+        labels = labels.astype({"smiling": object}).assign(
+            split=np.select([row < 100, row < 220, row < 225], ["val", "test", ""], "Train"),
+            weight=np.where(row % 10 == 3, 0.0, 1.5),
+        )
+        labels.loc[row % 20 == 7, "smiling"] = ""
+        labels.loc[row % 30 == 9, "gender"] = ""
+        unknown = scores.iloc[:4].assign(id=["u1", "u2", "u3", "u4"])
+        return labels, pd.concat([scores[scores["id"] != "image 239"], unknown])
+
+    report, notes = counted(labelled, tmp_path, change, weights="weight")
+    test = (row >= 100) & (row < 220) & (row % 20 != 7) & (row % 10 != 3)
+    assert report.counts.tolist()[0] == test.sum() == 102
+    no_group = int((test & (row % 30 == 9)).sum())
+    assert report.counts[1:].sum() == 102 - no_group
+    for note in (
+        "Split 'val' of L.csv was taken for 'validation'.",
+        "Split 'Train' of L.csv was taken for 'finetune'.",
+        "Left out: 5 rows of L.csv without a split.",
+        "Left out: 15 rows of split 'finetune'.",
+        "Left out of 120 test rows: 6 with no label and 12 with weight 0.",
+        "Left out of 100 validation rows: 5 with no label and 10 with weight 0.",
+        f"No 'gender' in {no_group} of 102 test examples: these count in 'all' and in none of its"
+        " groups.",
+        "Left out: 4 scored examples without a row in L.csv.",
+    ):
+        assert note in notes
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (
+            "split",
+            "vla",
+            r"L.csv line 7 \('image 5'\): split 'vla' is unknown \(1 row\); valid:",
+        ),
+        ("weight", "-1", r"L.csv line 7 \('image 5'\): weight '-1' is no weight, a number of at"),
+        ("weight", "", r"line 7 \('image 5'\): weight '' is no weight, .* \(1 such row\)"),
+        ("weight", "nan", r"line 7 .*: weight 'nan' is no weight"),
+        ("weight", "inf", r"line 7 .*: weight 'inf' is no weight"),
+    ],
+)
+def test_a_row_that_nothing_can_be_made_of_is_refused(labelled, tmp_path, column, value, message):
+    def change(labels, scores):
+        labels = labels.assign(split="test", weight="1")
+        labels.loc[5, column] = value
+        return labels, scores
+
+    with pytest.raises(InputError, match=message):
+        counted(labelled, tmp_path, change, weights="weight")
+
+
+def test_nothing_left_is_refused(labelled, tmp_path):
+    with pytest.raises(InputError, match="no test row has a 'smiling' and a weight above 0"):
+        counted(
+            labelled, tmp_path, lambda y, s: (y.assign(weight=0, split="test"), s), weights="weight"
+        )
+
+
+def test_scores_of_two_values_are_cut_between_them_and_that_is_said(labelled, tmp_path):
+    def change(labels, scores):
+        ones = (labels["smiling"] == 1) | (np.arange(N) % 4 == 0)  # More than are positive.
+        return labels, scores.assign(**{"model 1": ones.astype(int), "model 2": ones * 2.0 + 1})
+
+    report, notes = counted(labelled, tmp_path, change)
+    assert report.two_values.tolist() == [False, True, True]
+    assert report.value("threshold")[1:].tolist() == [0.5, 2.0]
+    assert report.value("tpr").tolist()[1:] == [1.0, 1.0]
+    cut = "Scores of two values only are cut between them, midway, and not at the base rate: "
+    assert f"{cut}'model 1', 'model 2'." in notes
+    _, notes = counted(labelled, tmp_path, lambda y, s: change(y, s.drop(columns="model 2")))
+    assert any("cut between them, midway" in note for note in notes)
 
 
 def test_command(files, tmp_path, capsys):
@@ -132,7 +218,10 @@ def test_command(files, tmp_path, capsys):
         ("--population=level", "must be written like level=2,prevalence=0.5"),
         ("--against=model", "--against=model is no model of"),
         ("--out=m.txt", "must end in .csv or .parquet"),
-        ("--weights=gender", "is no number"),
+        (
+            "--weights=gender",
+            "line 2 ('image 0'): gender 'man' is no weight, a number",
+        ),
         ("--metrics=brier", "needs probabilities"),
     ],
 )

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.data.dataset import listed
+from jaxbias.data.delimited import shown
+from jaxbias.data.table_file import Table
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import SPLITS
+from jaxbias.words import count
 
 # What other people call our splits. A source's plain training set is for finetuning.
 _ALIASES = {
@@ -73,8 +76,8 @@ def is_split(words: Sequence[str]) -> bool:
     >>> is_split(["train", "Val", ""]), is_split(["train", "bus"])
     (True, False)
     """
-    named = {word.strip().casefold() for word in words} - {""}
-    return len(named) > 1 and all(word in SPLITS or word in _ALIASES for word in named)
+    named = {_known(word) for word in words if word.strip()}
+    return None not in named and len({word.strip().casefold() for word in words} - {""}) > 1
 
 
 def example(words: Sequence[str]) -> str:
@@ -92,13 +95,51 @@ def example(words: Sequence[str]) -> str:
     return str(shares)
 
 
+def of_rows(table: Table) -> tuple[np.ndarray, list[str]]:
+    """Returns the split of every row of a table that is divided already, by its column "split".
+
+    Returns:
+      object[N] of `study.SPLITS`, '' where the row names none; all "test" without such a column.
+      And which words were understood as which split, and rows without one, in sentences.
+
+    Raises:
+      InputError: a word that is no split, with the line and the id of its first row.
+    """
+    if "split" not in table.text:
+        return np.full(len(table.text), "test", dtype=object), []
+    column = table.text["split"]
+    known = {word: _known(word) for word in column.unique()}
+    for row, word in enumerate(column):
+        if known[word] is None:
+            also = ", ".join(f"{alias} ({name})" for alias, name in _ALIASES.items())
+            raise InputError(
+                f"{table.where(row)}: split {shown(word)} is unknown"
+                f" ({count(int((column == word).sum()), 'row')}); valid: {', '.join(SPLITS)}, and"
+                f" {also}"
+            )
+    said = [
+        f"Split '{word.strip()}' of {table.path.name} was taken for '{name}'."
+        for word, name in known.items()
+        if name != word.strip() and name
+    ]
+    without = int(column.map(known).eq("").sum())
+    if without:
+        said.append(f"Left out: {count(without, 'row')} of {table.path.name} without a split.")
+    return column.map(known).to_numpy(object), said
+
+
+def _known(word: str) -> str | None:
+    name = word.strip().casefold()
+    return _ALIASES.get(name, name if name in (*SPLITS, "") else None)
+
+
 def _by_name(sources: Sequence[str]) -> dict[str, dict[str, float]]:
     shares = {}
     for source in sources:
-        name = source.strip().casefold()
-        if name in SPLITS or name in _ALIASES:
-            shares[source] = {_ALIASES.get(name, name): 1.0}
-        elif name:
+        name = _known(source)
+        if name:
+            shares[source] = {name: 1.0}
+        elif name is None:
             raise InputError(
                 f"config.data.splits is empty and the data's splits are {listed(sources)}: say how"
                 f" to divide them, for example config.data.splits = {{'{source}': {_EXAMPLE}}}"

@@ -51,7 +51,8 @@ def evaluate(
       validation: the same variants on other examples, from which thresholds are then taken;
         without it, they are taken from `scores` themselves.
       threshold: "base_rate", "group_base_rate", "youden", {"fpr": rate}, {"tpr": rate}, a number or
-        V numbers; predict positive where score > threshold.
+        V numbers; predict positive where score > threshold. Scores that take two values only are
+        cut midway between them, 0 and 1 at 0.5, in place of a base-rate threshold.
       metrics: names among `METRICS`.
       link: for ece, brier and log_loss: "identity", scores are probabilities; "sigmoid", logits.
       population: evaluate on a population of {"level": 0..10, "prevalence": share}, by weights:

@@ -15,7 +15,7 @@ from jaxbias.metrics.populations import check_population, reweighted
 from jaxbias.metrics.program import Asked
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import check_kind
-from jaxbias.metrics.thresholds import check_rule, parse_rule
+from jaxbias.metrics.thresholds import check_rule, parse_rule, two_value_cuts
 
 LINKS = ("identity", "sigmoid")
 # Parts left out in turn, for BCa's acceleration.
@@ -92,6 +92,11 @@ def evaluate_target(
             source = reweighted(source, settings.population)
         elif source is not None:
             source = test
+    two_values = np.zeros(len(names), bool)
+    if rule.cuts_two_values and "selected" in asked:
+        sets = [test] if source is test else [test, source]
+        given = two_value_cuts([(each.scores, each.weights > 0) for each in sets])
+        two_values = ~np.isnan(given)
 
     sums = sweep(
         Asked(asked, rule, settings.link, tuple(test.groups.families.values())),
@@ -114,7 +119,7 @@ def evaluate_target(
     }
     shortfall = left_to_chance = np.full(len(names), np.nan)
     if rule.name == "base_rate" and sums.thresholds is not None:
-        shortfall = _shortfall(source, test, sums)
+        shortfall = np.where(two_values, np.nan, _shortfall(source, test, sums))
         left_to_chance = _left_to_chance(source, sums.thresholds[0, :, 0], shortfall)
     return GroupReport(
         names=tuple(names),
@@ -126,6 +131,7 @@ def evaluate_target(
         threshold_from=threshold_from,
         shortfall=shortfall,
         left_to_chance=left_to_chance,
+        two_values=two_values,
         confidence=settings.confidence,
         interval=settings.interval,
         bootstrap=settings.bootstrap,

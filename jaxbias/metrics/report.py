@@ -36,6 +36,8 @@ class GroupReport:
         another rule.
       left_to_chance: float64[V], how many examples that is, of those that tie at the threshold: a
         selection of the right size would draw them by lot. 0 where none tie.
+      two_values: bool[V], whether a variant's scores take two values only. They are cut midway
+        between them (0 and 1 at 0.5), not at the base-rate threshold; its shortfall is NaN.
       confidence: of the intervals.
       interval: their kind, one of `resampling.KINDS`.
       bootstrap: R, the number of replicates.
@@ -51,6 +53,7 @@ class GroupReport:
     threshold_from: str
     shortfall: np.ndarray
     left_to_chance: np.ndarray
+    two_values: np.ndarray
     confidence: float
     interval: str
     bootstrap: int

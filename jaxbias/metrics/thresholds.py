@@ -2,7 +2,7 @@
 
 import dataclasses
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.groups import Groups
-from jaxbias.metrics.ranking import MINUS_INFINITY, ZERO
+from jaxbias.metrics.ranking import MINUS_INFINITY, ZERO, key_scores, score_keys
 from jaxbias.metrics.sweeps import STEP, Sweep
 
 # Sums of the same weights in another order differ in their last bits. A selection that ties with
@@ -20,6 +20,9 @@ from jaxbias.metrics.sweeps import STEP, Sweep
 _TOLERANCE = 1e-9
 
 _NONE = np.uint32(0xFFFFFFFF)  # No score has this key.
+
+# The first scores of a variant show that it has more than two values, if it has.
+_FIRST = 64
 
 RULES = ("base_rate", "group_base_rate", "youden", "fpr", "tpr", "fixed")
 
@@ -41,6 +44,11 @@ class Rule:
     def per_group(self) -> bool:
         """Whether every group has a threshold of its own."""
         return self.name == "group_base_rate"
+
+    @property
+    def cuts_two_values(self) -> bool:
+        """Whether scores of two values are cut between them, as they are decisions already."""
+        return self.name in ("base_rate", "group_base_rate")
 
 
 def parse_rule(threshold: Any, variants: int) -> tuple[Rule, np.ndarray]:
@@ -95,6 +103,47 @@ def check_rule(rule: Rule, groups: Groups) -> None:
         raise InputError(
             "threshold='group_base_rate' needs every example in exactly one group of one column"
         )
+
+
+def two_value_cuts(sets: Sequence[tuple[Any, np.ndarray]]) -> np.ndarray:
+    """Returns where scores of two values are cut: midway between them, 0 and 1 at 0.5.
+
+    Args:
+      sets: of examples that share the threshold: scores float32[V, N], and bool[N], which count.
+
+    Returns:
+      float64[V], such that exactly the higher scores are above; NaN where there are more or fewer
+      than two values.
+    """
+    cuts = np.full(len(sets[0][0]), np.nan)
+    first = [np.asarray(scores[:, np.flatnonzero(present)[:_FIRST]]) for scores, present in sets]
+    first = np.sort(np.concatenate(first, axis=1), axis=1)
+    few = (first[:, 1:] != first[:, :-1]).sum(axis=1) < 2
+    for v in np.flatnonzero(few):
+        rows = [np.asarray(scores[v])[present] for scores, present in sets]
+        values = np.unique(np.concatenate(rows))
+        if len(values) == 2:
+            cuts[v] = _between(*values)
+    return cuts
+
+
+def traced_cuts(scores: jax.Array, present: np.ndarray) -> jax.Array:
+    """Returns what `two_value_cuts` does of one set, inside a program with 64 bits."""
+    keys = score_keys(scores)
+    highest = jnp.where(present, keys, np.uint32(0)).max(axis=1, initial=0)
+    lowest = jnp.where(present, keys, _NONE).min(axis=1, initial=_NONE)
+    either = (keys == highest[:, None]) | (keys == lowest[:, None]) | ~present
+    low, high = (key_scores(key).astype(jnp.float64) for key in (lowest, highest))
+    middle = ((low + high) / 2).astype(jnp.float32)
+    key = score_keys(middle)
+    middle = jnp.where((key >= lowest) & (key < highest), middle.astype(jnp.float64), low)
+    return jnp.where(either.all(axis=1) & (lowest < highest), middle, jnp.nan)
+
+
+def _between(low: np.float32, high: np.float32) -> float:
+    with np.errstate(invalid="ignore"):  # Of opposite infinities there is no middle.
+        middle = float(np.float32((float(low) + float(high)) / 2))
+    return middle if low <= middle < high else float(low)  # That of neighbours may be the higher.
 
 
 def find_thresholds(sweep: Sweep, rule: Rule, given: jax.Array, totals: jax.Array) -> jax.Array:

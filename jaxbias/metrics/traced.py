@@ -14,7 +14,7 @@ from jaxbias.metrics.definitions import DEFAULT_METRICS, Sums, compute, places, 
 from jaxbias.metrics.examples import check_labels, check_weights
 from jaxbias.metrics.groups import ALL, as_groups
 from jaxbias.metrics.program import Asked, complete, make_split, measure
-from jaxbias.metrics.thresholds import check_rule, parse_rule
+from jaxbias.metrics.thresholds import check_rule, parse_rule, traced_cuts
 
 
 def group_metrics(
@@ -70,7 +70,10 @@ def group_metrics(
     asked = Asked(sums_for(metrics), rule, link, tuple(named.families.values()))
     families = {k: tuple(1 + place for place in v) for k, v in named.families.items()}
     with jax.enable_x64(True):
-        padded = jnp.pad(scores.astype(jnp.float32), ((0, 0), (0, len(channels.weights) - count)))
+        scores = scores.astype(jnp.float32)
+        if rule.cuts_two_values:
+            given = traced_cuts(scores, channels.membership[0, :count])
+        padded = jnp.pad(scores, ((0, 0), (0, len(channels.weights) - count)))
         found = measure(
             asked,
             padded,
