@@ -114,7 +114,7 @@ def external_study(
             values = tuple(own.get(value, value) for value in values)
         if len(values) != 2:
             raise InputError(
-                f"{labels_path}: column '{group}' has {len(values)} values "
+                f"{labels_path}: column '{group}' has {count(len(values), 'value')} "
                 f"({listed(values, limit=6)}); name two with --group_values=first,second"
             )
     names = tuple(f"{group}={v}" if v in ("0", "1", "-1") else v for v in values)

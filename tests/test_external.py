@@ -162,3 +162,55 @@ def test_the_groups_own_values(tmp_path, words, values, names):
     study = external_study(tmp_path / "V.csv", tmp_path / "L.csv", "smiling", "group", ())
     assert study.group.values == values
     assert study.group.names == names
+
+
+def test_every_row_that_is_not_used_is_counted_and_said(files):
+    labels, _, scores, read = files
+    labels = labels.astype({"smiling": object, "gender": object, "split": object})
+    labels.loc[[1, 3, 4], "gender"] = ["other", "", "other"]  # 1 and 3: test; 4: validation.
+    labels.loc[[5, 7, 8], "smiling"] = ""
+    labels.loc[labels["split"] == "validation", "split"] = "val"
+    labels.loc[10, "split"] = ""
+    unknown = scores.iloc[:2].assign(id=[100, 101])
+    more = pd.concat([scores, unknown]).assign(stranger=0.5)
+    dataset, found = read(labels=labels, scores=more)
+    assert found.test.shape == (8, 20) and found.validation.shape == (8, 19)
+    assert dataset.notes == (
+        "Models were trained elsewhere; their scores were read from S.parquet.",
+        "Left out: 1 column of S.parquet that are none of the models, 'stranger'.",
+        "Split 'val' of L.csv was taken for 'validation'.",
+        "Left out: 1 row of L.csv without a split.",
+        "Natural shares, and the costs that rest on them, were counted in all 40 examples"
+        " (validation, test, no split), since none is of the split finetune.",
+        "In neither group of 'gender' (woman, man): 3 of 39 examples (validation 1, test 2):"
+        " 2 'other', 1 unknown. They are left out.",
+        "Without a label of 'smiling': 3 of 39 examples (validation 1, test 2). They are left out.",
+        "Left out: 3 scored examples without a label.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"split": "holdout"}, r"L\.csv line 2 \('0'\): split 'holdout' is unknown \(40 rows\)"),
+        ({"id": [0, *range(COUNT - 1)]}, r"L\.csv has '0' twice, in lines 2 and 3"),
+        ({"id": ["", *range(1, COUNT)]}, r"L\.csv line 2 has no 'id'"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_named(files, change, message):
+    labels, *_, read = files
+    with pytest.raises(InputError, match=message):
+        read(labels=labels.assign(**change))
+
+
+def test_groups_are_named_by_the_words_of_the_table(files, tmp_path):
+    labels, variants, *_ = files
+    variants.to_csv(tmp_path / "V.csv", index=False)
+    words = {"woman": "Yes", "man": "no"}
+    labels.assign(gender=labels["gender"].map(words)).to_csv(tmp_path / "L.csv", index=False)
+    for asked in ((), ("no", "Yes"), ("NO", "yes"), ("0", "1")):
+        study = external_study(tmp_path / "V.csv", tmp_path / "L.csv", "smiling", "gender", asked)
+        assert tuple(study.group.values) == (("1", "0") if asked == () else ("0", "1"))
+    labels.assign(gender="woman").to_csv(tmp_path / "L.csv", index=False)
+    with pytest.raises(InputError, match=r"has 1 value \('woman'\); name two"):
+        external_study(tmp_path / "V.csv", tmp_path / "L.csv", "smiling", "gender", ())

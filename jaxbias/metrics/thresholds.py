@@ -129,7 +129,7 @@ def two_value_cuts(sets: Sequence[tuple[Any, np.ndarray]]) -> np.ndarray:
 
 def traced_cuts(scores: jax.Array, present: np.ndarray) -> jax.Array:
     """Returns what `two_value_cuts` does of one set, inside a program with 64 bits."""
-    keys = score_keys(scores)
+    keys, present = score_keys(scores), jnp.asarray(present)[None, :]
     highest = jnp.where(present, keys, np.uint32(0)).max(axis=1, initial=0)
     lowest = jnp.where(present, keys, _NONE).min(axis=1, initial=_NONE)
     either = (keys == highest[:, None]) | (keys == lowest[:, None]) | ~present

@@ -1,9 +1,12 @@
 """The base-rate threshold against tables worked by hand."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxbias.metrics import Examples, evaluate
+from jaxbias.metrics.thresholds import parse_rule, traced_cuts, two_value_cuts
 
 NO_GROUPS = None
 
@@ -20,7 +23,7 @@ NO_GROUPS = None
         # The second and third tie: both stay outside, one of two positives is missed.
         ([0.9, 0.7, 0.7, 0.2], [1, 1, 0, 0], None, 0.7, 0.5),
         # Three tie at the top and only one may be selected.
-        ([0.9, 0.9, 0.9, 0.2], [1, 0, 0, 0], None, 0.9, 1),
+        ([0.9, 0.9, 0.9, 0.2, 0.1], [1, 0, 0, 0, 0], None, 0.9, 1),
         # Weight 3 is allowed: 2 + 0.5 fit, 1 more does not.
         ([0.9, 0.7, 0.5, 0.2], [1, 0, 1, 0], [2, 0.5, 1, 1], 0.5, 1 / 6),
         # Weight 2 is allowed: the first alone is too heavy.
@@ -90,3 +93,63 @@ def test_sizes_at_the_edges_of_blocks_and_padding(n):
     assert 5 < everything.sum() < 35
     assert (report.replicates("tpr")[0][everything] == 1).all()
     assert (report.replicates("tpr")[0][~everything] <= 1).all()
+
+
+# Scores of two values are decisions: cut between them, whatever the base rate.
+
+PAIRS = [
+    (0, 1, 0.5),
+    (-1, 1, 0),
+    (0.2, 0.4, 0.3),
+    (-np.inf, np.inf, -np.inf),
+    (0, np.inf, 0),
+    (1, np.nextafter(np.float32(1), np.float32(2)), 1),
+    (0, np.float32(1e-45), 0),
+    (-3e38, 3e38, 0),
+]
+CUTS = np.array([cut for *_, cut in PAIRS], np.float32)
+
+
+@pytest.mark.parametrize("rule", ["base_rate", "group_base_rate"])
+def test_two_values_are_cut_between_them(rule):
+    labels = np.array([1, 0, 0, 0, 0, 0, 1, 0])
+    groups = {"g": np.repeat(["a", "b"], 4)}
+    ones = np.array([1, 1, 1, 0, 0, 0, 1, 1])  # 5, and 2 are positive.
+    decided = [np.where(ones, high, low) for low, high, _ in PAIRS]
+    scores = np.array([*decided, np.linspace(0, 1, 8)], np.float32)
+    asked = {"threshold": rule, "metrics": ["threshold", "fpr", "tpr", "fpr_gap"]}
+    report = evaluate(scores, labels, groups, bootstrap=6, **asked)
+    assert report.two_values.tolist() == [True] * len(PAIRS) + [False]
+    assert np.isnan(report.shortfall[:-1]).all()
+    place = "all" if rule == "base_rate" else "g=a"
+    for found in (report.value("threshold", place), *report.replicates("threshold", place).T):
+        assert found[:-1].tolist() in (CUTS.tolist(), [pytest.approx(np.nan, nan_ok=True)] * 8)
+    assert (report.value("tpr")[:-1] == 1).all() and (report.value("fpr")[:-1] == 0.5).all()
+    with jax.enable_x64(True):
+        traced = traced_cuts(jnp.asarray(scores), np.ones(8, bool))
+    np.testing.assert_array_equal(traced, np.append(CUTS, np.nan))
+
+
+def test_two_values_are_those_of_all_examples_that_count():
+    def cuts(*sets):
+        sets = [(np.array([scores], np.float32), np.array(counts)) for scores, counts in sets]
+        return two_value_cuts(sets)[0]
+
+    every = [True] * 4
+    assert cuts(([0, 1, 1, 0.7], [True] * 3 + [False])) == 0.5
+    assert np.isnan(cuts(([0, 1, 1, 0.7], every)))
+    assert np.isnan(cuts(([1, 1, 1, 1], every)))
+    assert np.isnan(cuts(([0, 1, 1, 1], [False] * 4)))
+    assert cuts(([1, 1, 1, 1], every), ([0, 0, 0, 0], every)) == 0.5
+    assert np.isnan(cuts(([0, 1, 1, 1], every), ([0.7] * 4, every)))
+    assert np.isnan(cuts(([0, 1] * 50 + [0.5], [True] * 101)))  # The third comes late.
+    assert cuts(([0, -0.0, 1, 1], every)) == 0.5
+
+
+def test_rules_that_ask_for_no_number_of_positives_cut_where_they_do():
+    binary, labels = np.array([[0.0, 1, 1, 1]]), [0, 1, 1, 0]
+    validation = Examples(np.array([[0.0, 0, 1, 1]]), labels)
+    report = evaluate(binary, labels, validation=validation, threshold=0.3, metrics=["fpr"])
+    assert report.two_values.tolist() == [False]
+    assert not parse_rule("youden", 1)[0].cuts_two_values
+    assert not parse_rule({"fpr": 0.1}, 1)[0].cuts_two_values
