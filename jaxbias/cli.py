@@ -118,6 +118,7 @@ def _report(given: FlagValues) -> None:
     answer = make_answer(study, dataset, scores)
     page = report.write(answer, out)
     report.terminal(answer)
+    print("\n".join(["", *dataset.notes]))
     print(f"Report: {page}")
 
 

@@ -203,14 +203,9 @@ def test_labels_that_cannot_be_used_are_named(files, change, message):
         read(labels=labels.assign(**change))
 
 
-def test_groups_are_named_by_the_words_of_the_table(files, tmp_path):
+def test_a_group_of_one_value_is_named(files, tmp_path):
     labels, variants, *_ = files
     variants.to_csv(tmp_path / "V.csv", index=False)
-    words = {"woman": "Yes", "man": "no"}
-    labels.assign(gender=labels["gender"].map(words)).to_csv(tmp_path / "L.csv", index=False)
-    for asked in ((), ("no", "Yes"), ("NO", "yes"), ("0", "1")):
-        study = external_study(tmp_path / "V.csv", tmp_path / "L.csv", "smiling", "gender", asked)
-        assert tuple(study.group.values) == (("1", "0") if asked == () else ("0", "1"))
     labels.assign(gender="woman").to_csv(tmp_path / "L.csv", index=False)
     with pytest.raises(InputError, match=r"has 1 value \('woman'\); name two"):
         external_study(tmp_path / "V.csv", tmp_path / "L.csv", "smiling", "gender", ())
