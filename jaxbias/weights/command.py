@@ -5,7 +5,7 @@ from pathlib import Path
 from jaxbias.errors import InputError
 from jaxbias.models.registry import ARCHITECTURES
 from jaxbias.weights.convert import Converted, convert
-from jaxbias.weights.files import read_tensors
+from jaxbias.weights.files import is_there, read_tensors
 from jaxbias.weights.imported import Imported, describe_imported, import_weights
 from jaxbias.weights.layouts import Names
 from jaxbias.weights.sources import SOURCES
@@ -23,7 +23,7 @@ def import_text(arch: str, source: str, file: Path, out: Path) -> str:
 
 def describe_text(file: Path) -> str:
     """Returns what a checkpoint, or a directory of imported weights, holds."""
-    if file.is_dir():
+    if is_there(file, Path.is_dir):
         imported = describe_imported(file)
         record = imported.record
         lines = [

@@ -1,6 +1,7 @@
 """Reading checkpoints of other frameworks as named arrays, without running what is in them."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -72,13 +73,18 @@ def read_tensors(path: Path) -> Tensors:
     return Tensors(arrays, beside)
 
 
-def _refuse_absent(path: Path) -> None:
+def is_there(path: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
+    """Whether a path is there, as a kind of thing; a name too long for any file never is."""
     try:
-        if path.is_file():
-            return
-        dangling = path.is_symlink()
-    except OSError:  # A name that is too long for any file.
-        dangling = False
+        return kind(path)
+    except OSError:
+        return False
+
+
+def _refuse_absent(path: Path) -> None:
+    if is_there(path, Path.is_file):
+        return
+    dangling = is_there(path, Path.is_symlink)
     what = f"{path} links to a file that is not there" if dangling else f"there is no file {path}"
     raise InputError(f"--file: {what}")
 

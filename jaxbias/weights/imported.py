@@ -26,7 +26,7 @@ from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.study import ModelSpec, Study
 from jaxbias.weights.convert import Converted, checked, convert, flat_names
-from jaxbias.weights.files import read_tensors
+from jaxbias.weights.files import is_there, read_tensors
 from jaxbias.weights.limits import shown
 from jaxbias.weights.recipes import Recipe, recipe_of
 from jaxbias.weights.sources import SOURCES, Arrays
@@ -113,7 +113,7 @@ def import_weights(arch: str, source: str, file: Path, out: Path) -> tuple[Impor
     Raises:
       InputError: the file does not fit, or there is something at `out`; nothing is written then.
     """
-    if out.exists():
+    if is_there(out):
         raise InputError(f"--out: there is something at {out} already; choose a new directory")
     converted, sha256, beside = read(arch, source, file)
     params, network = converted.params, converted.network
@@ -171,7 +171,7 @@ def read(arch: str, source: str, file: Path) -> tuple[Converted, str, tuple[str,
 def _own(directory: Path) -> tuple[Arrays, Recipe]:
     """A base that a study has pretrained: its size is known from the study beside it."""
     record = directory.absolute().parent.parent / "study.json"
-    if not record.is_file():
+    if not is_there(record, Path.is_file):
         raise InputError(
             f"--file={directory}: give a base of a result directory, WORKDIR/bases/ID; there is no "
             f"{record}"
@@ -197,7 +197,7 @@ def describe_imported(directory: Path) -> Imported:
       InputError: the directory holds none, or the record is damaged.
     """
     path = directory / _RECORD
-    if not path.is_file():
+    if not is_there(path, Path.is_file):
         raise InputError(
             f"{directory} holds no imported weights (no {_RECORD}); make it with "
             "`jaxbias weights import`"

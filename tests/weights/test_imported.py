@@ -13,7 +13,7 @@ from jaxbias import checkpoint, cli
 from jaxbias.errors import InputError
 from jaxbias.models import make_network
 from jaxbias.study import ModelSpec
-from jaxbias.weights import describe_imported, import_weights, imported, load
+from jaxbias.weights import describe_imported, describe_text, import_weights, imported, load
 from jaxbias.weights.convert import flat_names
 from jaxbias.weights.imported import content_hash
 from jaxbias.weights.recipes import HALF, IMAGENET, recipe_of
@@ -85,6 +85,16 @@ def test_import_describe_and_load(vit_file, tmp_path, capsys):
         (out / "weights.json").write_text(text)
         with pytest.raises(InputError, match=r"weights.json is damaged \(fingerprint: .*; import"):
             load(describe_imported(out))
+
+
+def test_names_too_long_for_any_file(vit_file, tmp_path):
+    long = tmp_path / ("w" * 300)
+    with pytest.raises(InputError, match=r"there is no file .*www"):
+        describe_text(long.with_suffix(".npz"))
+    with pytest.raises(InputError, match="www.* holds no imported weights"):
+        describe_imported(long)
+    with pytest.raises(InputError, match=r"cannot make the directory .*File name too long"):
+        import_weights("vit_tiny", "big_vision", vit_file, long)
 
 
 def test_a_file_that_does_not_fit_leaves_nothing_behind(vit_file, tmp_path):
