@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import logging
+import math
 import os
 import shutil
 from pathlib import Path
@@ -106,6 +108,29 @@ def load_any(path: Path) -> Params:
         raise _unusable(path, error) from error
 
 
+def declared_bytes(path: Path) -> int:
+    """Returns what the parameters of a checkpoint would take in memory, as it declares them.
+
+    Raises:
+      InputError: there is no whole checkpoint.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)  # Of a damaged one Orbax logs pages, and returns nothing.
+    try:
+        leaves = jax.tree.leaves(ocp.metadata(path.absolute()).metadata)
+        return sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+    except Exception as error:  # A damaged checkpoint may raise anything.
+        raise _unusable(path, error) from error
+    finally:
+        logging.disable(disabled)
+
+
 def _unusable(path: Path, error: Exception) -> InputError:
+    # Orbax reads arrays side by side; of its errors this is the first, the others Python prints.
+    logging.getLogger("asyncio").addFilter(_is_ours)
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     return InputError(f"{path} holds no whole checkpoint of this network ({reason[:_REASON]})")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return "exception was never retrieved" not in record.getMessage()

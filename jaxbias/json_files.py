@@ -22,14 +22,24 @@ def read_json(path: Path, way_out: str) -> Any:
         names the file, the reason and the way out.
     """
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ValueError(f"{size / 2**30:,.1f} GiB, at most {MOST_BYTES / 2**30:g} GiB is read")
-        return parse_json(path.read_bytes())
+        return load_json(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); {way_out}") from error
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); {way_out}") from error
+
+
+def load_json(path: Path) -> Any:
+    """Returns what a JSON file says, for callers that have their own words for a damaged one.
+
+    Raises:
+      OSError: it cannot be read.
+      ValueError: it is larger than `MOST_BYTES`, or is no JSON.
+    """
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ValueError(f"{size / 2**30:,.1f} GiB, at most {MOST_BYTES / 2**30:g} GiB is read")
+    return parse_json(path.read_bytes())
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from jaxbias.atomic import make_directory, writing
 from jaxbias.digits import whole
 from jaxbias.holder import Holder
-from jaxbias.json_files import parse_json
+from jaxbias.json_files import load_json
 
 # A process that is not seen for this long has lost its lease.
 _SECONDS = 60.0
@@ -142,7 +142,7 @@ class Leases:
 
     def _read(self, name: str, generation: int) -> Holder | None:
         try:
-            holder = Holder(**parse_json(self._path(name, generation).read_bytes()))
+            holder = Holder(**load_json(self._path(name, generation)))
         except (OSError, ValueError, TypeError):
             return None  # Between being created and being written, or no lease of ours.
         kinds = {"host": str, "pid": int, "born": str}

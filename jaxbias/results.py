@@ -33,7 +33,7 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.variants import Base, checked_id
-from jaxbias.json_files import parse_json
+from jaxbias.json_files import load_json
 from jaxbias.study import Study
 from jaxbias.words import count
 
@@ -172,7 +172,7 @@ class ResultDirectory:
         """Returns where the time of the last training went; nothing else rests on them."""
         path = self.path / "timings.json"
         try:
-            times = parse_json(path.read_bytes())
+            times = load_json(path)
             return {name: float(value) for name, value in times.items()}
         except FileNotFoundError:
             return {}

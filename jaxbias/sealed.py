@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxbias.atomic import write_text
 from jaxbias.errors import InputError
-from jaxbias.json_files import parse_json
+from jaxbias.json_files import load_json
 
 _SEAL = "checksum"
 
@@ -36,7 +36,7 @@ def read(path: Path) -> dict[str, Any]:
       OSError: the file cannot be read.
       ValueError: it was cut short, edited or otherwise damaged.
     """
-    content = parse_json(path.read_bytes())
+    content = load_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}")
     seal = content.pop(_SEAL, None)

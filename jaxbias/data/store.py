@@ -23,7 +23,7 @@ from jaxbias.data.draft import PIXELS, Draft, locked
 from jaxbias.data.source import Source
 from jaxbias.data.workers import Job
 from jaxbias.errors import InputError
-from jaxbias.json_files import parse_json
+from jaxbias.json_files import load_json
 
 _EXAMPLES, _RECORD = "examples.parquet", "store.json"
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.
@@ -77,7 +77,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
 def _opened(path: Path, source: Source, verify: bool, cheap: int = _CHEAP_BYTES) -> Store | None:
     """Returns the store at `path`, or None when there is none or it is damaged."""
     try:
-        record = parse_json((path / _RECORD).read_bytes())
+        record = load_json(path / _RECORD)
         images = np.load(path / PIXELS, mmap_mode="r", allow_pickle=False)
         examples = pd.read_parquet(path / _EXAMPLES)
         rows = examples["row"].to_numpy(np.int64)

@@ -28,7 +28,7 @@ from jaxbias.grid.plan import Plan
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.small import Kind, SmallProgram, small_training, trained_images
 from jaxbias.grid.variants import Recipe
-from jaxbias.json_files import parse_json
+from jaxbias.json_files import load_json
 from jaxbias.models import Head, make_network
 from jaxbias.progress import progress
 from jaxbias.study import Study
@@ -105,7 +105,7 @@ def read_table(path: Path) -> list[Entry]:
     if not path.exists():
         return []
     try:
-        return [Entry(**entry) for entry in parse_json(path.read_bytes())]
+        return [Entry(**entry) for entry in load_json(path)]
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{path} is no table of modes ({error}); delete it and run `jaxbias run --calibrate`"

@@ -19,7 +19,7 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxbias.atomic import make_directory, unwritable, write_text
 from jaxbias.errors import InputError
-from jaxbias.json_files import parse_json
+from jaxbias.json_files import load_json
 
 _RECORD = "run.json"
 # What reading a damaged checkpoint may raise; TensorStore's errors are ValueErrors.
@@ -160,7 +160,7 @@ class Saves:
 
 def _refuse_another(record: Path, run: dict[str, Any]) -> None:
     try:
-        stored = parse_json(record.read_bytes())
+        stored = load_json(record)
         changed = [name for name in run if stored.get(name) != run[name]]
     except (ValueError, AttributeError) as error:
         raise InputError(f"{record} is damaged; delete {record.parent}") from error

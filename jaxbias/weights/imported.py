@@ -27,7 +27,7 @@ from jaxbias.models.registry import Params
 from jaxbias.study import ModelSpec, Study
 from jaxbias.weights.convert import Converted, checked, convert, flat_names
 from jaxbias.weights.files import is_there, read_tensors
-from jaxbias.weights.limits import shown
+from jaxbias.weights.limits import refuse_large, shown
 from jaxbias.weights.recipes import Recipe, recipe_of
 from jaxbias.weights.sources import SOURCES, Arrays
 
@@ -187,7 +187,11 @@ def _own(directory: Path) -> tuple[Arrays, Recipe]:
         raise InputError(
             f"{record} does not say the side of its images ({error}); {way_out}"
         ) from error
-    return flat_names(checkpoint.load_any(directory)), recipe
+    try:
+        refuse_large(directory, "its parameters", checkpoint.declared_bytes(directory))
+        return flat_names(checkpoint.load_any(directory)), recipe
+    except InputError as error:
+        raise InputError(f"--file: {error}; {way_out}") from error
 
 
 def describe_imported(directory: Path) -> Imported:
@@ -250,7 +254,10 @@ def load(imported: Imported) -> Params:
       InputError: they are damaged, or this version computes something else with them.
     """
     network = imported.network(max(imported.classes, 1))
-    params = checkpoint.load(imported.directory / "params", network)
+    try:
+        params = checkpoint.load(imported.directory / "params", network)
+    except InputError as error:
+        raise InputError(f"{error}; {_AGAIN}") from error
     if content_hash(params) != imported.content:
         raise InputError(f"{imported.directory}: the weights are damaged; import them again")
     expected = imported.record["fingerprint"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, echo
 
 # Ten times the largest network here. It holds for a file and for what it says that it unpacks to.
 MOST_BYTES = 4 * 2**30
@@ -42,9 +42,8 @@ def refuse_name(path: Path, name: object) -> None:
 
 
 def shown(value: object) -> str:
-    """Returns a value as a line of at most 80 characters can hold it."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    """Returns a value as `echo` does, but text in quotes and in plain letters."""
+    return echo(ascii(value) if isinstance(value, str) else value)
 
 
 def damaged(path: Path, error: Exception, part: str = "") -> InputError:

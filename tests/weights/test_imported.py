@@ -3,11 +3,13 @@
 import json
 import math
 import re
+import shutil
 
 import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+import tensorstore
 
 from jaxbias import checkpoint, cli
 from jaxbias.errors import InputError
@@ -19,6 +21,15 @@ from jaxbias.weights.imported import content_hash
 from jaxbias.weights.recipes import HALF, IMAGENET, recipe_of
 from tests.models.architectures import tiny_architectures  # noqa: F401
 from tests.weights.seeded import seeded_arrays
+
+
+@pytest.fixture(scope="module")
+def spec_and_base(tmp_path_factory):
+    spec = ModelSpec(widths=(4, 8))
+    params = jax.tree.map(np.asarray, make_network(spec, 8, 3).init(jax.random.key(0)))
+    base = tmp_path_factory.mktemp("run") / "base"
+    checkpoint.save(base, params)
+    return spec, base
 
 
 @pytest.fixture
@@ -91,7 +102,7 @@ def test_names_too_long_for_any_file(vit_file, tmp_path):
     long = tmp_path / ("w" * 300)
     with pytest.raises(InputError, match=r"there is no file .*www"):
         describe_text(long.with_suffix(".npz"))
-    with pytest.raises(InputError, match="www.* holds no imported weights"):
+    with pytest.raises(InputError, match=r"www.* holds no imported weights"):
         describe_imported(long)
     with pytest.raises(InputError, match=r"cannot make the directory .*File name too long"):
         import_weights("vit_tiny", "big_vision", vit_file, long)
@@ -258,6 +269,43 @@ def test_a_base_of_a_study_becomes_weights(spec, tmp_path):
     assert imported.recipe.differences(8) == ""
     assert imported.network(3).preprocessing == network.preprocessing
     jax.tree.map(np.testing.assert_array_equal, load(imported), params)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("_CHECKPOINT_METADATA", DEEP),
+        ("state/_METADATA", DEEP),
+        ("state/_METADATA", ""),
+        ("state/_METADATA", '{"a": 1}'),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line(spec_and_base, tmp_path, name, content, capsys):
+    spec, base = spec_and_base
+    damaged = tmp_path / "run" / "bases" / "damaged"
+    shutil.copytree(base, damaged)
+    (tmp_path / "run" / "study.json").write_text('{"settings": {"data": {"image_size": 8}}}')
+    (damaged / name).write_text(content)
+    with pytest.raises(InputError, match="give a base of a whole result directory") as error:
+        import_weights(spec.name, "jaxbias", damaged, tmp_path / "out")
+    assert len(str(error.value)) < 700
+    assert not (tmp_path / "out").exists()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_parameters_of_a_declared_size_that_is_not_read(spec_and_base, tmp_path):
+    """64 GiB of zeros, of which nothing is stored."""
+    spec, base = spec_and_base
+    huge = tmp_path / "run" / "bases" / "huge"
+    shutil.copytree(base, huge)
+    (tmp_path / "run" / "study.json").write_text('{"settings": {"data": {"image_size": 8}}}')
+    grid = {"name": "regular", "configuration": {"chunk_shape": [2**20]}}
+    metadata = {"shape": [2**34], "data_type": "float32", "chunk_grid": grid}
+    store = {"driver": "ocdbt", "base": f"file://{huge}/state/", "path": "head.bias/"}
+    array = {"driver": "zarr3", "kvstore": store, "metadata": metadata}
+    tensorstore.open(array, create=True, delete_existing=True).result()
+    with pytest.raises(InputError, match=r"its parameters would take 64.0 GiB, and at most 4 GiB"):
+        import_weights(spec.name, "jaxbias", huge, tmp_path / "out")
 
 
 def test_names_are_sorted_paths():
