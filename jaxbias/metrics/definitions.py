@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxbias.errors import InputError, nearest
+from jaxbias.metrics.comparisons import Comparison
 from jaxbias.metrics.groups import ALL
 
 Array = Any  # A NumPy or a JAX array.
@@ -51,6 +52,14 @@ class Sums:
             positives=self.positives[..., chosen],
             thresholds=None if self.thresholds is None else self.thresholds[..., chosen],
             arrays={name: array[..., chosen] for name, array in self.arrays.items()},
+        )
+
+    def variants(self, chosen: slice) -> "Sums":
+        """Returns the sums of some variants."""
+        return dataclasses.replace(
+            self,
+            thresholds=None if self.thresholds is None else self.thresholds[:, chosen],
+            arrays={name: array[:, chosen] for name, array in self.arrays.items()},
         )
 
     def total(self, c: int) -> Array:
@@ -112,36 +121,6 @@ def _threshold(s: Sums, c: int) -> Array:
 # A metric of a family is a function of the sums and its groups' channels.
 
 
-def _gap(rate: Compute) -> Callable[[Sums, Sequence[int]], Array]:
-    def gap(s: Sums, groups: Sequence[int]) -> Array:
-        if len(groups) == 2:
-            return rate(s, groups[0]) - rate(s, groups[1])
-        return _range(s, rate, groups)
-
-    return gap
-
-
-def _stack(s: Sums, rate: Compute, groups: Sequence[int]) -> Array:
-    return s.xp.stack([rate(s, g) for g in groups])
-
-
-def _range(s: Sums, rate: Compute, groups: Sequence[int]) -> Array:
-    rates = _stack(s, rate, groups)
-    return rates.max(axis=0) - rates.min(axis=0)
-
-
-def _ratio(s: Sums, rate: Compute, groups: Sequence[int]) -> Array:
-    rates = _stack(s, rate, groups)
-    return s.divide(rates.min(axis=0), rates.max(axis=0))
-
-
-def _over_odds(take: str, each: Callable) -> Callable[[Sums, Sequence[int]], Array]:
-    """Takes the "max", "min" or "mean" over the false-positive and the true-positive rate."""
-    return lambda s, groups: getattr(
-        s.xp.stack([each(s, rate, groups) for rate in (_fpr, _tpr)]), take
-    )(axis=0)
-
-
 def _cells(s: Sums, groups: Sequence[int]) -> Array:
     return s.xp.stack([r for g in groups for r in (1 - _fpr(s, g), _tpr(s, g))])
 
@@ -179,8 +158,11 @@ class Metric:
       sums: what it is made of, names of `program.SUMS`.
       needs: "positives" and "negatives": the classes it divides by; "any": one example;
         "selected": needs a positive prediction; "groups": needs two groups.
-      share: whether it lies in 0..1 by its nature, so that its interval does too.
       scope: "group": overall and in each group; "family": of a family's groups together.
+      share: whether it lies in 0..1 by its nature, so that its interval does too.
+      counted: whether it is a share of examples, or a mean of such.
+      compares: how it compares the rates of groups; None where it does not.
+      limits: between which it lies, of one that is no share and compares no rates.
     """
 
     compute: Callable
@@ -188,17 +170,36 @@ class Metric:
     needs: tuple[str, ...]
     scope: str = "group"
     share: bool = False
+    counted: bool = False
+    compares: Comparison | None = None
+    limits: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def threshold(self) -> bool:
         """Whether it depends on the threshold."""
         return "selected" in self.sums
 
+    def extent(self, groups: int) -> tuple[float, float]:
+        """Returns the least and the most it can be, of so many groups."""
+        if self.share:
+            return 0.0, 1.0
+        if self.compares is None:
+            return self.limits
+        low, high = _RATES[self.compares.rates[0]].extent(1)
+        return (low - high if self.compares.signed(groups) else 0.0), high - low
+
 
 _SELECTED = ("selected",)
 _BOTH = ("positives", "negatives")
 _RATES: dict[str, Metric] = {
-    name: Metric(compute, sums, needs, share=name != "log_loss")
+    name: Metric(
+        compute,
+        sums,
+        needs,
+        share=name != "log_loss",
+        counted="selected" in sums,
+        limits=(0.0, np.inf),
+    )
     for name, compute, sums, needs in (
         ("auc", _auc, ("pairs",), _BOTH),
         ("ap", _per_positive("precisions"), ("precisions",), ("positives",)),
@@ -223,56 +224,51 @@ _RATES: dict[str, Metric] = {
     )
 }
 
+
+def _comparing(
+    rates: tuple[str, ...], form: str, needs: tuple[str, ...], take: str = "max"
+) -> Metric:
+    comparison = Comparison(rates, form, take)
+
+    def compute(s: Sums, groups: Sequence[int]) -> Array:
+        each = [s.xp.stack([_RATES[name].compute(s, g) for g in groups]) for name in rates]
+        return comparison.of(each, s.xp)
+
+    sums, least = _RATES[rates[0]].sums, form == "least"
+    return Metric(compute, sums, needs, "family", least, least, comparison)
+
+
+_ODDS, _ODDS_NEED = ("fpr", "tpr"), (*_BOTH, "groups")
+
 METRICS: dict[str, Metric] = {
     **_RATES,
     "threshold": Metric(_threshold, _SELECTED, ()),
     **{
-        f"{name}_gap": Metric(_gap(m.compute), m.sums, (*m.needs, "groups"), "family")
-        for name, m in _RATES.items()
+        f"{name}_gap": _comparing((name,), "gap", (*metric.needs, "groups"))
+        for name, metric in _RATES.items()
     },
-    "worst_group_accuracy": Metric(
-        lambda s, groups: _cells(s, groups).min(axis=0), _SELECTED, _BOTH, "family", True
-    ),
+    "worst_group_accuracy": _comparing(("tnr", "tpr"), "least", _BOTH, "min"),
     "mean_group_accuracy": Metric(
-        lambda s, groups: _cells(s, groups).mean(axis=0), _SELECTED, _BOTH, "family", True
+        lambda s, groups: _cells(s, groups).mean(axis=0), _SELECTED, _BOTH, "family", True, True
     ),
-    "train_weighted_accuracy": Metric(_train_weighted, _SELECTED, _BOTH, "family", True),
-    "equalized_odds_difference": Metric(
-        _over_odds("max", _range), _SELECTED, (*_BOTH, "groups"), "family"
+    "train_weighted_accuracy": Metric(_train_weighted, _SELECTED, _BOTH, "family", True, True),
+    "equalized_odds_difference": _comparing(_ODDS, "range", _ODDS_NEED),
+    "equalized_odds_mean_difference": _comparing(_ODDS, "range", _ODDS_NEED, "mean"),
+    "equalized_odds_ratio": _comparing(_ODDS, "ratio", (*_ODDS_NEED, "selected"), "min"),
+    "average_odds_difference": _comparing(_ODDS, "gap", _ODDS_NEED, "mean"),
+    "demographic_parity_difference": _comparing(("selection_rate",), "range", ("any", "groups")),
+    "demographic_parity_ratio": _comparing(
+        ("selection_rate",), "ratio", ("any", "groups", "selected")
     ),
-    "equalized_odds_mean_difference": Metric(
-        _over_odds("mean", _range),
-        _SELECTED,
-        (*_BOTH, "groups"),
-        "family",
+    "bias_amplification": Metric(
+        _bias_amplification, _SELECTED, ("any", "groups"), "family", limits=(-1.0, 1.0)
     ),
-    "equalized_odds_ratio": Metric(
-        _over_odds("min", _ratio), _SELECTED, (*_BOTH, "groups", "selected"), "family"
-    ),
-    "average_odds_difference": Metric(
-        lambda s, groups: (_gap(_fpr)(s, groups) + _gap(_tpr)(s, groups)) / 2,
-        _SELECTED,
-        (*_BOTH, "groups"),
-        "family",
-    ),
-    "demographic_parity_difference": Metric(
-        lambda s, groups: _range(s, _selection_rate, groups),
-        _SELECTED,
-        ("any", "groups"),
-        "family",
-    ),
-    "demographic_parity_ratio": Metric(
-        lambda s, groups: _ratio(s, _selection_rate, groups),
-        _SELECTED,
-        ("any", "groups", "selected"),
-        "family",
-    ),
-    "bias_amplification": Metric(_bias_amplification, _SELECTED, ("any", "groups"), "family"),
     "score_distance": Metric(
         lambda s, groups: s.arrays["distances"][list(s.families.values()).index(tuple(groups))],
         ("distances",),
         ("any", "groups"),
         "family",
+        limits=(0.0, np.inf),
     ),
 }
 

@@ -84,7 +84,7 @@ def _at_chance(report: GroupReport) -> list[str]:
     if report.bootstrap:
         # The two-sided interval's lower bound that is missed as often as the one-sided one's.
         found, _, _ = interval(
-            report.resampled("auc"), 2 * _CONFIDENCE - 1, report.interval, report.size("auc", ALL)
+            report.resampled("auc"), 2 * _CONFIDENCE - 1, report.interval, report.share("auc", ALL)
         )
         bound = np.where(np.isnan(found), bound, found)  # Of few examples a class may never occur.
     return [

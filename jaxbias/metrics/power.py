@@ -1,5 +1,6 @@
 """Power: the smallest gap a set of examples can tell from none."""
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 
 from jaxbias.errors import InputError
 from jaxbias.metrics.definitions import METRICS, compute
+from jaxbias.metrics.ranges import tukey
 
 if TYPE_CHECKING:
     from jaxbias.metrics.report import GroupReport
@@ -33,7 +35,6 @@ def detectable(report: "GroupReport", power: float, gap: float | None) -> pd.Dat
         raise InputError(f"power={power} must lie between 0 and 1")
     if gap is not None and not gap > 0:
         raise InputError(f"gap={gap} must be positive")
-    critical = stats.norm.ppf((1 + report.confidence) / 2)
     rows = []
     for metric in report.metrics:
         rate = metric.removesuffix("_gap")
@@ -44,8 +45,9 @@ def detectable(report: "GroupReport", power: float, gap: float | None) -> pd.Dat
         for family, groups in report.sums.families.items():
             if len(groups) < 2:
                 continue
+            critical = tukey(1 - report.confidence, len(groups))
             if report.bootstrap:
-                error = report.resampled(metric, family).error
+                error = _largest_error(report, rate, groups)
             else:
                 error = _binomial_error(report, rate, groups)
             smallest = (critical + stats.norm.ppf(power)) * error
@@ -65,6 +67,12 @@ def detectable(report: "GroupReport", power: float, gap: float | None) -> pd.Dat
     if not rows:
         raise InputError("power needs a metric such as 'fpr_gap' and a family of two groups")
     return pd.concat(rows, ignore_index=True)
+
+
+def _largest_error(report: "GroupReport", rate: str, groups: tuple[int, ...]) -> np.ndarray:
+    """The bootstrap's standard error of the difference of the two groups that show least."""
+    each = [report.resampled(rate, report.groups[c]) for c in groups]
+    return np.max([(a - b).error for a, b in itertools.combinations(each, 2)], axis=0)
 
 
 def _binomial_error(report: "GroupReport", rate: str, groups: tuple[int, ...]) -> np.ndarray:

@@ -7,12 +7,16 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.errors import InputError, nearest
+from jaxbias.metrics.comparisons import Comparison
 from jaxbias.metrics.definitions import METRICS, Sums, compute, places, undefined_reason
 from jaxbias.metrics.groups import ALL
 from jaxbias.metrics.intervals import holm
 from jaxbias.metrics.power import detectable
-from jaxbias.metrics.resampling import Resampled, interval, simultaneous
+from jaxbias.metrics.ranges import Compared, Rate, compare_groups
+from jaxbias.metrics.resampling import Resampled, Share, interval, simultaneous
 
+# Variants × groups × replicates (or groups again) per part.
+_PART = 2**22
 Pairs = tuple[list[str], list[str]]
 Difference = tuple[pd.DataFrame, Resampled]  # Rows that say what, and their differences.
 
@@ -100,7 +104,9 @@ class GroupReport:
         """Returns one row per variant, metric and group (or family).
 
         Columns: variant, metric, group, value, low, high (over bootstrapped examples; NaN without a
-        bootstrap), n (examples of positive weight), undefined_reason.
+        bootstrap), n (examples of positive weight), p_value (of equal groups, of what compares
+        them), chance (what a range or ratio would be in the mean of equal groups),
+        undefined_reason.
         """
         return concat(self.rows(name, place) for name, place in self.entries())
 
@@ -153,8 +159,9 @@ class GroupReport:
 
         Returns:
           One row per variant, gap metric and family: standard_error (the bootstrap's; without a
-          bootstrap the binomial one at the common rate, for rates only), half_width (of the
-          interval), detectable_gap, n (examples), and examples_needed where `gap` is given.
+          bootstrap the binomial one at the common rate, for rates only; of more than two groups the
+          largest of any two), half_width (of the interval; of more than two groups of all pairs at
+          once), detectable_gap, n (examples), and examples_needed where `gap` is given.
         """
         return detectable(self, power, gap)
 
@@ -175,10 +182,55 @@ class GroupReport:
 
     def rows(self, metric: str, place: str) -> pd.DataFrame:
         """Returns the rows of `frame` of one metric in one group or family."""
+        value, reason = self.value(metric, place), self.undefined(metric, place)
+        found = self.intervals(metric, place)
+        return value_rows(
+            self.names, metric, place, value, found, self.count(metric, place), reason
+        )
+
+    def intervals(self, metric: str, place: str, jointly: int = 1) -> Compared:
+        """Returns interval, p-value and what chance makes of a metric, NaN without a bootstrap.
+
+        Args:
+          metric: its name.
+          place: a group, or a family.
+          jointly: how many ranges must be covered at once.
+        """
+        comparison = METRICS[metric].compares
+        if comparison is not None and self.bootstrap:
+            channels = self.sums.families[place] or (0,)
+            signed = comparison.signed(len(channels))
+            enough = len(channels) > 1 or comparison.form == "least"
+            if enough and (not signed or self.interval == "standard"):
+                return self._compared_in_parts(comparison, channels, jointly)
         resampled = self.resampled(metric, place)
-        reason = self.undefined(metric, place)
-        size = self.size(metric, place)
-        return value_rows(self, metric, place, resampled, self.count(metric, place), size, reason)
+        share = self.share(metric, place)
+        low, high, p = interval(resampled, self.confidence, self.interval, share)
+        low, high = (np.clip(x, *self.extent(metric, place)) for x in (low, high))
+        nan = np.full(p.shape, np.nan)
+        return Compared(low, high, nan if comparison is None else p, nan)
+
+    def _compared_in_parts(
+        self, comparison: Comparison, channels: Sequence[int], jointly: int
+    ) -> Compared:
+        """Compares groups, some variants at a time, which bounds the memory."""
+        width = max(1, _PART // (len(channels) * max(self.bootstrap, len(channels))))
+        found = []
+        for first in range(0, max(len(self.names), 1), width):
+            part = dataclasses.replace(self, sums=self.sums.variants(slice(first, first + width)))
+            rates = [part.rate(name, channels) for name in comparison.rates]
+            found.append(compare_groups(comparison, rates, self.confidence, jointly))
+        return Compared(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+
+    def rate(self, metric: str, channels: Sequence[int]) -> Rate:
+        """Returns a metric of some groups, as comparisons of them need it."""
+        each = [self.resampled(metric, self.groups[c]) for c in channels]
+        shares = [self.share(metric, self.groups[c]) for c in channels]
+        share = None
+        if shares[0] is not None:
+            share = Share(np.stack([one.size for one in shares]), shares[0].counted)
+        values, replicates, _ = (np.stack(arrays) for arrays in zip(*each, strict=True))
+        return Rate(values, replicates, share)
 
     def pairs(self, a: str | Sequence[str], b: str | Sequence[str]) -> Pairs:
         """Returns the two lists of variants that `compare` goes through."""
@@ -205,7 +257,7 @@ class GroupReport:
             return self.family_counts[place]
         return int(self.counts[self.groups.index(place)])
 
-    def size(self, metric: str, place: str) -> float | None:
+    def share(self, metric: str, place: str) -> Share | None:
         """Returns how many examples a share rests on, at its smallest group; None of no share."""
         definition = METRICS[metric]
         if not definition.share:
@@ -218,7 +270,14 @@ class GroupReport:
             i for i, name in enumerate(("negatives", "positives")) if name in definition.needs
         ]
         sizes = self.sizes[:, channels]
-        return float((sizes[classes].min(axis=0) if classes else sizes.sum(axis=0)).min())
+        size = np.array([(sizes[classes].min(axis=0) if classes else sizes.sum(axis=0)).min()])
+        if "selected" in definition.needs:  # A share of those predicted positive.
+            size = size * self.value("selection_rate", place)
+        return Share(size, definition.counted)
+
+    def extent(self, metric: str, place: str) -> tuple[float, float]:
+        """Returns the least and the most a metric can be."""
+        return METRICS[metric].extent(len(self.sums.families.get(place, ())))
 
     def _compared(self, family: str) -> str:
         names = [self.groups[c] for c in self.sums.families[family]]
@@ -226,26 +285,27 @@ class GroupReport:
 
 
 def value_rows(
-    report: GroupReport,
+    names: Sequence[str],
     metric: str,
     place: str,
-    resampled: Resampled,
+    value: np.ndarray,
+    found: Compared,
     count: int,
-    size: float | None,
     reason: str,
 ) -> pd.DataFrame:
-    """Returns one row per variant, with intervals as the report has them."""
-    low, high, _ = interval(resampled, report.confidence, report.interval, size)
+    """Returns one row per variant."""
     return pd.DataFrame(
         {
-            "variant": report.names,
+            "variant": names,
             "metric": metric,
             "group": place,
-            "value": resampled.value,
-            "low": low,
-            "high": high,
+            "value": value,
+            "low": found.low,
+            "high": found.high,
             "n": count,
-            "undefined_reason": np.where(np.isnan(resampled.value), reason, ""),
+            "p_value": found.p_value,
+            "chance": found.chance,
+            "undefined_reason": np.where(np.isnan(value), reason, ""),
         }
     )
 

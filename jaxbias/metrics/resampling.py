@@ -8,11 +8,24 @@ with a part of the examples left out. How often each holds the truth is measured
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from jaxbias.errors import InputError, nearest
 
 KINDS = ("standard", "percentile", "bca")
+
+
+class Share(NamedTuple):
+    """What is known of a statistic that lies in 0..1.
+
+    Attributes:
+      size: float64[...], how many examples it rests on, those of the rarer class where it is of
+        two.
+      counted: whether it is a share of examples, whose variance needs no estimate.
+    """
+
+    size: np.ndarray
+    counted: bool
 
 
 class Resampled(NamedTuple):
@@ -54,18 +67,17 @@ def check_kind(kind: str) -> None:
 
 
 def interval(
-    resampled: Resampled, confidence: float, kind: str, size: float | None = None
+    resampled: Resampled, confidence: float, kind: str, share: Share | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Computes an interval and the two-sided p-value of zero.
 
     Args:
       resampled: the statistic.
       confidence: e.g. 0.95.
-      kind: "standard": the value ± z · the bootstrap's standard error, of a share on the scale of
-        its logit, which keeps small samples' intervals inside 0..1 and honest; "percentile":
-        quantiles of the replicates; "bca": the same, corrected for bias and acceleration (Efron,
-        1987).
-      size: of a share in 0..1, how many examples it rests on; None where it is no share.
+      kind: "standard": the value ± z · the bootstrap's standard error, of a share as in
+        `share_bounds`; "percentile": quantiles of the replicates; "bca": the same, corrected for
+        bias and acceleration (Efron, 1987).
+      share: of a statistic in 0..1; None where it is none.
 
     Returns:
       Lower bound, upper bound, p-value, float64[...]; NaN where fewer than two replicates are
@@ -82,7 +94,7 @@ def interval(
             p = 2 * stats.norm.sf(np.abs(value) / error)
         p = np.where((error == 0) & (value == 0), 1.0, p)
         plain = [value + z_one * error for z_one in z]
-        bounds = plain if size is None else _share_bounds(value, error, z, alpha[0], size)
+        bounds = plain if share is None else share_bounds(value, error, z[1], share)
     else:
         ordered = np.sort(replicates, axis=-1)  # NaN last.
         shift, speed = np.zeros(value.shape), np.zeros(value.shape)
@@ -122,21 +134,45 @@ def simultaneous(resampled: Resampled, confidence: float) -> tuple[np.ndarray, n
     return resampled.value - half, resampled.value + half
 
 
-def _share_bounds(
-    value: np.ndarray, error: np.ndarray, z: np.ndarray, tail: float, size: float
-) -> list[np.ndarray]:
-    """Bounds of a share: on the logit's scale; at 0 and 1, where that ends, the exact ones.
+def share_bounds(
+    value: np.ndarray, error: np.ndarray, z: float | np.ndarray, share: Share
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes bounds of a share: on the logit's scale; at 0 and 1, where that ends, exact ones.
 
     Of none among `size` examples the exact upper bound is 1 − tail^(1/size) (Clopper and Pearson,
-    1934).
+    1934). Where the variance is itself estimated from few (an AUC of 12 positives), it is taken as
+    a sample's, and z as Student's with size − 1 degrees of freedom.
+
+    Args:
+      value: float64[...].
+      error: float64[...], its standard error.
+      z: the bounds' distance in standard errors, positive.
+      share: what it is a share of.
+
+    Returns:
+      Lower and upper bounds, float64[...].
     """
     inside = (value > 0) & (value < 1)
     middle = np.where(inside, value, 0.5)
-    logit, scale = np.log(middle / (1 - middle)), error / (middle * (1 - middle))
-    bounds = [stats.logistic.cdf(logit + z_one * scale) for z_one in z]
-    reach = 1 - tail ** (1 / max(size, 1.0))
-    edges = [np.where(value >= 1, 1 - reach, 0.0), np.where(value <= 0, reach, 1.0)]
-    return [np.where(inside, bound, edge) for bound, edge in zip(bounds, edges, strict=True)]
+    logit = special.logit(middle)
+    scale = error * students(z, share) / (middle * (1 - middle))
+    reach = -np.expm1(stats.norm.logsf(z) / np.maximum(share.size, 1.0))
+    low = np.where(inside, special.expit(logit - scale), np.where(value >= 1, 1 - reach, 0.0))
+    high = np.where(inside, special.expit(logit + scale), np.where(value <= 0, reach, 1.0))
+    return low, high
+
+
+def students(z: float | np.ndarray, share: Share) -> float | np.ndarray:
+    """Returns z as large as it must be where a standard error is of few examples.
+
+    >>> float(round(students(1.96, Share(np.array(5.0), False)), 2))
+    3.1
+    """
+    if share.counted:
+        return z
+    df = np.maximum(share.size - 1, 1.0)
+    tail = np.maximum(stats.norm.sf(z), 1e-300)
+    return -special.stdtrit(df, tail) * np.sqrt(1 + 1 / df)
 
 
 def _share_below(replicates: np.ndarray, value: np.ndarray, defined: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from jaxbias.metrics.definitions import METRICS
 from jaxbias.metrics.examples import Examples, check_indices, check_weights, variant_names
 from jaxbias.metrics.groups import ALL, as_groups
 from jaxbias.metrics.one_target import Settings, evaluate_target
+from jaxbias.metrics.ranges import Compared
 from jaxbias.metrics.report import (
     GroupReport,
     concat,
@@ -20,7 +21,7 @@ from jaxbias.metrics.report import (
     difference_frame,
     value_rows,
 )
-from jaxbias.metrics.resampling import Resampled
+from jaxbias.metrics.resampling import Resampled, interval
 
 MEAN = "mean"
 
@@ -56,9 +57,14 @@ class TargetsReport:
         first = next(iter(self.reports.values()))
         for target, (metric, place), resampled in self._derived():
             source = next(iter(self.hits.values())) if target == ALL else first
-            named = "selection_rate_gap" if metric.endswith("_gap") else "selection_rate"
-            count = source.count(named if target == ALL else metric, place)
-            rows = value_rows(first, metric, place, resampled, count, None, "undefined everywhere")
+            named = metric
+            if target == ALL:
+                named = "selection_rate_gap" if metric.endswith("_gap") else "selection_rate"
+            found = self._intervals(target, metric, place, named, resampled)
+            count = source.count(named, place)
+            rows = value_rows(
+                first.names, metric, place, resampled.value, found, count, "undefined everywhere"
+            )
             parts.append(rows.assign(target=target))
         return _target_first(concat(parts))
 
@@ -94,6 +100,27 @@ class TargetsReport:
             report.power(power, gap).assign(target=name) for name, report in self.reports.items()
         ]
         return _target_first(concat(named))
+
+    def _intervals(
+        self, target: str, metric: str, place: str, named: str, resampled: Resampled
+    ) -> Compared:
+        """Intervals of the mean over targets, or of a hit rate, which is a selection rate."""
+        if target == ALL:
+            k = next(k for k in self.hits if metric.startswith(f"top_{k}_"))
+            return self.hits[k].intervals(named, place)
+        reports = list(self.reports.values())
+        first = reports[0]
+        comparison = METRICS[metric].compares
+        if comparison is None or comparison.signed(len(first.sums.families[place])):
+            low, high, p = interval(resampled, first.confidence, first.interval)
+            low, high = (np.clip(x, *first.extent(metric, place)) for x in (low, high))
+            nan = np.full(p.shape, np.nan)
+            return Compared(low, high, nan if comparison is None else p, nan)
+        # All too large by chance, so that their mean is too: only bounds of each hold for it.
+        each = [report.intervals(metric, place, jointly=len(reports)) for report in reports]
+        low, high, p, chance = (np.stack(arrays) for arrays in zip(*each, strict=True))
+        p = np.where(np.isnan(p).all(axis=0), np.nan, np.fmin.reduce(p, axis=0))
+        return Compared(_defined_mean(low), _defined_mean(high), p, _defined_mean(chance))
 
     def _derived(self, hits: bool = True) -> Iterator[tuple[str, tuple[str, str], Resampled]]:
         """Yields target, (metric, group) and values of the mean over targets and the hit rates."""
@@ -258,6 +285,14 @@ def _mean(each: Sequence[Resampled]) -> Resampled:
         by = count.reshape(count.shape + (1,) * (stacked.ndim - 2))
         means.append(np.where(by > 0, total / np.maximum(by, 1), np.nan))
     return Resampled(*means)
+
+
+def _defined_mean(values: np.ndarray) -> np.ndarray:
+    """The mean over the first axis of what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=0)
+    total = np.where(defined, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _target_first(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ _WIDTH = 100  # Columns, where the output is a file and has no width of its own.
 _MOST = 20  # Models shown; the file has all.
 _EACH = "Per group"
 _BETWEEN = "Between groups: the first minus the second, of more than two the range"
+_BY_CHANCE = "By chance: its mean if all groups were equal; p: of their being equal"
 
 
 def show_metrics(frame: pd.DataFrame, metrics: Sequence[str], notes: Sequence[str]) -> None:
@@ -35,6 +36,8 @@ def show_metrics(frame: pd.DataFrame, metrics: Sequence[str], notes: Sequence[st
         if len(rows):
             console.print()
             console.print(_metrics_table(title, rows))
+            if rows["chance"].notna().any():
+                console.print(Text(_BY_CHANCE))
     if len(models) > _MOST:
         console.print(
             Text(f"... and {len(models) - _MOST:,} more models; --out=FILE has them all.")
@@ -87,7 +90,11 @@ def _cell(row: pd.Series) -> str:
     value = numbers.plain(row["value"])
     if pd.isna(row["low"]):
         return value
-    return f"{value} [{numbers.plain(row['low'])}, {numbers.plain(row['high'])}]"
+    found = f"{value} [{numbers.plain(row['low'])}, {numbers.plain(row['high'])}]"
+    if pd.isna(row["chance"]):
+        return found
+    chance, p = numbers.plain(row["chance"]), numbers.p_value(row["p_value"])
+    return f"{found}\nby chance {chance}, p {p}"
 
 
 def _table(title: str) -> Table:

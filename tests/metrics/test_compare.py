@@ -78,21 +78,45 @@ def test_percentiles_skip_undefined_replicates():
 
 
 def test_standard_intervals_of_shares_are_on_the_logits_scale():
+    """Of an AUC with Student's quantile of the rarer class, whose variance it is estimated from."""
     report = study(bootstrap=80, confidence=0.9)
+    labels = drawn()[1]
+    df = min(labels.sum(), N - labels.sum()) - 1
+    few = stats.t.ppf(0.95, df) * np.sqrt(1 + 1 / df)
     z = stats.norm.ppf(0.95)
-    for metric, place in (("auc", "all"), ("fpr", "0"), ("accuracy", "1")):
+    for metric, place, times in (("auc", "all", few), ("fpr", "0", z), ("accuracy", "1", z)):
         value = report.value(metric, place)
         error = report.replicates(metric, place).std(axis=1, ddof=1)
         scale = error / (value * (1 - value))
         expected = [
-            1 / (1 + np.exp(-(np.log(value / (1 - value)) + s * z * scale))) for s in (-1, 1)
+            1 / (1 + np.exp(-(np.log(value / (1 - value)) + s * times * scale))) for s in (-1, 1)
         ]
         rows = report.rows(metric, place)
         np.testing.assert_allclose([rows["low"], rows["high"]], expected)
-    value, replicates = report.value("fpr_gap"), report.replicates("fpr_gap")
-    half = z * replicates.std(axis=1, ddof=1)
+
+
+def test_standard_intervals_of_gaps_are_newcombes():
+    """With the examples each standard error is of, and the replicates' correlation."""
+    report = study(bootstrap=80)
+    z = stats.norm.ppf(0.975)
+    values, replicates = (
+        [get("fpr", g) for g in "01"] for get in (report.value, report.replicates)
+    )
+    ends = []
+    for x, many in zip(values, replicates, strict=True):
+        n = x * (1 - x) / many.var(axis=1, ddof=1)
+        middle, spread = x + z**2 / (2 * n), z * np.sqrt(x * (1 - x) / n + z**2 / (4 * n**2))
+        ends.append([(middle + sign * spread) / (1 + z**2 / n) for sign in (-1, 1)])
+    r = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(*replicates, strict=True)])
+    (first_low, first_high), (second_low, second_high) = ends
+    d = values[0] - values[1]
+    a, b = values[0] - first_low, second_high - values[1]
+    low = d - np.sqrt(a**2 + b**2 - 2 * r * a * b)
+    a, b = first_high - values[0], values[1] - second_low
+    high = d + np.sqrt(a**2 + b**2 - 2 * r * a * b)
     rows = report.rows("fpr_gap", "all")
-    np.testing.assert_allclose([rows["low"], rows["high"]], [value - half, value + half])
+    np.testing.assert_allclose([rows["low"], rows["high"]], [low, high])
+    np.testing.assert_array_equal(rows["p_value"] < 0.05, (low > 0) | (high < 0))
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95])

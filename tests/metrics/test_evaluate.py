@@ -320,7 +320,8 @@ def test_frames_and_categories():
     assert report.counts.tolist() == [4, 1, 2]
     frame = report.frame()
     assert list(frame.columns) == [
-        *("variant", "metric", "group", "value", "low", "high", "n", "undefined_reason")
+        *("variant", "metric", "group", "value", "low", "high", "n", "p_value", "chance"),
+        "undefined_reason",
     ]
     assert set(frame["metric"]) == set(report.metrics)
     assert not frame.duplicated(["variant", "metric", "group"]).any()
