@@ -1,6 +1,7 @@
 """The command `jaxbias`: flags in, one of the flow's functions, and errors as one line."""
 
 import dataclasses
+import functools
 import io
 import os
 import sys
@@ -19,7 +20,7 @@ from jaxbias.config_file import study as _study
 from jaxbias.data.describe import contact_sheet, describe
 from jaxbias.data.duplicates import duplicates_text, near_duplicates
 from jaxbias.errors import InputError, nearest
-from jaxbias.grid import curate
+from jaxbias.grid import check_limits, curate
 from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.metrics.one_target import Settings
 from jaxbias.packs import check_words
@@ -194,7 +195,8 @@ def _pretrain(given: FlagValues) -> None:
 def _curate(given: FlagValues) -> None:
     study = _study(given)
     out = check_file(Path(_required(given, "out", "a CSV file for the example ids")))
-    table = curate(study, data.load(study.data))
+    check = functools.partial(check_limits, study, trained=False)
+    table = curate(study, data.load(study.data, check))
     write_csv(out, table)
     sets = count(table["curated_set"].nunique(), "curated set")
     print(f"{out}: {count(len(table), 'row')}, {sets}")

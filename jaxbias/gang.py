@@ -15,11 +15,11 @@ from pathlib import Path
 import jax
 from jax.experimental import multihost_utils
 
-from jaxbias import checkpoint, data
+from jaxbias import checkpoint
 from jaxbias.errors import InputError
 from jaxbias.grid import Pack, Plan
 from jaxbias.leases import Lease, Leases
-from jaxbias.planning import agree_on_plan, runner_of, use_compilation_cache
+from jaxbias.planning import agree_on_plan, load_data, runner_of, use_compilation_cache
 from jaxbias.pretraining import pretrain_base
 from jaxbias.results import PARAMETERS, ResultDirectory
 from jaxbias.study import Study
@@ -71,7 +71,7 @@ def pretrain_together(study: Study, workdir: str | Path) -> int:
     study = dataclasses.replace(study, pretrain=pretrain)
     directory = ResultDirectory(workdir)
     leases = Leases(directory.path / "leases")
-    dataset = data.load(study.data)
+    dataset = load_data(study, directory)
     use_compilation_cache()
     writes = jax.process_index() == 0
     with _first_alone("the plan") as first:

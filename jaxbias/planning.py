@@ -1,5 +1,6 @@
 """Planning: what is to be done by what is known so far, agreed upon with other processes."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,18 +15,68 @@ from jaxbias.grid import Base, Plan, Runner, features
 from jaxbias.grid.estimate import estimate, estimate_text
 from jaxbias.grid.features import Features
 from jaxbias.grid.layout import experiments, extend
+from jaxbias.grid.limits import check_limits, shrunk_text
 from jaxbias.grid.memory import device_room
 from jaxbias.grid.modes import chosen_mode, measure_modes, modes_text, user_table, write_table
 from jaxbias.grid.search import assumed
 from jaxbias.grid.starts import LoadFeatures
 from jaxbias.leases import Leases
-from jaxbias.models import Network
+from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
+from jaxbias.parallel import make_mesh
 from jaxbias.pretraining import check_batch
 from jaxbias.results import ResultDirectory
+from jaxbias.room import gib, require_ram
 from jaxbias.search_stage import read_results
 from jaxbias.study import Study, by_loop
-from jaxbias.weights import content_hash
+from jaxbias.weights import content_hash, departures
+
+# Of parameters, in the training of one network.
+_COPIES = 3
+
+
+def load_data(study: Study, directory: ResultDirectory | None = None) -> Dataset:
+    """Reads the data of a study that is to be trained.
+
+    Args:
+      study: the study.
+      directory: of its results, which may have a plan already.
+
+    Raises:
+      InputError: the data, the machine or the directory cannot hold the study; all that can be
+        told from settings and labels is told before an image is decoded.
+    """
+    if directory is not None:
+        directory.check(study)
+    notes = departures(study)
+    plan = directory.plan() if directory is not None else None
+
+    def check(labelled: Dataset) -> None:
+        check_limits(study, labelled)
+        _check_machine(study, plan, len(labelled.table))
+
+    dataset = data.load(study.data, check)
+    notes += [*exclusions(dataset, study), *filter(None, [shrunk_text(study, dataset)])]
+    return dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
+
+
+def _check_machine(study: Study, plan: Plan | None, images: int) -> None:
+    """Refuses a study that the devices of this machine cannot hold or share out."""
+    devices = plan.devices if plan else _devices(study)
+    make_mesh(devices, study.grid.data_devices)
+    if any(base.target and by_loop(study, base) for base in study.bases.values()):
+        check_batch(study.pretrain, jax.device_count() if jax.process_count() > 1 else devices)
+    if plan is None:
+        _store(study, devices, images * study.data.image_size**2 * 3)
+    shapes = jax.eval_shape(
+        make_network(study.model, study.data.image_size, 1).init, jax.random.key(0)
+    )
+    held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    require_ram(
+        _COPIES * held,
+        "config.model: the parameters of one training, its gradients and momenta",
+        "use a smaller model, such as smaller config.model.widths",
+    )
 
 
 def agree_on_plan(
@@ -64,9 +115,6 @@ def runner_of(study: Study, dataset: Dataset, directory: ResultDirectory, leases
 def _runner(study: Study, dataset: Dataset, old: Plan | None, *loaders: Callable) -> Runner:
     """Returns the runner of a plan's layout, of a new plan's where there is none."""
     layout = old or _layout(study, dataset)
-    if any(base.target and by_loop(study, base) for base in study.bases.values()):
-        together = jax.process_count() > 1
-        check_batch(study.pretrain, jax.device_count() if together else layout.devices)
     runner = Runner(study, dataset, layout, *loaders)
     for task in (*study.targets, *study.pairs):
         runner.curator.check_evaluation(task)
@@ -83,21 +131,30 @@ def _layout(study: Study, dataset: Dataset) -> Plan:
             f"'{mode}'; `jaxbias run --config=... --calibrate` times it",
             file=sys.stderr,
         )
-    devices, store = _devices(study), study.grid.store
-    if store == "auto":
-        room = device_room(study.grid.memory_mib, devices)
-        fits = room is None or dataset.images.nbytes <= room.budget / 2
-        store = "device" if fits else "host"
-    if store == "host" and study.search.on:
-        raise InputError(
-            f"config.search trains on images that lie on the devices, and these "
-            f"({dataset.images.nbytes / 2**20:,.0f} MiB) do not fit or config.grid.store='host'; "
-            "raise config.grid.memory_mib, lower config.data.image_size, or search in mode 'head'"
-            " of a smaller study"
-        )
+    devices = _devices(study)
+    store = _store(study, devices, dataset.images.nbytes)
     return Plan(
         dataset.fingerprint, mode, devices, data_devices=study.grid.data_devices, store=store
     )
+
+
+def _store(study: Study, devices: int, size: int) -> str:
+    """Returns where images of that many bytes are during training: "device" or "host"."""
+    store, room = study.grid.store, device_room(study.grid.memory_mib, devices)
+    if store == "auto":
+        store = "device" if room is None or size <= room.budget / 2 else "host"
+    if store == "host" and study.search.on:
+        raise InputError(
+            f"config.search trains on images that lie on the devices, and these ({gib(size)}) do "
+            "not fit or config.grid.store='host'; raise config.grid.memory_mib, lower "
+            "config.data.image_size, or search in mode 'head' of a smaller study"
+        )
+    if store == "device" and room is not None and size > room.limit:
+        raise InputError(
+            f"config.grid.store='device': the images are {gib(size)}, and a device has "
+            f"{gib(room.limit)}; set it to 'auto' or 'host', or lower config.data.image_size"
+        )
+    return store
 
 
 def dry_run(study: Study, workdir: str | Path) -> str:
@@ -110,7 +167,7 @@ def dry_run(study: Study, workdir: str | Path) -> str:
       InputError: as of `train`.
     """
     directory = ResultDirectory(workdir)
-    dataset = data.load(study.data)
+    dataset = load_data(study, directory)
     directory.check(study, dataset)
     old = directory.plan()
     runner = _runner(study, dataset, old, _base_loader(directory))
@@ -128,7 +185,7 @@ def dry_run(study: Study, workdir: str | Path) -> str:
         return (directory.features_path / f"{name}.json").exists()
 
     found = estimate(runner, plan, named, directory.has, has_features)
-    said = "".join(f"\n{sentence}" for sentence in (*dataset.notes, *exclusions(dataset, study)))
+    said = "".join(f"\n{sentence}" for sentence in dataset.notes)
     return estimate_text(found, plan.devices) + note + said
 
 
@@ -141,7 +198,7 @@ def calibrate(study: Study) -> str:
     Raises:
       InputError: as of `train`, or the table cannot be written.
     """
-    dataset = data.load(study.data)
+    dataset = load_data(study)
     use_compilation_cache()
     entries = measure_modes(study, dataset, _devices(study))
     write_table(user_table(), entries)

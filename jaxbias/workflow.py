@@ -9,10 +9,9 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
-from jaxbias import checkpoint, data, report
+from jaxbias import checkpoint, report
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.atomic import remove_leftovers
-from jaxbias.data.exclusions import exclusions
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Pack, Plan, Runner
 from jaxbias.grid.rows import Row, variant_settings
@@ -20,14 +19,14 @@ from jaxbias.grid.trials import Trials
 from jaxbias.leases import Leases
 from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
-from jaxbias.planning import agree_on_plan, use_compilation_cache
+from jaxbias.planning import agree_on_plan, load_data, use_compilation_cache
 from jaxbias.pretraining import pretrain_base
 from jaxbias.progress import progress
 from jaxbias.results import PARAMETERS, ResultDirectory
 from jaxbias.search_stage import SearchStage, check_finished, read_tables
 from jaxbias.study import Study, by_loop, make_study
 from jaxbias.telemetry import Clock, Telemetry
-from jaxbias.weights import content_hash, departures
+from jaxbias.weights import content_hash
 
 STAGES = ("plan", "pretrain", "search", "finetune", "report")
 # Sections inside those of the training stages. Training and scoring are one program.
@@ -61,9 +60,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     remove_leftovers(directory.path)
     leases = Leases(directory.path / "leases")
     with clock.section("data"):
-        dataset = data.load(study.data)
-        notes = (*dataset.notes, *exclusions(dataset, study), *departures(study))
-        dataset = dataclasses.replace(dataset, notes=notes)
+        dataset = load_data(study, directory)
     use_compilation_cache()
     with clock.section("plan"):
         plan, runner = agree_on_plan(study, dataset, directory, leases)

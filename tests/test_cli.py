@@ -39,7 +39,7 @@ def pictures(tmp_path_factory):
 
 SMALL = (
     "--config.data.image_size=12", "--config.pretrain.n=40", "--config.finetune.n=16",
-    "--config.model.widths=(4,)",
+    "--config.model.widths=(4,)", "--config.finetune.batch=16",
 )  # fmt: skip
 
 

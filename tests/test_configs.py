@@ -66,7 +66,7 @@ def test_fairface_curations_fit_the_real_counts(name, monkeypatch):
 
 
 def test_a_pair_study_end_to_end(tmp_path, monkeypatch):
-    def with_pair(spec):
+    def with_pair(spec, check=None):
         dataset = tiny_dataset(count=800)
         rng = np.random.default_rng(3)
         kind = rng.choice(3, 800, p=[0.5, 0.25, 0.25])

@@ -28,7 +28,7 @@ def get_config(arg=''):
 
 @pytest.fixture(autouse=True)
 def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec: tiny_dataset())
+    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset())
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def expected(tmp_path_factory):
     """Scores on a disk with room."""
     workdir = tmp_path_factory.mktemp("roomy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec: tiny_dataset())
+        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset())
         workflow.train(make_study(tiny_config()), workdir)
     return ResultDirectory(workdir).scores()
 

@@ -45,7 +45,7 @@ def far_apart(validation, base, n, rule):
 
 @pytest.fixture(autouse=True)
 def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def finished(tmp_path_factory):
         return find(validation, test, design, rule)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
         patch.setattr(screen, "standings", far_apart)
         patch.setattr(smallest_fix, "smallest_fix", told)
         frame = jaxbias.run(screened_config(), workdir)

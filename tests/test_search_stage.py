@@ -32,7 +32,7 @@ SEARCH = {
 
 @pytest.fixture(autouse=True)
 def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
 
 
 def study_of(mode="full", **changes):
@@ -50,7 +50,7 @@ def finished(tmp_path_factory):
     """The study in one go."""
     workdir = tmp_path_factory.mktemp("searched") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
         workflow.run(study_of(), workdir)
     return workdir
 

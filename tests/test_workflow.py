@@ -21,7 +21,7 @@ from tests.tiny import tiny_config, tiny_dataset
 
 @pytest.fixture(autouse=True)
 def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
 
 
 def scores_of(workdir):
@@ -34,7 +34,7 @@ def finished(tmp_path_factory):
     """A whole study, run once."""
     workdir = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
         frame = jaxbias.run(tiny_config(), workdir)
     return workdir, frame
 
@@ -49,7 +49,7 @@ def headed(request, tmp_path_factory):
     """The same study in mode "head", run once."""
     workdir = tmp_path_factory.mktemp("headed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec: tiny_dataset(seed=spec.seed))
+        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
         workflow.train(make_study(head_config(request.param)), workdir)
     return workdir, request.param
 
@@ -138,7 +138,7 @@ def test_more_n_levels_and_seeds_extend_the_plan(copy, finished):
         ({"targets": ("other",)}, r"a study with targets=\['target'\], but the config says"),
         (
             {"data": {"name": "tiny", "image_size": 8, "seed": 1}},
-            "belongs to a study of other data",
+            r"a study with data\.seed=0, but the config says 1",
         ),
         ({"model": {"widths": (8,)}}, r"model\.widths=\[4\]"),
         ({"finetune": {"n": (20,), "epochs": 2, "batch": 16}}, r"finetune\.epochs=1, but .* 2"),
@@ -149,6 +149,12 @@ def test_a_directory_of_another_study_is_refused_and_kept(copy, changes, message
     with pytest.raises(InputError, match=message):
         workflow.train(make_study(tiny_config(**changes)), copy)
     assert before == {p: p.stat().st_mtime_ns for p in copy.rglob("*") if p.is_file()}
+
+
+def test_a_directory_of_other_data_is_refused_where_settings_are_the_same(copy, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=1))
+    with pytest.raises(InputError, match=r"belongs to a study of other data \(tiny, finger"):
+        workflow.train(make_study(tiny_config()), copy)
 
 
 def test_a_damaged_pack_is_named(copy):
@@ -195,7 +201,7 @@ def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_a_group_without_test_examples_is_named(monkeypatch):
-    def without(spec):
+    def without(spec, check=None):
         dataset = tiny_dataset()
         table = dataset.table.copy()
         gone = (table["split"] == "test") & (table["group"] == "b") & table["target"]

@@ -3,16 +3,13 @@
 from jaxbias.curation.cells import Cells, pair_cells, target_cells
 from jaxbias.curation.draws import Draw, draw
 from jaxbias.curation.populations import population_shares, population_weights
-from jaxbias.curation.quotas import (
-    largest_n,
-    quotas,
-    realised,
-    sample_weights,
-)
+from jaxbias.curation.quotas import largest_n, quotas, sample_weights
+from jaxbias.curation.sizes import Wanted, realised, shortage
 
 __all__ = [
     "Cells",
     "Draw",
+    "Wanted",
     "draw",
     "largest_n",
     "pair_cells",
@@ -21,5 +18,6 @@ __all__ = [
     "quotas",
     "realised",
     "sample_weights",
+    "shortage",
     "target_cells",
 ]

@@ -12,7 +12,8 @@ import hashlib
 import numpy as np
 
 from jaxbias.curation.cells import Cells
-from jaxbias.curation.quotas import realised, sample_weights
+from jaxbias.curation.quotas import sample_weights
+from jaxbias.curation.sizes import realised
 from jaxbias.study import Curation
 
 

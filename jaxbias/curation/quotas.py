@@ -90,69 +90,25 @@ def sample_weights(curation: Curation, cells: Cells, counts: np.ndarray) -> np.n
 
 
 def largest_n(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> int:
-    """Returns the largest size up to n whose quotas the available counts cover (0: none)."""
+    """Returns the largest size up to n that the available counts cover (0: none).
+
+    A set that lacks a cell that n images have is another curation, and does not count.
+    """
     low, high = 0, n
     while low < high:  # Whether quotas fit is monotone in n up to rounding.
         middle = (low + high + 1) // 2
-        if _fits(curation, cells, available, middle):
+        if fits(curation, cells, available, middle):
             low = middle
         else:
             high = middle - 1
-    while low > 0 and not _fits(curation, cells, available, low):
+    while low > 0 and not fits(curation, cells, available, low):
         low -= 1
-    return low
+    wanted = quotas(curation, cells, n) > 0
+    return low if low and quotas(curation, cells, low)[wanted].all() else 0
 
 
-def shortage(
-    curation: Curation, cells: Cells, available: np.ndarray, n: int, split: str = "finetune"
-) -> str:
-    """Returns what n images lack, with the numbers and the way out; "" if nothing."""
-    need = quotas(curation, cells, n)
-    short = need > available
-    if not short.any():
-        return ""
-    cell = int(np.argmax(need - available))
-    most = largest_n(curation, cells, available, n)
-    return (
-        f"curation '{curation.name}' at n={n} needs {need[cell]} examples of "
-        f"({cells.names[cell]}); the {split} split has {available[cell]}. Lower "
-        f"config.{split}.n to {most}, or give the split more such images"
-        + (", or set config.curations.on_shortage='shrink'" if split == "finetune" else "")
-    )
-
-
-def realised(
-    curation: Curation,
-    cells: Cells,
-    available: np.ndarray,
-    n: int,
-    split: str = "finetune",
-    on_shortage: str = "error",
-) -> np.ndarray:
-    """Returns int64[C], how many examples of each cell a draw of n images takes.
-
-    Args:
-      curation: the rule.
-      cells: the task's cells.
-      available: int64[C], examples of each cell that may be drawn.
-      n: wanted images.
-      split: the pool's name, for the error.
-      on_shortage: "error", or "shrink" to the largest feasible n.
-
-    Raises:
-      InputError: a cell has too few examples and `on_shortage` is "error".
-    """
-    missing = shortage(curation, cells, available, n, split)
-    if missing and on_shortage == "error":
-        raise InputError(missing)
-    if missing:
-        n = largest_n(curation, cells, available, n)
-        if n == 0:
-            raise InputError(missing)
-    return quotas(curation, cells, n)
-
-
-def _fits(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> bool:
+def fits(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> bool:
+    """Returns whether the available counts cover the quotas of n images."""
     try:
         return bool((quotas(curation, cells, n) <= available).all())
     except InputError:  # k larger than what so few images hold.

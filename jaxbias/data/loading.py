@@ -1,7 +1,9 @@
 """From the data settings to a dataset: read, derive, split, decode once, fingerprint."""
 
+import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -20,11 +22,15 @@ from jaxbias.study import DataSpec
 _NAMED = 20
 
 
-def load(data: DataSpec, verify: bool = False) -> Dataset:
+def load(
+    data: DataSpec, check: Callable[[Dataset], None] | None = None, verify: bool = False
+) -> Dataset:
     """Reads a dataset, decoding its images the first time and reusing them afterwards.
 
     Args:
       data: where images and labels come from and how they are split.
+      check: refuses labels that will not do, by an InputError. It is given the dataset without
+        images before any is decoded, and again where some were skipped.
       verify: checksum the stored pixels whatever their size; small stores always are.
 
     Returns:
@@ -40,21 +46,34 @@ def load(data: DataSpec, verify: bool = False) -> Dataset:
     sources = table["split"]
     table["split"] = splits.assign(table, data.splits, data.seed)
     unsplit = without_split(sources, table["split"].to_numpy(object))
+    labelled = Dataset(
+        name=source.name,
+        images=np.zeros((0, data.image_size, data.image_size, 3), np.uint8),
+        table=table,
+        fingerprint="",
+        soft=soft,
+        frequencies=source.frequencies,
+        group_share=source.group_share,
+        notes=(*source.notes, *unsplit),
+        unusable=source.unusable,
+    )
+    if check is not None:
+        check(labelled)
     store = open_store(source, data.image_size, data.on_bad_image, verify)
     table = only(table, store.rows)
     soft = soft.iloc[store.rows].reset_index(drop=True)
-    return Dataset(
-        name=source.name,
+    dataset = dataclasses.replace(
+        labelled,
         images=store.images,
         table=table,
         fingerprint=fingerprint(store.checksum, table, soft),
         soft=soft,
-        frequencies=source.frequencies,
-        group_share=source.group_share,
-        notes=(*source.notes, *unsplit, *_notes(store)),
-        unusable=source.unusable,
+        notes=(*labelled.notes, *_notes(store)),
         built=store.built,
     )
+    if check is not None and store.skipped:
+        check(dataset)
+    return dataset
 
 
 def fingerprint(checksum: str, table: pd.DataFrame, soft: pd.DataFrame) -> str:

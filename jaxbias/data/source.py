@@ -36,6 +36,9 @@ class Source:
     numbers: pd.Series | None = None
     # Ids and numbers of rows that are left out because their image is not there.
     absent: pd.Index = dataclasses.field(default_factory=lambda: pd.Index([], dtype=str))
+    # Makes what `read` reads, where that takes long and may be there already, such as by rendering;
+    # called before the first image is read.
+    prepare: Callable[[], object] = lambda: None
 
 
 def check(source: Source) -> None:

@@ -24,6 +24,7 @@ from jaxbias.data.source import Source
 from jaxbias.data.workers import Job
 from jaxbias.errors import InputError
 from jaxbias.json_files import load_json
+from jaxbias.room import require_disk
 
 _EXAMPLES, _RECORD = "examples.parquet", "store.json"
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.
@@ -63,6 +64,14 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
     path = home() / "stores" / name[:32]
     store = _opened(path, source, verify)
     if store is None:
+        count = len(source.table)
+        require_disk(
+            count * size * size * 3 - _written(path),
+            path,
+            f"{count:,} decoded images of {size} × {size}",
+            "lower config.data.image_size, or set JAXBIAS_HOME to a folder on a larger disk",
+        )
+        source.prepare()
         with writing("the image store", path.parent):
             _build(path, source, size, on_bad_image)
         store = _opened(path, source, verify, cheap=0)  # Its checksum is a moment old.
@@ -72,6 +81,14 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
     if store.skipped and on_bad_image == "error":
         raise _bad(store.skipped[0]["id"], store.skipped[0]["reason"])
     return store
+
+
+def _written(path: Path) -> int:
+    """Bytes that an interrupted build has on the disk already."""
+    try:
+        return (path.with_name(f"{path.name}{_PARTIAL}") / PIXELS).stat().st_blocks * 512
+    except (OSError, AttributeError):  # None, or a system that does not tell.
+        return 0
 
 
 def _opened(path: Path, source: Source, verify: bool, cheap: int = _CHEAP_BYTES) -> Store | None:

@@ -33,7 +33,7 @@ class Curator:
         self.available = functools.cache(
             lambda task, split: self.cells(task).available(self.pools[split])
         )
-        self.size = functools.cache(self._size)
+        self.counts = functools.cache(self._counts)
         self.finetune = functools.cache(self._finetune)
 
     def _cells(self, task: str) -> Cells:
@@ -44,16 +44,19 @@ class Curator:
             self.dataset.binary(task)  # Finetuning targets are binary; bases may be categorical.
         return cells
 
-    def _size(self, task: str, curation: Curation, n: int) -> int:
-        """Returns the realised n of a finetuning set, told from counts without drawing it."""
-        counts = realised(
+    def _counts(self, task: str, curation: Curation, n: int) -> np.ndarray:
+        """Returns int64[C], the realised counts of a finetuning set, told without drawing it."""
+        return realised(
             curation,
             self.cells(task),
             self.available(task, "finetune"),
             n,
             on_shortage=self.study.curations.on_shortage,
         )
-        return int(counts.sum())
+
+    def size(self, task: str, curation: Curation, n: int) -> int:
+        """Returns the realised n of a finetuning set, told without drawing it."""
+        return int(self.counts(task, curation, n).sum())
 
     def pretrain_size(self, base: Base) -> int:
         """Returns the realised n of a pretraining set, told from counts without drawing it."""

@@ -5,13 +5,12 @@ what it will hold; where there is no analysis, two small packs are run and their
 """
 
 import dataclasses
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 
 from jaxbias.errors import InputError
+from jaxbias.room import available_ram
 
 # Of a device's own memory; the rest is for fragments and what others put there.
 _SHARE = 0.9
@@ -52,50 +51,6 @@ def device_room(mib: int, devices: int) -> Room | None:
         return Room(int(_HOST_SHARE * available), available)
     limit = (device.memory_stats() or {}).get("bytes_limit")
     return Room(int(_SHARE * limit), limit) if limit else None
-
-
-def available_ram(root: Path = Path("/")) -> int:
-    """Returns the bytes of RAM that this process may still take, limits of its cgroup included.
-
-    Args:
-      root: where the system's files are.
-    """
-    free = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for line in _lines(root / "proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            free.append(int(line.split()[1]) * 1024)
-    for line in _lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if controllers in ("", "memory"):
-            version = 1 if controllers else 2
-            free += _cgroup_free(root / "sys/fs/cgroup" / controllers, path, version)
-    return max(0, min(free))
-
-
-def _cgroup_free(mount: Path, path: str, version: int) -> list[int]:
-    """Free bytes of a cgroup and of those around it; inside a container only some are seen."""
-    limit, usage, cache = {
-        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        2: ("memory.max", "memory.current", "inactive_file"),
-    }[version]
-    inside = mount / path.lstrip("/")
-    free = []
-    for folder in (inside, *inside.parents):
-        most, used = (_lines(folder / name) for name in (limit, usage))
-        if most and used and most[0].isdigit():
-            stats = dict(line.split() for line in _lines(folder / "memory.stat"))
-            # The page cache counts as used and is given back when it is needed.
-            free.append(int(most[0]) - int(used[0]) + int(stats.get(cache, 0)))
-        if folder == mount:
-            break
-    return free
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
 
 
 def program_bytes(compiled: jax.stages.Compiled) -> int | None:

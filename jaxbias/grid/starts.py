@@ -13,12 +13,13 @@ from jaxbias.grid.executor import Executor
 from jaxbias.grid.features import Features, features_id, principal_axes
 from jaxbias.grid.feed import Feed
 from jaxbias.grid.heads import EXTRACTED, extract
-from jaxbias.grid.members import key_of
+from jaxbias.grid.members import inputs_of, key_of
 from jaxbias.grid.programs import extraction, extraction_fed
 from jaxbias.grid.variants import Base, Variant
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import WHOLE, replicate, split_variants
+from jaxbias.room import require_ram
 from jaxbias.weights import Imported, describe_imported, load
 
 LoadBase = Callable[[Base, Network], Params]
@@ -109,6 +110,12 @@ class Starts:
         name = features_id(base, network, self.curator.dataset.fingerprint, principal)
 
         def make() -> Features:
+            # As they are computed, in one piece, and turned into principal axes.
+            require_ram(
+                (3 if principal else 2) * 4 * len(self.rows) * inputs_of(network),
+                f"the features that base '{base.name}' makes of {len(self.rows):,} images",
+                "use fewer images, or a network whose last layer is narrower",
+            )
             mesh, call = self.executor.mesh, self.executor.call
             params_there = replicate(params, mesh)
             if self.feed is None:

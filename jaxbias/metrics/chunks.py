@@ -21,6 +21,7 @@ from jaxbias.metrics.groups import ALL
 from jaxbias.metrics.program import Asked, Split, complete, make_split, measure
 from jaxbias.metrics.ranking import order_on_host
 from jaxbias.progress import progress
+from jaxbias.room import require_ram
 
 # Variants × replicates per chunk: the carried float64 sums should stay in a core's cache
 # (measured), and elsewhere fill the device.
@@ -64,6 +65,16 @@ def sweep(
     """
     separate = source if source is not None and source is not test else None
     number = 1 + bootstrap + folds * (1 if separate is None else 2)
+    channels = 1 + len(test.groups.names)
+    drawn = sum(len(each.labels) for each in (test, separate) if each is not None)
+    require_ram(
+        # Multiplicities as they are drawn (float32), kept (uint8) and put on the device; sums.
+        6 * drawn * number + 8 * channels * len(test.scores) * number * (1 + len(asked.sums)),
+        f"{bootstrap:,} bootstrap replicates of {len(test.scores):,} models on {drawn:,} examples "
+        f"in {channels:,} groups",
+        "lower their number (--bootstrap, config.answer.replicates) or evaluate fewer models at "
+        "once",
+    )
     split = _split(test, bootstrap, folds, seed, 0, number)
     base = None if separate is None else _split(separate, bootstrap, folds, seed, 1, number)
     positives = split.totals[1]

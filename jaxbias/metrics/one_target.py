@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, echo
 from jaxbias.metrics.chunks import sweep
 from jaxbias.metrics.definitions import Sums, sums_for
 from jaxbias.metrics.examples import Checked, Examples, check, variant_names
@@ -16,6 +16,7 @@ from jaxbias.metrics.program import Asked
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import check_kind
 from jaxbias.metrics.thresholds import check_rule, parse_rule, two_value_cuts
+from jaxbias.study.values import MOST_REPLICATES, Range, build, fields_of
 
 LINKS = ("identity", "sigmoid")
 # Parts left out in turn, for BCa's acceleration.
@@ -36,10 +37,10 @@ class Settings:
     intersections: Sequence[Sequence[str]]
     train_shares: Mapping[str, tuple[float, float]] | None
     common_positives: float | np.ndarray | None
-    bootstrap: int
+    bootstrap: Annotated[int, Range(0, MOST_REPLICATES)]
     interval: str
-    confidence: float
-    seed: int
+    confidence: Annotated[float, Range(1e-6, 1 - 1e-6)]
+    seed: Annotated[int, Range(0, 2**63 - 1)]
     description: str
 
     def __post_init__(self) -> None:
@@ -52,15 +53,14 @@ class Settings:
             raise InputError("metrics is empty; name at least one, such as 'auc'")
         if self.link not in LINKS:
             raise InputError(f"link='{self.link}' must be one of {', '.join(LINKS)}")
-        if self.bootstrap < 0:
-            raise InputError(f"bootstrap={self.bootstrap} must be >= 0")
-        if self.seed < 0:
-            raise InputError(f"seed={self.seed} must be >= 0")
-        if not 0 < self.confidence < 1:
-            raise InputError(f"confidence={self.confidence} must lie between 0 and 1")
+        for name in ("bootstrap", "confidence", "seed"):
+            build(fields_of(Settings)[name], getattr(self, name), name)
         common = np.asarray(1.0 if self.common_positives is None else self.common_positives)
-        if common.ndim not in (0, 2) or not (common > 0).all():  # Two where `targets` sets it.
-            raise InputError(f"common_positives={self.common_positives} must be a positive number")
+        # Of two dimensions where `targets` sets it.
+        if common.ndim not in (0, 2) or not ((common > 0) & np.isfinite(common)).all():
+            raise InputError(
+                f"common_positives={echo(self.common_positives)} must be a positive number"
+            )
         check_kind(self.interval)
         if isinstance(self.threshold, (str, Mapping)):
             parse_rule(self.threshold, 1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from jaxbias.study.values import (
+    MOST_REPLICATES,
     Batch,
     Epochs,
     Images,
@@ -310,7 +311,9 @@ class AnswerSpec:
     # A control or scratch: gaps are then those beyond its, at the same curation; "": the gaps.
     relative_to: str = ""
     confidence: Annotated[float, Range(0.5, 0.9999)] = 0.95
-    replicates: Annotated[int, Range(2, 100_000)] = 200  # Bootstrap replicates over test examples.
+    replicates: Annotated[int, Range(2, MOST_REPLICATES)] = (
+        200  # Bootstrap replicates over test examples.
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,6 +52,7 @@ Rate = Annotated[float, Range(0, 1000)]
 Share = Annotated[float, Range(0, 1)]
 PartOf = Annotated[float, Range(1e-9, 1)]  # A share of which something is left.
 Level = Annotated[int, Range(0, 10)]
+MOST_REPLICATES = 100_000
 Inverse = Annotated[float, Range(1e-9, 1e9)]
 Tolerance = Annotated[float, Range(1e-7, 1)]  # With a smaller one float32 gets no further.
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxbias.curation import Cells, largest_n, quotas, sample_weights
-from jaxbias.curation.quotas import largest_remainder, shortage
+from jaxbias.curation.quotas import largest_remainder
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
 
@@ -122,15 +122,6 @@ def test_largest_n_on_celeba_counts(name, counts):
         assert abs(largest - bound) <= 20, (name, level)  # Rounding moves it by a few images.
         if level in (0, 10):  # Whole halves: exact but for one image of an odd n.
             assert largest - 2 * int(bound // 2) in (0, 1)
-
-
-def test_shortage_names_numbers_and_the_way_out():
-    available = np.array([500, 500, 500, 30])
-    text = shortage(Curation("correlation", 9, 0.5), CELLS, available, 100)
-    assert "needs 45 examples of (T=1, m)" in text
-    assert "has 30" in text
-    assert "Lower config.finetune.n to 67" in text
-    assert quotas(Curation("correlation", 9, 0.5), CELLS, 67)[3] == 30
 
 
 def test_rules_refuse_tasks_they_do_not_fit():

@@ -68,8 +68,16 @@ def test_the_source_describes_itself(home):
     assert source.frequencies.loc["Blond_Hair"].tolist() == [0.242, 0.020]
 
 
+def test_nothing_is_rendered_before_an_image_is_asked_for(home):
+    source = faces.read(DATA)
+    assert not list(home.iterdir())
+    source.prepare()
+    assert len(list(home.rglob("dataset_info.json"))) == 1
+
+
 def test_a_second_call_reads_what_is_there(home, monkeypatch):
     first = faces.read(DATA)
+    first.prepare()
 
     def fail(*_):
         raise AssertionError("rendered again")
@@ -91,7 +99,7 @@ def test_an_interrupted_generation_is_not_taken_for_finished(home, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(builder_module, "encode", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            faces.read(DATA)
+            faces.read(DATA).prepare()
     assert not list(home.rglob("dataset_info.json"))
     source = faces.read(DATA)
     assert len(source.read(len(source.table) - 1)) > 100
@@ -104,7 +112,7 @@ def test_what_a_killed_generation_left_long_ago_is_removed(home):
         (folder / name / "shard").write_bytes(b"x")
         for path in (folder / name / "shard", folder / name):
             os.utime(path, (time.time() - age,) * 2)
-    faces.read(DATA)
+    faces.read(DATA).prepare()
     assert sorted(p.name for p in folder.iterdir()) == ["1.0.0", "incomplete.NEW_1.0.0"]
 
 
@@ -145,7 +153,7 @@ def test_a_data_directory_that_cannot_be_written_is_named(tmp_path, monkeypatch)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"cannot write the rendered faces in .*JAXBIAS_HOME"):
-        faces.read(DATA)
+        faces.read(DATA).prepare()
 
 
 def test_no_tensorflow_is_imported():

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxbias import workflow
+from jaxbias import data, workflow
 from jaxbias.errors import InputError
 from jaxbias.grid import Plan, Runner, expand, extend_plan
 from jaxbias.results import ResultDirectory
@@ -35,7 +35,7 @@ def study_of(weights, mode="head", **changes):
 
 def test_a_study_of_an_imported_base_end_to_end(weights, tmp_path, monkeypatch):
     dataset = tiny_dataset()
-    monkeypatch.setattr(workflow.data, "load", lambda spec: dataset)
+    monkeypatch.setattr(data, "load", lambda spec, check=None: dataset)
     study = study_of(weights)
     workflow.train(study, tmp_path / "run")
     directory = ResultDirectory(tmp_path / "run")

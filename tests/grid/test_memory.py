@@ -6,7 +6,8 @@ import jax
 import pytest
 
 from jaxbias.errors import InputError
-from jaxbias.grid.memory import Room, available_ram, device_room, widest
+from jaxbias.grid.memory import Room, device_room, widest
+from jaxbias.room import available_ram
 
 MIB = 2**20
 

@@ -29,7 +29,7 @@ BASES = {
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec: tiny_dataset())
+    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset())
 
 
 def study(**changes):
@@ -54,7 +54,7 @@ def whole(tmp_path_factory):
     """The bases, pretrained without interruption."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec: tiny_dataset())
+        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset())
         workflow.train(study(), workdir, "pretrain")
     return workdir
 

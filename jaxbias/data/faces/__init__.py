@@ -4,6 +4,10 @@ The group is synthetic: `Male` names a set of overlapping proportions of a carto
 the attributes are aliases that follow CelebA's. Nothing here describes real people.
 """
 
+import functools
+import threading
+from collections.abc import Callable
+
 import pandas as pd
 
 from jaxbias import study
@@ -17,7 +21,7 @@ __all__ = ["ATTRIBUTES", "CELEBA", "GROUP", "HAIR", "read"]
 
 
 def read(spec: study.DataSpec) -> Source:
-    """Renders a study's faces once and returns them.
+    """Returns a study's faces, which are rendered once, when images are asked for.
 
     Args:
       spec: image size, seed and settings of the faces.
@@ -29,12 +33,24 @@ def read(spec: study.DataSpec) -> Source:
       InputError: an unknown attribute, impossible frequencies or no image at all.
     """
     salience(spec.faces)  # Refuse wrong settings before anything is rendered.
+    # Several threads may ask at once.
+    rendering = threading.Lock()
+
+    @functools.cache
+    def rendered() -> Callable[[int], bytes]:
+        return reader(build(spec, home() / "datasets"))
+
+    def images() -> Callable[[int], bytes]:
+        with rendering:
+            return rendered()
+
     table = pd.concat([part.table() for part in enroll(spec)], ignore_index=True)
     return Source(
         name="faces",
         key=content_hash(spec),
         table=table,
-        read=reader(build(spec, home() / "datasets")),
+        read=lambda row: images()(row),
+        prepare=images,
         frequencies=frequencies(spec.faces),
         group_share=spec.faces.male_share,
     )

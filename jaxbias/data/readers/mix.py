@@ -64,6 +64,11 @@ def read(data: DataSpec) -> Source:
     for _, source in parts:
         unusable |= source.unusable
     joined = _join(tables)
+
+    def prepare() -> None:
+        for _, source in parts:
+            source.prepare()
+
     return Source(
         name=" + ".join(source.name for _, source in parts),
         key=f"mix/{digest.hexdigest()}",
@@ -75,6 +80,7 @@ def read(data: DataSpec) -> Source:
         unusable={name: reason for name, reason in unusable.items() if name not in joined},
         notes=tuple(note for _, source in parts for note in source.notes),
         absent=pd.Index([f"{n}/{absent}" for n, source in parts for absent in source.absent]),
+        prepare=prepare,
     )
 
 

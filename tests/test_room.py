@@ -1,0 +1,51 @@
+"""Room: what cannot be allocated is refused with its GiB before it is."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from jaxbias import InputError, room
+from jaxbias.metrics import evaluate
+from jaxbias.room import require_disk, require_ram
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A machine with an eighth of a GiB free."""
+    monkeypatch.setattr(room, "available_ram", lambda: 2**27)
+
+
+def test_memory_and_disks_are_refused_in_gib(small, tmp_path, monkeypatch):
+    require_ram(2**27, "this", "")
+    with pytest.raises(InputError, match=r"^this: 2\.5 GiB of memory, and 0\.12 GiB are free; go$"):
+        require_ram(2.5 * 2**30, "this", "go")
+    require_disk(1, tmp_path / "a" / "b", "that", "")
+    with pytest.raises(InputError, match=rf"that: .* GiB in {tmp_path}, and .* GiB are free; go"):
+        require_disk(1e18, tmp_path / "a" / "b", "that", "go")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bootstrap": 10**12}, "bootstrap=1000000000000 must be in 0..100,000"),
+        ({"bootstrap": -1}, "bootstrap=-1 must be in 0"),
+        ({"bootstrap": 2.5}, "bootstrap must be int, got 2.5"),
+        ({"bootstrap": True}, "bootstrap must be int, got True"),
+        ({"confidence": float("nan")}, "confidence=nan must be in"),
+        ({"confidence": 1}, "confidence=1 must be in"),
+        ({"seed": 10**30}, "seed=1000000000000000000000000000000 must be in"),
+        ({"common_positives": float("inf")}, "common_positives=inf must be a positive number"),
+        ({"bootstrap": 100_000}, "100,000 bootstrap replicates of 2 models on 4,000 examples in"),
+    ],
+)
+def test_numbers_of_an_evaluation_have_ranges_and_must_fit(small, settings, message):
+    rng = np.random.default_rng(0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError) as raised:
+            evaluate(rng.random((2, 4000)), rng.integers(0, 2, 4000), **settings)
+        assert message in str(raised.value)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
