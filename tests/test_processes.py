@@ -19,7 +19,7 @@ import jax; jax.config.update("jax_num_cpu_devices", 2)
 from jaxbias import data, workflow
 from jaxbias.study import make_study
 from tests.tiny import tiny_config, tiny_dataset
-data.load = lambda spec: tiny_dataset()
+data.load = lambda spec, check=None: tiny_dataset()
 """
 _TRAIN = "workflow.train(make_study(tiny_config()), sys.argv[1])\n"
 # Both processes have the plan before either takes a pack.

@@ -20,7 +20,7 @@ import jax; jax.config.update("jax_num_cpu_devices", {devices})
 from jaxbias import data, gang, workflow
 from tests.pretraining.test_loop import study
 from tests.tiny import tiny_dataset
-data.load = lambda spec: tiny_dataset()
+data.load = lambda spec, check=None: tiny_dataset()
 tiny = study(grid={{"devices": {devices}}})
 """
 _TOGETHER = _ALONE + "gang.join()\ngang.pretrain_together(tiny, sys.argv[1])\n"

@@ -208,7 +208,7 @@ import jax; jax.config.update("jax_num_cpu_devices", 2)
 from jaxbias import data, workflow
 from tests.pretraining.test_loop import study
 from tests.tiny import tiny_dataset
-data.load = lambda spec: tiny_dataset()
+data.load = lambda spec, check=None: tiny_dataset()
 workflow.train(study(), sys.argv[1], "pretrain")
 """
 
