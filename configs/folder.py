@@ -16,9 +16,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.name = "folder"
     config.data.table = "labels.csv"  # Or .tsv, .parquet; paths in `file` are relative to DIR.
     config.data.file_column = "file"
-    # Without a split column, shares of all rows, divided by data.seed. With one, name it in
-    # data.split_column and say here what becomes of each of its values, such as
-    # {"train": {"pretrain": 0.5, "finetune": 0.5}, "val": {"validation": 1.0}, ...}.
+    # Without a split column, shares of all rows, divided by data.seed. With one (a table that has a
+    # column 'split' is refused otherwise), name it in data.split_column and say here what becomes
+    # of each of its values: {"train": {"pretrain": 0.5, "finetune": 0.5}, "val": {...}, ...}.
     config.data.splits = {
         "all": {"pretrain": 0.4, "finetune": 0.35, "validation": 0.1, "test": 0.15}
     }

@@ -21,6 +21,7 @@ from jaxbias.errors import InputError
 from jaxbias.paths import expanded
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
+from jaxbias.words import count
 
 # More than any photograph: what claims to be one is not read into memory.
 _MAX_BYTES = 256 * 2**20
@@ -237,7 +238,7 @@ def _check_unique(names: Sequence[str], table: str) -> None:
         seen.add(name)
     if twice:
         raise InputError(
-            f"{table} names {len(set(twice)):,} image files more than once:"
+            f"{table} names {count(len(set(twice)), 'image file')} more than once:"
             f" {listed(sorted(set(twice)), limit=3)}; one image is one row"
         )
 

@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 # A folder of a million images is not compared letter by letter.
 _MOST_COMPARED = 1000
@@ -73,4 +73,5 @@ def _folded(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(_folded(name)).stem
+    name = _folded(name)
+    return name.rpartition(".")[0] or name

@@ -42,7 +42,7 @@ def read(data: DataSpec) -> Source:
         )
     partition = _table(root, "list_eval_partition", (0, 1, 2), counted=False)[0].iloc[:, 0]
     notes = _differ(root, attributes.index, partition.index, data.on_missing)
-    attributes = attributes.loc[attributes.index.isin(partition.index)]
+    attributes = attributes[partition.index.get_indexer(attributes.index) >= 0]
     if attributes.empty:
         raise InputError(f"list_attr_celeba and list_eval_partition of {root} share no image")
     partition = partition.loc[attributes.index].to_numpy()

@@ -14,6 +14,7 @@ from jaxbias.data.table import category
 from jaxbias.data.table_file import read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
+from jaxbias.words import count
 
 _WORDS = "LOC_synset_mapping.txt"  # "n01440764 tench, Tinca tinca"
 _SOLUTION = "LOC_val_solution.csv"  # "ILSVRC2012_val_00048981,n03995372 85 1 499 272"
@@ -83,7 +84,9 @@ def _flat(root: Path, names: list[str]) -> tuple[list[str], list[str]]:
     known = dict(zip(image, wnid, strict=True))
     missing = [name for name in names if Path(name).stem not in known]
     if missing:
-        raise InputError(f"{path} has no row for {len(missing):,} images, such as '{missing[0]}'")
+        raise InputError(
+            f"{path} has no row for {count(len(missing), 'image')}, such as '{missing[0]}'"
+        )
     there, folder = {Path(name).stem for name in names}, Path(names[0]).parent.as_posix()
     names = [*names, *(f"{folder}/{stem}.JPEG" for stem in known if stem not in there)]
     return names, [known[Path(name).stem] for name in names]

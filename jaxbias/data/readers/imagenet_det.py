@@ -14,6 +14,7 @@ from jaxbias.data.source import Source
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
+from jaxbias.words import count
 
 _WORDS = "map_det.txt"  # "n02672831 1 accordion"
 _MOST_BYTES = 4 * 2**20
@@ -54,7 +55,8 @@ def read(data: DataSpec) -> Source:
     for wnid in sorted(set().union(*found) | set(words)):
         present = np.fromiter((wnid in classes for classes in found), bool, len(found))
         columns[words.get(wnid, wnid)] = pd.Series(present, dtype="boolean")
-    notes = (f"{bare:,} images of ImageNet DET without an annotation left out.",) if bare else ()
+    images = count(bare, "image")
+    notes = (f"{images} of ImageNet DET without an annotation left out.",) if bare else ()
     return files.source(
         "ImageNet DET",
         "imagenet_det",

@@ -226,7 +226,7 @@ def test_a_broken_link_is_a_missing_file(root):
 def test_a_million_rows_of_one_file_are_refused_with_the_count(root):
     (root / "labels.csv").write_text("file,hat\n" + "pictures/1.jpg,1\n" * 1_000_000)
     with pytest.raises(
-        InputError, match=r"labels\.csv names 1 image files more than once: .*1\.jpg"
+        InputError, match=r"labels\.csv names 1 image file more than once: .*1\.jpg"
     ):
         folder.read(spec(root))
 
@@ -255,7 +255,7 @@ def test_a_folder_is_no_image_file(root):
 
 def test_one_image_is_one_row(root):
     rewrite(root, lambda table: table.assign(file=["./pictures/1.jpg", *table["file"][1:]]))
-    with pytest.raises(InputError, match=r"1 image files more than once: 'pictures/1\.jpg'"):
+    with pytest.raises(InputError, match=r"1 image file more than once: 'pictures/1\.jpg'"):
         folder.read(spec(root))
 
 

@@ -60,7 +60,7 @@ def test_what_is_missing(tmp_path):
     with pytest.raises(InputError, match=r"flat: put LOC_val_solution\.csv there"):
         imagenet.read(spec)
     (tmp_path / "LOC_val_solution.csv").write_text("\n".join(SOLUTION.splitlines()[:2]))
-    with pytest.raises(InputError, match=r"no row for 1 images, such as .*_00000001\.JPEG"):
+    with pytest.raises(InputError, match=r"no row for 1 image, such as .*_00000001\.JPEG"):
         imagenet.read(spec)
 
 

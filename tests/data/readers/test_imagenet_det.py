@@ -41,7 +41,7 @@ def test_contract(spec, tmp_path, holds_contract):
     assert list(source.table.columns[2:]) == ["n00007846", "n02958343"]
     assert values(source, "n02958343") == [True, True, False]
     assert values(source, "n00007846") == [False, True, False]
-    assert source.notes == ("1 images of ImageNet DET without an annotation left out.",)
+    assert source.notes == ("1 image of ImageNet DET without an annotation left out.",)
     words = "n02958343 37 car\nn00007846 124 person\nn02672831 1 accordion\n"
     (tmp_path / "det" / "ILSVRC" / "map_det.txt").write_text(words)
     named = imagenet_det.read(spec)
