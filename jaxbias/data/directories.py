@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from jaxbias.errors import InputError
 from jaxbias.paths import expanded
 
 _DAY = 24 * 3600
+# What ArrayRecord's C++ says of a full disk, as a RuntimeError of several lines.
+_UNWRITTEN = re.compile(r"\w+\(\) failed: ([^;\n]+)")
 
 
 def home() -> Path:
@@ -28,13 +31,17 @@ def writing(what: str, folder: Path) -> Iterator[None]:
       folder: where, below `home`.
 
     Raises:
-      InputError: the block raised an OSError.
+      InputError: the block raised an OSError, or what ArrayRecord raises in its place.
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        unwritten = _UNWRITTEN.search(str(error))
+        if not isinstance(error, OSError) and unwritten is None:
+            raise
+        reason = getattr(error, "strerror", None) or (unwritten[1] if unwritten else error)
         raise InputError(
-            f"cannot write {what} in {folder}: {error.strerror or error}; set"
+            f"cannot write {what} in {folder}: {reason}; set"
             " JAXBIAS_HOME to a folder with room that can be written"
         ) from error
 
