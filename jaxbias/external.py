@@ -14,8 +14,9 @@ from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.data.vocabulary import meanings
 from jaxbias.digits import whole
 from jaxbias.errors import InputError, nearest
+from jaxbias.metrics.thresholds import two_value_cuts
 from jaxbias.results import Scores
-from jaxbias.score_table import ScoreTable, check_ids, in_order_of, read_scores
+from jaxbias.score_table import ScoreTable, check_ids, cuts_said, in_order_of, read_scores
 from jaxbias.study import ROLES, SPLITS, DataSpec, Study, make_study, parse_curation
 from jaxbias.words import count
 
@@ -71,6 +72,8 @@ def read_external(
     )
     evaluated = {part: (table["split"] == part).to_numpy() for part in ("validation", "test")}
     found = [in_order_of(scores, table.loc[rows, "id"]) for rows in evaluated.values()]
+    sets = [(each, np.ones(each.shape[1], bool)) for each in found]
+    notes += tuple(cuts_said(scores.models, two_value_cuts(sets)))
     dataset = dataclasses.replace(dataset, table=_with_natural_pool(table), notes=notes)
     return dataset, Scores(variants, *found, dataset.table)
 

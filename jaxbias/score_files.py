@@ -15,7 +15,14 @@ from jaxbias.data.table import Labels, labels
 from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
-from jaxbias.score_table import ScoreTable, check_ids, in_order_of, read_scores, rows_of
+from jaxbias.score_table import (
+    ScoreTable,
+    check_ids,
+    cuts_said,
+    in_order_of,
+    read_scores,
+    rows_of,
+)
 from jaxbias.study import SPLITS, DataSpec
 from jaxbias.words import count
 
@@ -168,16 +175,10 @@ def _notes(report: GroupReport) -> list[str]:
 
 
 def _cuts(report: GroupReport) -> list[str]:
-    """Which models' scores are decisions already, and where they were cut."""
-    cut = np.flatnonzero(report.two_values)
-    if not len(cut):
+    if report.sums.thresholds is None:
         return []
-    at = {f"{value:g}" for value in np.nanmax(report.sums.thresholds[:, cut, 0], axis=0)}
-    where = f"at {at.pop()}" if len(at) == 1 else "midway"
-    return [
-        f"Scores of two values only are cut between them, {where}, and not at the base rate:"
-        f" {listed([report.names[i] for i in cut], limit=_MARKS)}."
-    ]
+    found = report.sums.thresholds[-1, :, 0]  # Of a group, where each has its own: all are alike.
+    return cuts_said(report.names, np.where(report.two_values, found, np.nan))
 
 
 def _left_out(

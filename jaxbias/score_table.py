@@ -29,6 +29,7 @@ from jaxbias.words import count
 
 # What `reset_index` of pandas calls row numbers.
 _INDEX = ("index", "level_0")
+_NAMED = 10  # Models that a note names.
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -135,6 +136,24 @@ def rows_of(table: ScoreTable, places: np.ndarray) -> np.ndarray:
             " that diverged, or examples that were not scored"
         )
     return scores
+
+
+def cuts_said(models: Sequence[str], cuts: np.ndarray) -> list[str]:
+    """Returns which models' scores are decisions already, and where they are cut.
+
+    Args:
+      models: V names.
+      cuts: float64[V], as `metrics.thresholds.two_value_cuts` finds them.
+    """
+    cut = np.flatnonzero(~np.isnan(cuts))
+    if not len(cut):
+        return []
+    at = {f"{cuts[v]:g}" for v in cut}
+    where = f"at {at.pop()}" if len(at) == 1 else "midway"
+    return [
+        f"Scores of two values only are cut between them, {where}, and not at the base rate:"
+        f" {listed([models[v] for v in cut], limit=_NAMED)}."
+    ]
 
 
 def _read_delimited(path: Path, models: Sequence[str] | None, need_ids: bool) -> ScoreTable:

@@ -209,3 +209,12 @@ def test_a_group_of_one_value_is_named(files, tmp_path):
     labels.assign(gender="woman").to_csv(tmp_path / "L.csv", index=False)
     with pytest.raises(InputError, match=r"has 1 value \('woman'\); name two"):
         external_study(tmp_path / "V.csv", tmp_path / "L.csv", "smiling", "gender", ())
+
+
+def test_models_of_two_values_are_named(files):
+    _, variants, scores, read = files
+    first, second, *_ = variants["model"]
+    decided = scores.assign(**{first: scores[first] > 0.3, second: (scores[second] > 0.3) * 1.0})
+    notes = read(scores=decided.astype({first: np.float32}))[0].notes
+    said = "Scores of two values only are cut between them, at 0.5, and not at the base rate: "
+    assert f"{said}'{first}', '{second}'." in notes
