@@ -160,13 +160,13 @@ def test_a_data_directory_that_cannot_be_written_is_named(tmp_path, monkeypatch)
 @pytest.mark.parametrize("limit", [2**10, 2**16])
 def test_a_data_directory_that_fills_up_while_faces_render_is_one_line(home, monkeypatch, limit):
     """Files may not grow beyond a limit here: the same writes stop as on a disk without room."""
-    faces.read(DATA)  # What is compiled is written without a limit.
+    faces.read(DATA).prepare()  # What is compiled is written without a limit.
     monkeypatch.setenv("JAXBIAS_HOME", str(home / "full"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         with pytest.raises(InputError) as error:
-            faces.read(DATA)
+            faces.read(DATA).prepare()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     said = str(error.value)
@@ -175,7 +175,7 @@ def test_a_data_directory_that_fills_up_while_faces_render_is_one_line(home, mon
         ": File too large; set JAXBIAS_HOME to a folder with room that can be written"
     )
     assert not list((home / "full").rglob("*.array_record*"))
-    assert len(faces.read(DATA).table) > 0  # With room the same call makes them.
+    assert faces.read(DATA).prepare()(0)  # With room the same call makes them.
 
 
 def test_no_tensorflow_is_imported():
