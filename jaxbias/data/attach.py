@@ -1,6 +1,7 @@
 """Labels from elsewhere, joined to a source by the ids of its rows: annotations, and scores."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pandas as pd
 
 from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.source import Source
-from jaxbias.data.table import labels
+from jaxbias.data.table import SAME, cleaned, labels, spelt
 from jaxbias.data.table_file import ID, Table, read_table
+from jaxbias.data.vocabulary import folded
 from jaxbias.errors import InputError
 from jaxbias.paths import expanded
 from jaxbias.study import DataSpec
@@ -68,7 +70,7 @@ def _annotated(source: Source, data: DataSpec) -> Source:
     path = _path("annotations", data.annotations, data.path)
     read, rows = _rows(read_table(path), source, "annotations")
     found, unusable, notes = labels(read.text.drop(columns=ID), data.missing_values)
-    table = source.table.copy()
+    table, same = source.table.copy(), []
     for name, column in found.items():
         if name in FIXED_COLUMNS:
             raise InputError(f"{path} has a column '{name}', a name jaxbias uses itself")
@@ -77,6 +79,10 @@ def _annotated(source: Source, data: DataSpec) -> Source:
         if name in table:  # Where the file has a row, the file is right.
             if table[name].dtype != column.dtype and "boolean" in (table[name].dtype, column.dtype):
                 raise InputError(f"column '{name}' of {path} is not of the kind that the data has")
+            if column.dtype == "category":
+                other = _other_spellings(column.cat.categories, table[name].cat.categories)
+                values = np.array([other.get(value, value) for value in values], object)
+                same += [f"'{name}' {spelt(other)}"] if other else []
             merged = table[name].astype(object).where(table[name].notna(), None).to_numpy().copy()
         merged[rows] = values
         table[name] = (
@@ -84,19 +90,27 @@ def _annotated(source: Source, data: DataSpec) -> Source:
             if column.dtype == "boolean"
             else pd.Categorical(merged, categories=sorted({v for v in merged if v is not None}))
         )
+    said = [f"{SAME}: {'; '.join(same)}."] if same else []
     return dataclasses.replace(
         source,
         table=table,
         unusable={**source.unusable, **unusable, **read.unusable},
-        notes=(*source.notes, *read.notes, *notes),
+        notes=(*source.notes, *read.notes, *notes, *said),
     )
+
+
+def _other_spellings(words: Iterable[str], there: Iterable[str]) -> dict[str, str]:
+    """Returns the data's own spelling of words that are written otherwise."""
+    known = {folded(word): word for word in there}
+    own = {word: known.get(folded(word), word) for word in words}
+    return {word: kept for word, kept in own.items() if word != kept}
 
 
 def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
     path = _path("scores", data.scores, data.path)
     read, rows = _rows(read_table(path), source, "scores")
-    text = read.text
-    names = [name for name in text.columns if name != ID]
+    names = [name for name in read.text.columns if name != ID]
+    text, unknown = cleaned(read.text[names], data.missing_values)
     for name in data.base_rates:
         read.column(name, "config.data.base_rates")
     table, soft = source.table.copy(), {}
@@ -126,7 +140,7 @@ def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
         values[np.isnan(spread)] = pd.NA
         table[name] = values
     note = f"Labels {', '.join(names)} are the scores of a model ({path.name}), not annotations."
-    notes = (*source.notes, *read.notes, note)
+    notes = (*source.notes, *read.notes, *unknown, note)
     source = dataclasses.replace(source, table=table, notes=notes)
     return source, pd.DataFrame(soft, index=table.index)
 

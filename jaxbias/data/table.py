@@ -16,6 +16,7 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.study import DerivedSpec
 
 _LISTED = 100  # Values that an error lists.
+SAME = "Words that differ in case, blanks or normal form alone are one"
 _UNKNOWN = "Taken as unknown, by config.data.missing_values"
 _NOTED = 12  # Columns that a note names.
 # A whole number as people and pandas write it; "007" is a name.
@@ -67,7 +68,7 @@ def labels(
     """
     found: dict[str, pd.Series] = {}
     unusable: dict[str, str] = {}
-    missing, spelt, negated = [], [], []
+    missing, same, negated = [], [], []
     known = {folded(word) for word in missing_values}
     for name in (*text.columns, *(classes or ())):
         if name in FIXED_COLUMNS:
@@ -82,11 +83,11 @@ def labels(
             unusable[name] = label
             continue
         found[name] = pd.Series(label, index=text.index if len(text.columns) else None)
-        spelt += [f"'{name}' {column.spelt}"] if column.spelt else []
+        same += [f"'{name}' {column.spelt}"] if column.spelt else []
         negated += [f"'{name}' {column.negated}"] if column.negated else []
     notes = (
         _note(_UNKNOWN, missing),
-        _note("Words that differ in case, blanks or normal form alone are one", spelt),
+        _note(SAME, same),
         _note("Binary, as one word negates the other", negated),
     )
     return Labels(pd.DataFrame(found), unusable, tuple(note for note in notes if note))
@@ -133,18 +134,21 @@ def category(column: pd.Series) -> pd.Series:
     return pd.Series(_categorical(codes, words), index=column.index)
 
 
-def without_missing(
+def cleaned(
     text: pd.DataFrame, missing_values: Sequence[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Returns columns of strings with '' for words that are unknown, and what to say of it."""
-    known, said, columns = {folded(word) for word in missing_values}, [], {}
+    """Returns columns of strings, '' for what is unknown, one spelling per word; and notes."""
+    known, columns = {folded(word) for word in missing_values}, {}
+    missing, same = [], []
     for name in text.columns:
         codes, written = pd.factorize(text[name])
-        column = _Column.of(codes, written, known, declared=True)
-        said += [f"'{name}' {column.unknown}"] if column.unknown else []
-        columns[name] = pd.Series(np.array(column.words, object)[codes], text.index, dtype=str)
-    note = _note(_UNKNOWN, said)
-    return pd.DataFrame(columns), (note,) if note else ()
+        column = _Column.of(codes, written, known, declared=False)
+        missing += [f"'{name}' {column.unknown}"] if column.unknown else []
+        same += [f"'{name}' {column.spelt}"] if column.spelt else []
+        words = [column.same.get(word, word) for word in column.words]
+        columns[name] = pd.Series(np.array(words, object)[codes], text.index, dtype=str)
+    notes = (_note(_UNKNOWN, missing), _note(SAME, same))
+    return pd.DataFrame(columns), tuple(note for note in notes if note)
 
 
 def named(numbers: np.ndarray, names: Sequence[str]) -> pd.Series:
@@ -232,7 +236,7 @@ class _Column:
 
     @property
     def spelt(self) -> str:
-        return ", ".join(f"'{word}' as '{kept}'" for word, kept in self.same.items())
+        return spelt(self.same)
 
     @property
     def negated(self) -> str:
@@ -263,6 +267,15 @@ class _Column:
         if len(distinct) > most:
             return f"{neither} {'numbers' if numbers else 'values'} in {known:,} rows; {way_out}"
         return _categorical(self.codes, words)
+
+
+def spelt(same: Mapping[str, str]) -> str:
+    """Returns which words were taken as which, for a note.
+
+    >>> spelt({"man": "Man"})
+    "'man' as 'Man'"
+    """
+    return ", ".join(f"'{word}' as '{kept}'" for word, kept in same.items())
 
 
 def _note(what: str, columns: Sequence[str]) -> str:

@@ -151,7 +151,10 @@ def class_names(schema: pa.Schema) -> dict[str, list[str]]:
     try:
         info = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
-            name: [str(word) for word in feature["names"]]
+            # Half of a pair of surrogates, which JSON can hold, is written out.
+            name: [
+                str(word).encode(errors="backslashreplace").decode() for word in feature["names"]
+            ]
             for name, feature in info.items()
             if feature.get("_type") == "ClassLabel"
         }

@@ -14,7 +14,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import category, without_missing
+from jaxbias.data.table import category, cleaned
 from jaxbias.data.table_file import Table, read_table
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
@@ -71,7 +71,7 @@ def read(data: DataSpec) -> Source:
     columns = {name: _column(table, names) for name, names in _NAMES.items()}
     names = _files(root, table)
     plain = pd.DataFrame({name: columns[name] for name in ("country", "region", "income")})
-    plain, unknown = without_missing(plain, data.missing_values)
+    plain, unknown = cleaned(plain, data.missing_values)
     topics = [_topics(text, row, table) for row, text in enumerate(columns["topics"])]
     found = {
         "topic": category(pd.Series([each[0] if each else "" for each in topics])),

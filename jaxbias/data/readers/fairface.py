@@ -11,7 +11,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import category, without_missing
+from jaxbias.data.table import category, cleaned
 from jaxbias.data.table_file import Table, read_table
 from jaxbias.digits import whole
 from jaxbias.errors import InputError
@@ -46,13 +46,14 @@ def read(data: DataSpec) -> Source:
         table = read_table(root / name, key="file")
         for column in ("file", *_LABELS):
             table.column(column, "as published")
-        part, unknown = without_missing(table.text[list(_LABELS)], data.missing_values)
+        part, unknown = cleaned(table.text[list(_LABELS)], data.missing_values)
         ages, repaired = _ages(table, part["age"], data.damaged_labels)
         mended += repaired
         notes += [*table.notes, *(f"{name}: {note}" for note in unknown)]
         names[name] = table.text["file"].tolist()
         parts.append(part.assign(age=ages, split=split))
-    text = pd.concat(parts, ignore_index=True)
+    text, same = cleaned(pd.concat(parts, ignore_index=True), ())
+    notes += same
     note = f"{mended:,} ages of FairFace that a spreadsheet had turned into dates were mended."
     return files.source(
         "FairFace",

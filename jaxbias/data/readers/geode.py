@@ -8,7 +8,7 @@ import pandas as pd
 
 from jaxbias.data import files
 from jaxbias.data.source import Source
-from jaxbias.data.table import category, labels, without_missing
+from jaxbias.data.table import category, cleaned, labels
 from jaxbias.data.table_file import read_table
 from jaxbias.study import DataSpec
 
@@ -29,7 +29,7 @@ def read(data: DataSpec) -> Source:
     table = read_table(path, key="file_path")
     names = table.column("file_path", "as published").str.strip()
     published = pd.DataFrame({name: table.column(name, "as published") for name in _LABELS})
-    published, unknown = without_missing(published, data.missing_values)
+    published, unknown = cleaned(published, data.missing_values)
     found = {name: category(published[name]) for name in _LABELS}
     text = table.text.drop(columns=["file_path", *_LABELS, "id"], errors="ignore")
     more, unusable, notes = labels(text, data.missing_values)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -11,13 +12,15 @@ from jaxbias.data.attach import attach
 from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.readers import read as read_source
 from jaxbias.data.source import Source, locate
-from jaxbias.data.table import add_derived
+from jaxbias.data.table import SAME, add_derived, spelt
+from jaxbias.data.vocabulary import unify
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
 SOURCE = "source"
 # What belongs to the whole and not to one of its sources.
-_SHARED = ("image_size", "seed", "splits", "on_bad_image", "on_missing", "sources")
+_TAKEN_OVER = ("on_missing", "missing_values")
+_SHARED = ("image_size", "seed", "splits", "on_bad_image", "sources", *_TAKEN_OVER)
 
 
 def read(data: DataSpec) -> Source:
@@ -44,7 +47,7 @@ def read(data: DataSpec) -> Source:
                 )
         if "/" in name or not name:
             raise InputError(f"config.data.sources: '{name}' must be a name without '/'")
-        spec = dataclasses.replace(spec, on_missing=data.on_missing)
+        spec = dataclasses.replace(spec, **{field: getattr(data, field) for field in _TAKEN_OVER})
         source = read_source(spec)
         source, soft = attach(source, spec)
         if len(soft.columns):
@@ -63,7 +66,7 @@ def read(data: DataSpec) -> Source:
     unusable: dict[str, str] = {}
     for _, source in parts:
         unusable |= source.unusable
-    joined = _join(tables)
+    joined, same = _join(tables)
 
     def prepare() -> None:
         for _, source in parts:
@@ -78,7 +81,7 @@ def read(data: DataSpec) -> Source:
             tuple(np.cumsum([len(table) for table in tables]).tolist()),
         ),
         unusable={name: reason for name, reason in unusable.items() if name not in joined},
-        notes=tuple(note for _, source in parts for note in source.notes),
+        notes=(*(note for _, source in parts for note in source.notes), *same),
         absent=pd.Index([f"{n}/{absent}" for n, source in parts for absent in source.absent]),
         prepare=prepare,
     )
@@ -97,7 +100,8 @@ class Reader:
         return self.reads[part](at)
 
 
-def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+def _join(tables: list[pd.DataFrame]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Returns the rows of all tables, and which words of one were taken as those of another."""
     joined = pd.DataFrame(
         {"id": np.concatenate([t["id"].to_numpy(object) for t in tables])}, dtype=str
     )
@@ -106,6 +110,7 @@ def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
         joined["stratum"] = np.concatenate(
             [t["stratum"] if "stratum" in t else np.full(len(t), "") for t in tables]
         )
+    same: list[str] = []
     names = dict.fromkeys(n for table in tables for n in table if n not in FIXED_COLUMNS)
     for name in names:
         kinds = {str(table[name].dtype) for table in tables if name in table}
@@ -122,9 +127,12 @@ def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
                 for table in tables
             ]
         )
-        joined[name] = (
-            pd.array(values, dtype="boolean")
-            if kinds == {"boolean"}
-            else pd.Categorical(values, sorted({value for value in values if value is not None}))
-        )
-    return joined
+        if kinds == {"boolean"}:
+            joined[name] = pd.array(values, dtype="boolean")
+            continue
+        counts = Counter(value for value in values if value is not None)
+        other = unify(list(counts), list(counts.values()))
+        same += [f"'{name}' {spelt(other)}"] if other else []
+        values = np.array([other.get(value, value) for value in values], object)
+        joined[name] = pd.Categorical(values, sorted(set(counts) - set(other)))
+    return joined, (f"{SAME}: {'; '.join(same)}.",) if same else ()

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import jaxbias.data
+from jaxbias.data.attach import attach
 from jaxbias.data.readers import coco
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
@@ -133,3 +134,16 @@ def test_a_file_cut_off(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError, match=r"instances_train2014\.json"):
         coco.read(spec)
+
+
+def test_annotations_in_another_spelling(tmp_path):
+    spec = write(tmp_path / "coco")
+    source = coco.read(spec)
+    rows = f"{source.numbers[0]},female\n{source.numbers[1]}, MALE\n{source.numbers[2]},NA\n"
+    (tmp_path / "a.csv").write_text(f"id,gender\n{rows}")
+    attached, _ = attach(source, dataclasses.replace(spec, annotations=str(tmp_path / "a.csv")))
+    assert values(attached, "gender")[:3] == ["Female", "Male", None]
+    assert attached.table["gender"].cat.categories.tolist() == ["Female", "Male"]
+    assert attached.notes[-1].endswith(
+        "alone are one: 'gender' 'MALE' as 'Male', 'female' as 'Female'."
+    )

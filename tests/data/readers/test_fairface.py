@@ -102,14 +102,17 @@ def damage(root, changes):
 
 
 def test_words_for_unknown(root):
-    damage(root, [(",0-2,", ",unknown,"), (",Male,", ",?,")])
+    damage(root, [(",0-2,", ",unknown,"), (",Male,", ",?,"), (",White", ",white")])
     source = fairface.read(spec(root))
     assert values(source, "age")[0] is None
     assert sum(value is None for value in values(source, "gender")) == 1
     assert source.notes == (
         "fairface_label_train.csv: Taken as unknown, by config.data.missing_values:"
         " 'age' 1 × 'unknown'; 'gender' 1 × '?'.",
+        "fairface_label_train.csv: Words that differ in case, blanks or normal form alone are one:"
+        " 'race' 'white' as 'White'.",
     )
+    assert "white" not in values(source, "race")
 
 
 def test_ages_that_a_spreadsheet_made_dates(root):

@@ -61,3 +61,21 @@ def test_what_cannot_be_mixed(spec):
         mix.read(dataclasses.replace(spec, sources={"a": spec.sources["coco"]}))
     with pytest.raises(InputError, match="column 'region' is binary in one"):
         mix.read(with_coco(derived={"region": DerivedSpec("gender", ("Male",))}))
+
+
+def test_one_word_in_two_spellings_is_one(spec, tmp_path):
+    for name, words in (
+        ("coco", ("Town", "Hills", "Town")),
+        ("dollar", ("town", "hills", "town")),
+    ):
+        ids = mix.read(spec).table["id"]
+        ids = [id.removeprefix(f"{name}/") for id in ids if id.startswith(name)][:3]
+        pd.DataFrame({"id": ids, "place": words}).to_csv(tmp_path / f"{name}.csv", index=False)
+    chosen = {
+        name: dataclasses.replace(part, annotations=str(tmp_path / f"{name}.csv"))
+        for name, part in spec.sources.items()
+    }
+    source = mix.read(dataclasses.replace(spec, sources=chosen))
+    expected = ["Town", "Hills", "Town", None, None, "Town", "Hills", "Town", None]
+    assert values(source, "place") == expected
+    assert source.notes[-1].endswith("alone are one: 'place' 'town' as 'Town', 'hills' as 'Hills'.")
