@@ -1,14 +1,19 @@
 """What a study leaves out is counted and said."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from jaxbias import data, planning, workflow
 from jaxbias.data import describe
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import excluded, exclusions
 from jaxbias.errors import InputError
+from jaxbias.results import ResultDirectory
 from jaxbias.study import GroupSpec, make_study
+from tests.tiny import tiny_dataset, tiny_study
 
 GROUP = GroupSpec(column="gender", values=("woman", "man"), names=("women", "men"))
 
@@ -109,3 +114,20 @@ def test_a_thousand_classes_are_described_by_their_largest_cells():
     text = str(described)
     assert "(1,940 smaller cells left out)" in text
     assert text.count("c007") == 2 and len(text.splitlines()) < 90
+
+
+def test_a_study_records_and_a_dry_run_prints_what_is_left_out(tmp_path, monkeypatch):
+    found = tiny_dataset()
+    table = found.table.assign(target=found.table["target"].where(found.table.index % 40 > 0))
+    table["group"] = table["group"].cat.add_categories("c").where(table.index % 25 > 0, "c")
+    found = dataclasses.replace(found, table=table, notes=("a note",))
+    monkeypatch.setattr(data, "load", lambda spec, check=None: found)
+    workflow.train(tiny_study(), tmp_path, "plan")
+    said = (
+        "In neither group of 'group' (a, b): 16 of 400 examples (pretrain 4, finetune 4,"
+        " validation 4, test 4): 16 'c'. They are left out.",
+        "Without a label of 'target': 10 of 400 examples (pretrain 10). They are left out.",
+    )
+    assert tuple(ResultDirectory(tmp_path).stored_study()["notes"]) == ("a note", *said)
+    lines = planning.dry_run(tiny_study(), tmp_path).splitlines()
+    assert all(sentence in lines for sentence in ("a note", *said))
