@@ -15,11 +15,12 @@ from jaxbias.data.table import Labels, labels
 from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
+from jaxbias.metrics.one_target import calibrated
 from jaxbias.score_table import (
     ScoreTable,
     check_ids,
     cuts_said,
-    in_order_of,
+    places_of,
     read_scores,
     rows_of,
 )
@@ -90,9 +91,11 @@ def evaluate_files(
         rows = parts[name][counted[parts[name]]]
         if not len(rows):
             raise InputError(f"{labels_path}: no {name} row has a '{target}' and a weight above 0")
-        scores = rows_of(table, rows) if table.ids is None else in_order_of(table, _ids(read, rows))
+        places = rows if table.ids is None else places_of(table, read.text[ID].iloc[rows])
+        if settings.get("link", "identity") == "identity":
+            _check_probabilities(table, places, settings.get("metrics", ()))
         return Examples(
-            scores,
+            rows_of(table, places),
             label.iloc[rows],
             {g: column.iloc[rows] for g, column in grouped.items()} or None,
             None if weights is None else weighed[rows],
@@ -227,8 +230,16 @@ def _marks(report: GroupReport) -> list[str]:
     return said
 
 
-def _ids(read: Table, rows: np.ndarray) -> pd.Series:
-    return read.text[ID].iloc[rows]
+def _check_probabilities(table: ScoreTable, places: np.ndarray, metrics: Sequence[str]) -> None:
+    """Refuses scores that are no probabilities by the example's id; `evaluate` has none."""
+    needing = calibrated(metrics)
+    for model, row in zip(table.models, table.scores if needing else (), strict=False):
+        outside = places[(row[places] < 0) | (row[places] > 1)]
+        if len(outside):
+            raise InputError(
+                f"{table.where(outside[0])}: the score by model '{model}' is {row[outside[0]]:g},"
+                f" but {', '.join(needing)} needs probabilities; --link=sigmoid takes logits"
+            )
 
 
 def _check_rows_correspond(table: ScoreTable, read: Table) -> None:

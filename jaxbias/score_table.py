@@ -100,14 +100,19 @@ def check_ids(ids: pd.Series, lines: np.ndarray, path: Path) -> None:
 
 
 def in_order_of(table: ScoreTable, ids: pd.Series) -> np.ndarray:
-    """Returns the scores of some examples, float32[V, N] in their order.
+    """Returns the scores of some examples, float32[V, N] in their order; see `places_of`."""
+    return rows_of(table, places_of(table, ids))
+
+
+def places_of(table: ScoreTable, ids: pd.Series) -> np.ndarray:
+    """Returns the rows of some examples, int64[N] in their order.
 
     Args:
       table: the scores, which have ids.
       ids: the examples'.
 
     Raises:
-      InputError: an example without a score of every model.
+      InputError: an example without a row.
     """
     places = pd.Index(table.ids).get_indexer(pd.Index(ids))
     if (places < 0).any():
@@ -116,7 +121,7 @@ def in_order_of(table: ScoreTable, ids: pd.Series) -> np.ndarray:
             f"{table.path} has no score of {len(missing):,} labelled examples, such as "
             f"'{missing.iloc[0]}'"
         )
-    return rows_of(table, places)
+    return places
 
 
 def rows_of(table: ScoreTable, places: np.ndarray) -> np.ndarray:

@@ -222,7 +222,8 @@ def test_command(files, tmp_path, capsys):
             "--weights=gender",
             "line 2 ('image 0'): gender 'man' is no weight, a number",
         ),
-        ("--metrics=brier", "needs probabilities"),
+        ("--metrics=brier", "S.parquet row "),
+        ("--metrics=brier", ", but brier needs probabilities; --link=sigmoid takes logits"),
     ],
 )
 def test_wrong_words_are_named(files, capsys, word, message):

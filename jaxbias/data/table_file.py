@@ -66,8 +66,8 @@ class Table:
     def where(self, row: int) -> str:
         """Returns how messages call row `row` (from 0): the file, the line, and the id."""
         unit = "row" if self.path.suffix.lower() == ".parquet" else "line"
-        name = f" ({shown(self.text[self.key].iloc[row])})" if self.key in self.text else ""
-        return f"{self.path} {unit} {self.lines[row]}{name}"
+        name = self.text[self.key].iloc[row] if self.key in self.text else ""
+        return f"{self.path} {unit} {self.lines[row]}" + (f" ({shown(name)})" if name else "")
 
 
 def read_table(path: Path, key: str = ID) -> Table:

@@ -160,12 +160,13 @@ def _check_probabilities(test: Checked, names: Sequence[str], settings: Settings
             place = int(np.argmax(np.asarray(outside)))
             raise InputError(
                 f"scores of variant '{name}' at row {place} is {float(row[place]):g}, but "
-                f"{', '.join(_calibrated(settings.metrics))} needs probabilities; pass "
+                f"{', '.join(calibrated(settings.metrics))} needs probabilities; pass "
                 "link='sigmoid' if scores are logits"
             )
 
 
-def _calibrated(metrics: Sequence[str]) -> list[str]:
+def calibrated(metrics: Sequence[str]) -> list[str]:
+    """Returns those of some metrics that need probabilities."""
     stems = ("ece", "brier", "log_loss")
     return [name for name in metrics if name.startswith(stems)]
 

@@ -1,5 +1,7 @@
 """The user's own images: a folder and one table with a row per image."""
 
+import numpy as np
+
 from jaxbias.data import files
 from jaxbias.data.dataset import listed
 from jaxbias.data.source import Source
@@ -26,6 +28,9 @@ def read(data: DataSpec) -> Source:
     path = root / data.table
     table = read_table(path, key=data.file_column)
     names = table.column(data.file_column, "config.data.file_column").str.strip()
+    nameless = np.flatnonzero(names == "")
+    if len(nameless):
+        raise InputError(f"{table.where(nameless[0])} names no file")
     splits = "all"
     if data.split_column:
         splits = table.column(data.split_column, "config.data.split_column").str.strip()

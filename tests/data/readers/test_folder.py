@@ -261,7 +261,7 @@ def test_one_image_is_one_row(root):
 
 def test_a_row_without_a_file(root):
     rewrite(root, lambda table: table.assign(file=["", *table["file"][1:]]))
-    with pytest.raises(InputError, match=r"row 1 of labels\.csv names no file"):
+    with pytest.raises(InputError, match=r"labels\.csv line 2 names no file"):
         folder.read(spec(root))
 
 
