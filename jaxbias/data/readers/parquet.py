@@ -15,7 +15,14 @@ from jaxbias.data import files
 from jaxbias.data.decode import BadImageError
 from jaxbias.data.source import Source, locate, with_labels
 from jaxbias.data.table import Labels, labels
-from jaxbias.data.table_file import UNREADABLE, class_names, class_numbers, texts, unreadable
+from jaxbias.data.table_file import (
+    UNREADABLE,
+    check_names,
+    class_names,
+    class_numbers,
+    texts,
+    unreadable,
+)
 from jaxbias.errors import InputError, nearest
 from jaxbias.paths import expanded
 from jaxbias.study import DataSpec
@@ -45,6 +52,7 @@ def read(data: DataSpec) -> Source:
         if not paths:
             raise InputError(f"config.data.path={root} holds no .parquet file")
     schema = _opened(paths[0]).schema_arrow
+    check_names(schema.names, paths[0])
     image = data.image_column
     if image not in schema.names:
         raise InputError(
@@ -118,7 +126,7 @@ def _group(*wanted: Any) -> pa.ChunkedArray:
     """Returns the images of (path, group, column); each thread reads groups in turn."""
     if getattr(_held, "which", None) != wanted:
         path, group, image = wanted
-        _held.column = None  # Before the next is read: one at a time.
+        _held.which = _held.column = None  # Before the next is read: one at a time.
         try:
             read = _opened(path).read_row_group(group, columns=[image], use_threads=False)
         except UNREADABLE as error:
@@ -129,7 +137,7 @@ def _group(*wanted: Any) -> pa.ChunkedArray:
 
 def _opened(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, page_checksum_verification=True)
     except UNREADABLE as error:
         raise InputError(unreadable(path, error)) from error
 

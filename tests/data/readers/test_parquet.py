@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import jaxbias.data
+from jaxbias.data.decode import BadImageError
 from jaxbias.data.readers import parquet
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
@@ -99,4 +100,46 @@ def test_files_that_do_not_belong_together_or_are_none(spec, tmp_path):
         parquet.read(spec)
     (tmp_path / "hub" / "data" / "a.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match=r"a\.parquet cannot be read as Parquet"):
+        parquet.read(spec)
+
+
+def test_torn_pages_of_labels_are_one_line_and_those_of_images_bad_images(tmp_path):
+    (tmp_path / "torn").mkdir()
+    path = tmp_path / "torn" / "train.parquet"
+    table = {"image": [encoded(i) for i in range(4)], "hat": [1, 0, 1, 0]}
+    checked = {"use_dictionary": False, "compression": "none", "write_page_checksum": True}
+    pq.write_table(pa.table(table), path, row_group_size=2, **checked)
+    whole = path.read_bytes()
+
+    def tear(column, group):
+        chunk = pq.read_metadata(io.BytesIO(whole)).row_group(group).column(column)
+        end = chunk.data_page_offset + chunk.total_compressed_size - 2
+        path.write_bytes(whole[: end - 8] + b"\xff" * 8 + whole[end:])
+
+    spec = DataSpec(name="parquet", path=str(tmp_path / "torn"), image_size=8)
+    tear(1, 0)
+    with pytest.raises(InputError, match=r"train\.parquet cannot be read as Parquet: .*"):
+        parquet.read(spec)
+    tear(0, 1)
+    with pytest.raises(InputError, match=r"#0000002' .* cannot be read as Parquet"):
+        jaxbias.data.load(spec)
+    dataset = jaxbias.data.load(dataclasses.replace(spec, on_bad_image="skip"))
+    assert dataset.table["id"].tolist() == ["train.parquet#0000000", "train.parquet#0000001"]
+    read = parquet.read(spec).read
+    assert read(0) == encoded(0)
+    with pytest.raises(BadImageError):
+        read(2)
+    assert read(1) == encoded(1)  # The group before is read again.
+
+
+def test_class_labels_of_floats_and_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "train.parquet"
+    table = pa.table({"image": [encoded(0)], "label": [0.5]})
+    info = json.dumps({"info": {"features": FEATURES}})
+    pq.write_table(table.replace_schema_metadata({"huggingface": info}), path)
+    spec = DataSpec(name="parquet", path=str(tmp_path))
+    with pytest.raises(InputError, match="has class names, but holds double, not whole"):
+        parquet.read(spec)
+    pq.write_table(pa.table([[encoded(0)], [1], [0]], names=["image", "hat", "hat"]), path)
+    with pytest.raises(InputError, match="more than one column 'hat'"):
         parquet.read(spec)
