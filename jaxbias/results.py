@@ -34,6 +34,7 @@ from jaxbias.errors import InputError
 from jaxbias.grid.plan import Pack, Plan
 from jaxbias.grid.variants import Base, checked_id
 from jaxbias.json_files import load_json
+from jaxbias.room import require_ram
 from jaxbias.study import Study
 from jaxbias.words import count
 
@@ -344,6 +345,11 @@ class ResultDirectory:
         done = [p for p in (plan.finetunes if plan else ()) if self.has(p)]
         if not done:
             raise InputError(f"{self.path} holds no finished variant; run `jaxbias run` first")
+        examples = self._examples()
+        scored = int(examples["split"].isin(["validation", "test"]).sum())
+        models = sum(len(pack.members) for pack in done)
+        what = f"the scores of {models:,} models on {scored:,} examples, as read and stacked"
+        require_ram(12 * models * scored, what, "report on a machine with more memory")
         # Packs of earlier versions lack the settings that came later.
         table = pa.concat_tables(
             [self._started_well(pack, self.read_pack(pack)) for pack in done],
@@ -354,9 +360,7 @@ class ResultDirectory:
             for name in ("validation_scores", "test_scores")
         }
         variants = table.drop_columns(["validation_scores", "test_scores"]).to_pandas()
-        return Scores(
-            variants, matrices["validation_scores"], matrices["test_scores"], self._examples()
-        )
+        return Scores(variants, matrices["validation_scores"], matrices["test_scores"], examples)
 
     def _started_well(self, pack: Pack, table: pa.Table) -> pa.Table:
         """Returns a pack without the hashes of its bases, which must be those of the bases here."""

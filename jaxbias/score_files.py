@@ -13,7 +13,8 @@ from jaxbias.data.dataset import listed
 from jaxbias.data.delimited import shown
 from jaxbias.data.table import Labels, labels
 from jaxbias.data.table_file import ID, Table, read_table
-from jaxbias.errors import InputError, nearest
+from jaxbias.digits import real
+from jaxbias.errors import InputError, echo, nearest
 from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
 from jaxbias.metrics.one_target import calibrated
 from jaxbias.score_table import (
@@ -127,10 +128,10 @@ def parse_threshold(text: str) -> Any:
     ({'fpr': 0.1}, 0.5, 'youden')
     """
     rule, colon, rate = text.partition(":")
-    try:
-        return {rule: float(rate)} if colon else float(text)
-    except ValueError:
+    number = real(rate if colon else text)
+    if number is None:
         return text
+    return {rule: number} if colon else number
 
 
 def parse_population(text: str | None) -> dict[str, float] | None:
@@ -141,12 +142,11 @@ def parse_population(text: str | None) -> dict[str, float] | None:
     """
     if text is None:
         return None
-    try:
-        return {k: float(v) for k, v in (part.split("=") for part in text.split(","))}
-    except ValueError as error:
-        raise InputError(
-            f"--population={text} must be written like level=2,prevalence=0.5"
-        ) from error
+    fields = [part.partition("=") for part in text.split(",")]
+    found = {name: real(value) for name, _, value in fields}
+    if None in found.values() or len(found) < len(fields):
+        raise InputError(f"--population={echo(text)} must be written like level=2,prevalence=0.5")
+    return found
 
 
 def frame_path(out: str) -> Path:

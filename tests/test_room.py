@@ -3,11 +3,15 @@
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxbias import InputError, room
+from jaxbias.grid import Pack, Plan, Runner, expand
 from jaxbias.metrics import evaluate
+from jaxbias.results import ResultDirectory
 from jaxbias.room import require_disk, require_ram
+from tests.tiny import tiny_dataset, tiny_study
 
 
 @pytest.fixture
@@ -49,3 +53,30 @@ def test_numbers_of_an_evaluation_have_ranges_and_must_fit(small, settings, mess
         assert tracemalloc.get_traced_memory()[1] < 2**26
     finally:
         tracemalloc.stop()
+
+
+def test_the_scores_of_a_directory_must_fit(small, tmp_path, monkeypatch):
+    directory = ResultDirectory(tmp_path)
+    pack = Pack("0" * 16, 400, tuple([None] * 400))
+    monkeypatch.setattr(directory, "plan", lambda: Plan("d", "map", 1, finetunes=(pack,)))
+    monkeypatch.setattr(directory, "has", lambda pack: True)
+    monkeypatch.setattr(directory, "read_pack", lambda pack: pytest.fail("read"))
+    many = pd.DataFrame({"split": np.resize(["validation", "test", "finetune"], 90_000)})
+    monkeypatch.setattr(directory, "_examples", lambda: many)
+    with pytest.raises(
+        InputError,
+        match=r"the scores of 400 models on 60,000 examples, .*: 0\.27 GiB of memory, and 0\.12",
+    ):
+        directory.scores()
+
+
+def test_the_features_of_a_base_must_fit(monkeypatch):
+    study = tiny_study(finetune={"n": (20,), "mode": "head", "batch": 16, "epochs": 1, "seeds": 1})
+    runner = Runner(study, tiny_dataset(), Plan("d", "map", 1), lambda base, _: {})
+    (base,) = {v.base for v in expand(study, "d") if v.base.name == "Scratch"}
+    monkeypatch.setattr(room, "_SMALL", 0)
+    monkeypatch.setattr(room, "available_ram", lambda: 1000)
+    with pytest.raises(
+        InputError, match=r"the features that base 'Scratch' makes of 300 images: .* GiB of memory"
+    ):
+        runner.features(base, "sgd")

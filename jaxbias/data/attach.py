@@ -129,8 +129,6 @@ def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
         cut = 0.5
         if name in data.base_rates:
             rate = data.base_rates[name]
-            if not 0 < rate < 1:
-                raise InputError(f"config.data.base_rates.{name}={rate} must be between 0 and 1")
             scores = rescaled(scores, rate)
             cut = float(np.nanquantile(scores, 1 - rate))
         spread = np.full(len(table), np.nan)

@@ -9,6 +9,7 @@ from jaxbias.data.loading import fingerprint
 from jaxbias.data.source import Source
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
+from jaxbias.study.values import build
 
 COUNT = 200
 
@@ -102,12 +103,16 @@ def test_rescaling_moves_all_logits_by_one_constant(scores, rate):
         ({"id": ["0.jpg"], "Smiling": [1.5]}, {}, "line 2 .'0.jpg'.: Smiling=1.5 must be"),
         ({"id": ["0.jpg"], "Smiling": ["yes"]}, {}, "Smiling=yes must be a probability"),
         ({"id": ["0.jpg"], "hat": [0.5]}, {}, "has a column 'hat' already"),
-        ({"id": ["0.jpg"], "Smiling": [0.5]}, {"Smiling": 1.0}, "must be between 0 and 1"),
+        (
+            {"id": ["0.jpg"], "Smiling": [0.5]},
+            {"Smiling": 1.0},
+            "Smiling=1.0 must be in",
+        ),
         ({"id": ["0.jpg"], "Smiling": [0.5]}, {"Smile": 0.5}, "no column 'Smile' .*'Smiling'"),
     ],
 )
 def test_scores_that_are_none(tmp_path, columns, rates, words):
     pd.DataFrame(columns).to_csv(tmp_path / "s.csv", index=False)
-    data = DataSpec(scores=str(tmp_path / "s.csv"), base_rates=rates)
+    settings = {"scores": str(tmp_path / "s.csv"), "base_rates": rates}
     with pytest.raises(InputError, match=words):
-        attach(make_source(), data)
+        attach(make_source(), build(DataSpec, settings, "config.data"))

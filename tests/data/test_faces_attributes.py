@@ -7,13 +7,14 @@ from jaxbias import study
 from jaxbias.data.faces import attributes, roster
 from jaxbias.data.faces.attributes import ATTRIBUTES, CELEBA, HAIR, Pool, draw_labels
 from jaxbias.errors import InputError
+from jaxbias.study.values import build
 
 N = 40_000
 COLUMN = {name: position for position, name in enumerate(ATTRIBUTES)}
 
 
 def faces(**settings_):
-    return study.FacesSpec(**settings_)
+    return build(study.FacesSpec, settings_, "config.data.faces")
 
 
 def labels(forced=(), spec=None, count=N, seed=0):
@@ -105,7 +106,7 @@ def test_frequencies_can_be_overridden():
     [
         ({"frequencies": {"Smilling": (0.1, 0.2)}}, "did you mean 'Smiling'"),
         ({"frequencies": {"Smiling": (0.1, 1.2)}}, "frequencies.Smiling"),
-        ({"frequencies": {"Smiling": (0.1,)}}, "two probabilities"),
+        ({"frequencies": {"Smiling": (0.1,)}}, "must be 2 values"),
         ({"frequencies": {"Male": (0.1, 0.2)}}, "male_share"),
         ({"frequencies": {"Black_Hair": (0.199, 0.9)}}, "male faces add up to 1.159"),
         ({"population": {"test": -1}}, "population.test=-1"),

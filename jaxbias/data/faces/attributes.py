@@ -39,7 +39,6 @@ CELEBA = {
 }
 # The order is part of what an image's id stands for: append, never insert.
 ATTRIBUTES = (GROUP, *CELEBA)
-MAX_SALIENCE = 3.0
 _BLOCK = 1024
 
 
@@ -108,8 +107,7 @@ def frequencies(spec: study.FacesSpec) -> pd.DataFrame:
       Index = every attribute but the group, columns 0 and 1 = P(attribute | Male = column).
 
     Raises:
-      InputError: an unknown attribute, a value that is no probability, or hair colours that add
-        up to more than 1.
+      InputError: an unknown attribute, or hair colours that add up to more than 1.
 
     >>> frequencies(study.FacesSpec()).loc["Wearing_Earrings"].tolist()
     [0.31, 0.016]
@@ -120,10 +118,6 @@ def frequencies(spec: study.FacesSpec) -> pd.DataFrame:
         check_attribute(field, name)
         if name == GROUP:
             raise InputError(f"{field}: the share of {GROUP} is config.data.faces.male_share")
-        if len(pair) != 2 or not all(0 <= p <= 1 for p in pair):
-            raise InputError(
-                f"{field}.{name}={tuple(pair)} must be two probabilities: given female, given male"
-            )
         table[name] = tuple(pair)
     for column, gender in enumerate(("female", "male")):
         total = sum(table[name][column] for name in HAIR)
@@ -142,14 +136,11 @@ def salience(spec: study.FacesSpec) -> np.ndarray:
       spec: settings of the faces.
 
     Raises:
-      InputError: an unknown attribute or a salience outside 0..MAX_SALIENCE.
+      InputError: an unknown attribute.
     """
     values = dict.fromkeys(ATTRIBUTES, 1.0)
     for name, value in spec.salience.items():
-        field = "config.data.faces.salience"
-        check_attribute(field, name)
-        if not 0 <= value <= MAX_SALIENCE:
-            raise InputError(f"{field}.{name}={value:g} must be in 0..{MAX_SALIENCE:g}")
+        check_attribute("config.data.faces.salience", name)
         values[name] = value
     return np.asarray(list(values.values()), np.float32)
 

@@ -59,18 +59,10 @@ def enroll(data: study.DataSpec) -> list[Rows]:
       frequencies and its place in its pool, not on how large any pool is.
 
     Raises:
-      InputError: settings that name no attribute or are out of range.
+      InputError: settings that name no attribute, or ask for no image.
     """
     spec = data.faces
     table = frequencies(spec)
-    if not 0 < spec.male_share < 1:
-        raise InputError(
-            f"config.data.faces.male_share={spec.male_share:g} must be between 0 and 1"
-        )
-    for field in ("population", "cell_minimum"):
-        for split, count in getattr(spec, field).items():
-            if count < 0:
-                raise InputError(f"config.data.faces.{field}.{split}={count} must not be negative")
 
     def draw(pool: Pool, count: int) -> Rows:
         keys, uniforms = pool.draws(data.seed, count)
