@@ -9,8 +9,9 @@ from typing import Any
 _NAMED = 24
 # Characters of a value that an error repeats.
 _ECHOED = 80
-# No part of a path is longer than 255 bytes, so this is some value that nobody clipped.
-_ENDLESS = re.compile(r"[^\s/]{256,}")
+# No part of a path is longer than 255 bytes, so this is some value that nobody clipped; what stands
+# between quotes after an equals sign is one too.
+_ENDLESS = re.compile(r"[^\s/]{256,}|(?<==')[^'/]{81,}(?=')")
 
 
 class InputError(ValueError):

@@ -166,5 +166,7 @@ def test_messages_repeat_80_characters_of_a_value():
     assert len(nearest("z" * 10**6, ["w" * 10**6])) < 100
     # What nobody clipped is cut all the same; paths are not.
     assert str(InputError("--x=" + "q" * 10**6 + " is wrong")) == "--x=" + "q" * 75 + "… is wrong"
+    line = str(InputError(f"--link='{'many words ' * 20}' is unknown"))
+    assert line == f"--link='{('many words ' * 20)[:79]}…' is unknown"
     path = "/".join(["part" * 30] * 20)
     assert str(InputError(f"{path} is\nno file")) == f"{path} is no file"

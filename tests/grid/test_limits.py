@@ -217,3 +217,15 @@ def test_data_load_takes_a_check(folder):
         data.load(make_study(tiny_config(data=folder)).data, stop)
     assert seen[0].images.shape == (0, 8, 8, 3)
     assert len(seen[0].table) == 400
+
+
+def test_the_data_of_a_study_say_what_shrank(monkeypatch):
+    monkeypatch.setattr(
+        data, "load", lambda spec, check: (check(tiny_dataset()), tiny_dataset())[1]
+    )
+    changes = {"curations": LEVELS | {"on_shortage": "shrink"}, "finetune": {"n": (90,), "seeds": 1,
+               "epochs": 1, "batch": 4}}  # fmt: skip
+    study = tiny_study(**changes)
+    assert shrunk_text(study, tiny_dataset()) in planning.load_data(study).notes
+    with pytest.raises(InputError, match=r"Lower config\.finetune\.n to"):
+        planning.load_data(tiny_study(**(changes | {"curations": LEVELS})))
