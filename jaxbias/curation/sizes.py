@@ -10,6 +10,10 @@ from jaxbias.curation.quotas import fits, largest_n, quotas
 from jaxbias.data.dataset import listed
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
+from jaxbias.words import count
+
+# Cells of a task, and curations, that a message names.
+_NAMED = 4
 
 
 class Wanted(NamedTuple):
@@ -89,10 +93,12 @@ def shortage(
     shrinkable = all(each.most for each in short)
     if shrink:
         short = [each for each in short if not each.most]
-    count = len(short) + len(refused)
-    if not count:
+    lacking = len(short) + len(refused)
+    if not lacking:
         return ""
-    several = f"{count:,} of {len(wanted):,} curated sets cannot be drawn: " if count > 1 else ""
+    several = (
+        f"{lacking:,} of {len(wanted):,} curated sets cannot be drawn: " if lacking > 1 else ""
+    )
     text = several + "; ".join([*dict.fromkeys(refused), *_lacking(short, split)])
     if not short:
         return text
@@ -103,7 +109,7 @@ def shortage(
     if any(owners):
         ways.append("choose another curation of the base")
     elif names.keys() - {"natural"}:
-        ways.append(f"leave out {listed([name for name in names if name != 'natural'])}")
+        ways.append(f"leave out {listed([name for name in names if name != 'natural'], _NAMED)}")
     ways.append(f"give the {split} split more such images")
     if split == "finetune" and shrinkable and not shrink:
         ways.append("set config.curations.on_shortage='shrink'")
@@ -121,19 +127,24 @@ class _Short(NamedTuple):
 
 def _lacking(short: Sequence[_Short], split: str) -> list[str]:
     """What is lacking, cell by cell: the set that needs most of it, and how many need too many."""
-    by_cell: dict[tuple[str, str, int], list[tuple[int, _Short]]] = {}
-    for each in short:
-        for cell in np.flatnonzero(each.need > each.wanted.available):
-            key = (each.wanted.owner, each.wanted.cells.task, int(cell))
-            by_cell.setdefault(key, []).append((int(each.need[cell]), each))
+    by_task: dict[tuple[str, str], dict[int, list[tuple[int, Wanted]]]] = {}
+    for wanted, need, _ in short:
+        cells = by_task.setdefault((wanted.owner, wanted.cells.task), {})
+        for cell in np.flatnonzero(need > wanted.available):
+            cells.setdefault(int(cell), []).append((int(need[cell]), wanted))
     parts = []
-    for (owner, _, cell), sets in by_cell.items():
-        need, (wanted, _, _) = max(sets, key=lambda pair: pair[0])
-        more = f", and {len(sets) - 1:,} more of them too many" if len(sets) > 1 else ""
-        parts.append(
-            f"{owner}curation '{wanted.curation.name}' at n={wanted.n} needs {need} examples of "
-            f"({wanted.cells.names[cell]}){more}; the {split} split has {wanted.available[cell]}"
-        )
+    for (owner, _), cells in by_task.items():
+        worst = [(cell, len(sets), *max(sets, key=lambda s: s[0])) for cell, sets in cells.items()]
+        worst.sort(key=lambda row: row[3].available[row[0]] - row[2])
+        for cell, sets, need, wanted in worst[:_NAMED]:
+            more = f" ({count(sets - 1, 'more set')} lack them too)" if sets > 1 else ""
+            has = f"the {split} split has {wanted.available[cell]}{more}"
+            parts.append(
+                f"{owner}curation '{wanted.curation.name}' at n={wanted.n} needs {need} examples "
+                f"of ({wanted.cells.names[cell]}); {has}"
+            )
+        if len(worst) > _NAMED:
+            parts.append(f"{owner}too few in {count(len(worst) - _NAMED, 'more cell')}")
     return parts
 
 

@@ -86,7 +86,7 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
     bases = _bases(study) if trained else []
     problems.append(shortage([_pretraining(curator, base) for base in bases], "pretrain"))
     if any(problems):
-        raise InputError(" Also: ".join(filter(None, problems)))
+        raise InputError(". Also: ".join(filter(None, problems)))
     for base in bases:
         curator.pretrain_size(base)
         curator.labels(base)

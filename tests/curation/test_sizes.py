@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbias.curation import Wanted, largest_n, quotas, realised, shortage
+from jaxbias.curation import Cells, Wanted, largest_n, quotas, realised, shortage
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
 from tests.curation.test_quotas import CELLS, pair
@@ -32,8 +32,8 @@ def test_all_shortages_come_at_once_with_the_n_that_satisfies_them_all():
     assert text.startswith("4 of 6 curated sets cannot be drawn: ")
     # Of each cell that is short, the set that needs most of it.
     for part in (
-        "'correlation 9' at n=2000 needs 900 examples of (T=1, m), and 2 more of them too many; "
-        "the finetune split has 30",
+        "'correlation 9' at n=2000 needs 900 examples of (T=1, m); the finetune split has 30 "
+        "(2 more sets lack them too)",
         "'correlation 0' at n=2000 needs 1000 examples of (T=0, m); the finetune split has 500",
         "'correlation 0' at n=2000 needs 1000 examples of (T=1, f); the finetune split has 500",
         "'correlation 9' at n=2000 needs 900 examples of (T=0, f); the finetune split has 500",
@@ -70,6 +70,26 @@ def test_bases_are_named_and_have_an_n_of_their_own():
     assert "base 'A': curation 'correlation 9' at n=100 needs 45" in text
     assert "base 'B': curation" in text
     assert "Lower config.pretrain.n to 67, choose another curation of the base, or give" in text
+
+
+def test_of_many_cells_the_emptiest_are_named():
+    classes = 10
+    cells = Cells(
+        task="object",
+        names=tuple(f"c{i}, {g}" for i in range(classes) for g in "fm"),
+        targets=np.repeat(np.arange(classes), 2),
+        groups=np.tile([0, 1], classes),
+        group_names=("f", "m"),
+        codes=np.repeat(np.arange(2 * classes), 5),
+        shares=np.full(2 * classes, 0.05),
+    )
+    available = np.arange(2 * classes)
+    text = shortage([Wanted(Curation("group_balanced"), cells, available, 400, "base 'B': ")], "x")
+    named = [f"needs 20 examples of (c{i}, {g}); the x split has {n}" for n, (i, g) in
+             enumerate([(0, "f"), (0, "m"), (1, "f"), (1, "m")])]  # fmt: skip
+    assert all(part in text for part in named), text
+    assert text.count("needs 20") == 4
+    assert "; base 'B': too few in 16 more cells. No n will do: choose another curation" in text
 
 
 def test_a_rule_that_asks_too_much_is_told_beside_the_rest():
