@@ -203,7 +203,8 @@ def _read_parquet(path: Path, models: Sequence[str] | None, need_ids: bool) -> S
     notes += [refuse_unless_row_numbers(found[n], path, keyed) for n in found if n != ID]
     scores = np.empty((len(chosen), number), np.float32)
     for row, model in zip(scores, chosen, strict=True):
-        with np.errstate(over="ignore"):  # Beyond float32 is infinite, which is a fine score.
+        # Beyond float32 is infinite, which is a fine score; a signalling NaN is one like another.
+        with np.errstate(over="ignore", invalid="ignore"):
             row[:] = _typed(columns[model], model, path)
     ids = found[ID].to_numpy(object) if keyed else None
     return ScoreTable(path, chosen, ids, np.arange(1, number + 1), scores, tuple(notes))

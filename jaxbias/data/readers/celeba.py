@@ -100,7 +100,7 @@ def _table(
     if path.suffix == ".csv":
         read = read_table(path)
         images, *columns = read.text.columns
-        lines, rows = read.lines, read.text.to_numpy()
+        lines, rows = read.lines, read.text.itertuples(index=False, name=None)
     else:
         try:
             text = path.read_text("utf-8-sig").rstrip().split("\n")
