@@ -15,6 +15,7 @@ import pandas as pd
 
 from jaxbias.data.dataset import listed
 from jaxbias.data.decode import BadImageError
+from jaxbias.data.delimited import shown
 from jaxbias.data.nearest_file import nearest_file
 from jaxbias.data.source import Source, only, with_labels
 from jaxbias.errors import InputError
@@ -27,6 +28,7 @@ from jaxbias.words import count
 _MAX_BYTES = 256 * 2**20
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # Relative, in normal form, and the same path on every system: most names of a million are.
+_LONG = 200  # Characters of a path in a message.
 _LEAVES = (-1, -1)  # Of a link out of the folder.
 _PLAIN = re.compile(r"(?:(?!\.{1,2}(?:/|$))[^/\\:\0]+/)*(?!\.{1,2}$)[^/\\:\0]+")
 
@@ -128,7 +130,7 @@ def find(root: Path, names: Sequence[str], table: str) -> Found:
                 status = _status(entry, resolved)
                 if status == _LEAVES:
                     raise InputError(
-                        f"row {row + 1} of {table}: '{normal[row]}' leaves {root} through a"
+                        f"row {row + 1} of {table}: {shown(normal[row])} leaves {root} through a"
                         " symbolic link; put the file itself there"
                     )
                 if status is not None:
@@ -224,7 +226,7 @@ def _inside(name: str, row: int, table: str) -> str:
     strict = PureWindowsPath(name) if "\\" in name or ":" in name else path
     if path.root or strict.drive or strict.root or ".." in strict.parts:
         raise InputError(
-            f"row {row} of {table}: '{name}' must be a path inside the folder of the images:"
+            f"row {row} of {table}: {shown(name)} must be a path inside the folder of the images:"
             " relative, without '..'"
         )
     return str(path)
@@ -271,14 +273,14 @@ def _left_out(
     root: Path, table: str, names: Sequence[str], missing: np.ndarray, on_missing: str
 ) -> str:
     """Returns what the report says about rows without an image, or refuses them."""
-    first = names[missing[0]]
-    near = nearest_file(root, first)
+    near = nearest_file(root, names[missing[0]])
+    first = shown(names[missing[0]], _LONG)
     hint = f" (there is '{near}')" if near else ""
     count = f"{len(missing):,} of the {len(names):,}"
     if on_missing == "error" or len(missing) == len(names):
         way_out = "; set config.data.on_missing='skip' to leave such rows out and count them"
         raise InputError(
-            f"{root} lacks {count} image files named in {table}; the first is '{first}'{hint}"
+            f"{root} lacks {count} image files named in {table}; the first is {first}{hint}"
             f"{way_out if len(missing) < len(names) else ''}"
         )
-    return f"Left out, not being there: {count} images named in {table}, such as '{first}'{hint}."
+    return f"Left out, not being there: {count} images named in {table}, such as {first}{hint}."

@@ -49,7 +49,8 @@ def _descend(root: Path, parts: list[str]) -> str:
 def _listing(folder: Path, folders: bool) -> list[str]:
     found: list[str] = []
     with contextlib.suppress(OSError, ValueError), os.scandir(folder) as entries:
-        found = sorted(entry.name for entry in entries if entry.is_dir() == folders)
+        names = (entry.name for entry in entries if entry.is_dir() == folders)
+        found = sorted(name for name in names if name.isprintable())
     return found
 
 

@@ -58,7 +58,7 @@ def check(source: Source) -> None:
         raise InputError(f"{source.name} has {len(twice):,} ids twice, such as '{twice.iloc[0]}'")
     if tuple(table.columns[:2]) != _PLAIN:
         raise TypeError(f"the table of {source.name} must begin with {', '.join(_PLAIN)}")
-    " ".join(table.columns).encode()
+    " ".join([source.name, *table.columns]).encode()
     for name in table.columns:
         dtype, plain = table[name].dtype, name in (*_PLAIN, "stratum")
         good = pd.api.types.is_string_dtype(dtype) if plain else dtype in ("boolean", "category")

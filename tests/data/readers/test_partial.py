@@ -12,9 +12,9 @@ import jaxbias.data
 from jaxbias.data import files
 from jaxbias.data.readers import celeba, folder, mix, read
 from jaxbias.errors import InputError
-from jaxbias.study import DataSpec
+from jaxbias.study import DataSpec, default_config, make_study
 from tests.data.readers import test_celeba, test_coco, test_dollar_street, test_imagenet
-from tests.data.readers.pictures import paint
+from tests.data.readers.pictures import paint, values
 
 SPLITS = {"all": {"finetune": 1.0}}
 
@@ -84,6 +84,36 @@ def test_the_nearest_file_is_named(spec, tmp_path, written, there):
     assert f"the first is '{written.strip()}'{near}; set config.data.on_missing" in str(e.value)
     left_out = folder.read(dataclasses.replace(spec, on_missing="skip")).notes
     assert left_out[0].endswith(f"such as '{written.strip()}'{near}.")
+
+
+def test_a_name_of_several_lines_is_told_in_one(spec, tmp_path):
+    write(tmp_path / "mine", ["pictures/0.jpg", "pictures/\nx\r\n.jpg"])
+    with pytest.raises(InputError, match=r"the first is 'pictures/ x \.jpg'; set") as refused:
+        folder.read(spec)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_whose_name_is_no_text(spec, tmp_path):
+    odd = tmp_path / os.fsdecode(b"\xff")
+    (tmp_path / "mine").rename(odd)
+    with pytest.raises(InputError, match=r"\\udcff/labels\.csv' is not UTF-8: rename it"):
+        read(dataclasses.replace(spec, path=str(odd)))
+
+
+def test_words_that_are_missing_by_default_can_be_kept(spec, tmp_path):
+    table = pd.DataFrame({"file": [f"pictures/{i}.jpg" for i in range(6)], "hat": list("01") * 3})
+    table.assign(look=["none", "hat", "none", "hat", "?", "?"]).to_csv(
+        tmp_path / "mine/labels.csv", index=False
+    )
+    assert values(folder.read(spec), "look") == [None, "hat", None, "hat", None, None]
+    kept = folder.read(dataclasses.replace(spec, missing_values=("?",)))
+    assert values(kept, "look") == ["none", "hat", "none", "hat", None, None]
+    assert kept.notes[0].endswith("config.data.missing_values: 'look' 2 × '?'.")
+    config = default_config()
+    config.data.missing_values = ()
+    config.targets = ("look",)
+    config.bases.Scratch = {"role": "scratch"}
+    assert make_study(config).data.missing_values == ()
 
 
 def test_names_in_another_normal_form(spec, tmp_path):
