@@ -217,9 +217,11 @@ def _trial_job(runner: Runner, what: Callable, trial: Variant, pack: Pack, done:
     """One rung of a trial: its own epochs, each of them scored on validation."""
     rungs, last = rung_epochs(runner.study.search), trial.recipe.epochs
     first = max((epochs for epochs in rungs if epochs < last), default=0)
-    kind, program, steps = what(*_settings(runner, trial))
+    network, recipe, *rest = _settings(runner, trial)
+    longest = dataclasses.replace(recipe, epochs=rungs[-1])  # All rungs are one program.
+    kind, program, steps = what(network, longest, *rest)
     scored = (last - first) * len(runner.validation)
-    return _Job(kind, ("rung", *program), steps * (last - first) // last, scored, pack, done)
+    return _Job(kind, ("rung", *program), steps * (last - first) // rungs[-1], scored, pack, done)
 
 
 def _settings(runner: Runner, variant: Variant) -> tuple[Network, Recipe, str, int, int]:

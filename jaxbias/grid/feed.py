@@ -125,16 +125,17 @@ class Feed:
 
         def gathered(start: int) -> tuple:
             index = np.arange(start, start + steps, dtype=np.int32)
-            # Steps beyond the last do nothing; they make all chunks one program.
+            count = np.int32(min(steps, schedule.steps - start))
+            # Steps beyond the last are not taken; they make all chunks one program.
             inside = np.minimum(index, schedule.steps - 1)
             batch = places[:, inside]
             ids = np.take_along_axis(examples.ids[:, None, :], batch, axis=2)
             images = np.take(self.images, ids, axis=0)
-            return split_variants((batch, images), mesh), replicate(index, mesh)
+            return split_variants((batch, images), mesh), replicate((index, count), mesh)
 
         starts = range(0, schedule.steps, steps)
-        for split, index in prefetched(functools.partial(gathered, start) for start in starts):
-            state = self.executor.on_devices((advanced, *static), (state, *fixed, *split), index)
+        for split, taken in prefetched(functools.partial(gathered, start) for start in starts):
+            state = self.executor.on_devices((advanced, *static), (state, *fixed, *split), taken)
             jax.block_until_ready(state)
         return state
 

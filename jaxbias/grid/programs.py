@@ -67,13 +67,13 @@ def networks(network: Network, schedule: Schedule, keep: bool, parts: int, mode:
     return map_variants(one, mode)
 
 
-def rung(network: Network | Head, schedule: Schedule, first: int, mode: str) -> Packed:
+def rung(network: Network | Head, schedule: Schedule, mode: str) -> Packed:
     """A rung of a search: trials go on from where they stopped, and end with a state to go on from.
 
-    Members: (state, examples, hyper, key); shared: (ids to score, images, or features of a head).
-    Scores are float32[V, E, M], of every epoch.
+    Members: (state, examples, hyper, key); shared: (ids to score, images, or features of a head,
+    and the epochs int32[2] before the rung and in its end). Scores are float32[V, epochs, M].
     """
-    advance = make_rung(network, schedule, first)
+    advance = make_rung(network, schedule)
 
     def one(member: tuple, shared: tuple) -> dict[str, Any]:
         state, examples, hyper, key = member
@@ -94,14 +94,16 @@ def advanced(network: Network, schedule: Schedule, trains: str, parts: int, mode
     """States some steps later, on images that come from the host.
 
     Members: (state, examples, hyper, key, batches int32[K, batch], images uint8[K, batch, S, S,
-    3]); shared: places of the steps int32[K].
+    3]); shared: (places of the steps int32[K], how many of the K are taken int32[]).
     """
     phase = Phase(network, schedule, trains, parts)
 
-    def one(member: tuple, index: jax.Array) -> State:
-        state, examples, hyper, key, batches, images = member
-        steps = Steps(index, batches, images)
-        return phase.advance(state, steps, examples, hyper, jax.random.wrap_key_data(key), None)
+    def one(member: tuple, shared: tuple) -> State:
+        state, examples, hyper, data, batches, images = member
+        index, count = shared
+        steps, span = Steps(index, batches, images), (jnp.int32(0), count)
+        key = jax.random.wrap_key_data(data)
+        return phase.advance(state, steps, span, examples, hyper, key, None)
 
     return map_variants(one, mode)
 

@@ -67,9 +67,9 @@ class Trials:
             examples_of(draw, curator.cells(trial.task).labels())
             for trial, draw in zip(pack.members, draws, strict=True)
         ]
-        schedule = schedule_of(
-            leader.recipe, leader.objective, len(draws[0].ids), len(draws[0].counts)
-        )
+        last, longest = leader.recipe.epochs, runner.study.search.max_epochs
+        recipe = dataclasses.replace(leader.recipe, epochs=longest)
+        schedule = schedule_of(recipe, leader.objective, len(draws[0].ids), len(draws[0].counts))
         network, _ = self._start(leader)
         scored, images = runner.validation, runner.images
         if isinstance(network, Head):
@@ -82,9 +82,10 @@ class Trials:
         hypers = [hyper_of(trial.recipe) for trial in pack.members]
         keys = [key_of("finetune", trial.seed) for trial in pack.members]
         members = list(zip(states, examples, hypers, keys, strict=True))
-        steps = schedule.steps - dataclasses.replace(schedule, epochs=first).steps * (first > 0)
-        maker = (rung, network, schedule, first)
-        out = runner.run(pack, maker, members, (scored, images), steps, schedule.batch)
+        steps = schedule.steps_after(last) - schedule.steps_after(first)
+        shared = (scored, images, np.array([first, last], np.int32))
+        maker = (rung, network, schedule)
+        out = runner.run(pack, maker, members, shared, steps, schedule.batch)
         scores = np.asarray(out["scores"], np.float32)
         rows = [
             {
@@ -99,7 +100,7 @@ class Trials:
                 "seed": trial.seed,
                 "first_epoch": first + 1,
                 **outcome(curator.cells(trial.task).names, draw, out, i),
-                **self._measure(trial, scores[i, -keep:]),
+                **self._measure(trial, scores[i, last - keep : last]),
             }
             for i, (trial, draw) in enumerate(zip(pack.members, draws, strict=True))
         ]

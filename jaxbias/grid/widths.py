@@ -130,7 +130,7 @@ def _program(runner: Runner, variant: Variant) -> _Program:
             n,
             (advanced, network, schedule, schedule.mode, parts),
             (state, *rest, batch, step),
-            _shape((1,), np.int32),
+            (_shape((1,), np.int32), _shape((), np.int32)),
             beside=int(2 * runner.feed.chunk_bytes),
         )
     if not _is_head(variant):

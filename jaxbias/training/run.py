@@ -47,7 +47,11 @@ class Schedule:
     @property
     def steps(self) -> int:
         """Whole batches in `epochs` passes over n; a small n fills batches across epochs."""
-        return max(1, self.epochs * self.n // self.batch)
+        return self.steps_after(self.epochs)
+
+    def steps_after(self, epochs: int) -> int:
+        """Returns the steps of the first passes; the first takes at least one."""
+        return max(1, epochs * self.n // self.batch) if epochs else 0
 
 
 class Hyper(NamedTuple):
@@ -88,11 +92,14 @@ class State(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Consecutive steps of a run."""
+    """Steps of a run."""
 
     index: jax.Array  # int32[K], their places in the run
     batches: jax.Array  # int32[K, batch], places among the examples
     images: jax.Array | None = None  # uint8[K, batch, S, S, 3] where they come from the host
+
+
+Span = tuple[int | jax.Array, int | jax.Array]  # From the first, up to the second.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +133,7 @@ class Phase:
         self,
         state: State,
         steps: Steps,
+        span: Span,
         examples: Examples,
         hyper: Hyper,
         key: jax.Array,
@@ -135,7 +143,10 @@ class Phase:
 
         Args:
           state: before them.
-          steps: which.
+          steps: K of a run.
+          span: which of the K. Where a run may be cut both are arrays: where XLA knows the length
+            of a loop it makes another program of one step than of several, and that may round
+            otherwise.
           examples: the curated set.
           hyper: numeric hyperparameters.
           key: of the run; it orders the batches and flips the images.
@@ -150,6 +161,8 @@ class Phase:
         examples = examples._replace(weights=examples.weights.astype(dtype))
         hyper = Hyper(*(value.astype(dtype) for value in hyper))
         _, flip_key = jax.random.split(key)
+        if steps.index.shape[0] == 1:  # Or XLA would not take a row of one that is all there is.
+            steps = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), steps)
         split = network.partition(state.params, self.mode)
 
         def loss_of(  # noqa: ANN202
@@ -170,8 +183,8 @@ class Phase:
             shifted = shifted / shifted.sum()
             return jnp.sum(shifted * by_cell), (statistics, shifted)
 
-        def step(state: State, inputs: Steps) -> tuple[State, None]:
-            index, batch, x = inputs
+        def step(i: jax.Array, state: State) -> State:
+            index, batch, x = jax.tree.map(lambda leaf: _row(leaf, i), steps)
             x = images[examples.ids[batch]] if x is None else x
             # The whole batch on every device, for chance turns its images over by their places.
             x = part_of(network.augment(x, jax.random.fold_in(flip_key, index)), parts)
@@ -188,23 +201,21 @@ class Phase:
             updates, new = self._optimizer.update(gradients, old, trained)
             params = Parts(optax.apply_updates(trained, updates), statistics, {})
 
-            within = index < schedule.steps  # Steps beyond fill a chunk and do nothing.
-            loss = jnp.where(within, loss, state.loss)
             # Norms can hide from the loss that activations have overflowed.
             finite = [jnp.isfinite(loss), *(jnp.isfinite(x).all() for x in statistics.values())]
-            diverged = within & (state.diverged_at < 0) & ~functools.reduce(jnp.logical_and, finite)
+            diverged = (state.diverged_at < 0) & ~functools.reduce(jnp.logical_and, finite)
             diverged_at = jnp.where(diverged, index, state.diverged_at)
-            keep = within & (diverged_at < 0)
+            keep = diverged_at < 0
             params, new, cell_weights = jax.tree.map(
                 lambda new, old: jnp.where(keep, new, old),
                 (params, new, cell_weights),
                 (state.params, old, state.cell_weights),
             )
-            return State(params, new, cell_weights, loss, diverged_at), None
+            return State(params, new, cell_weights, loss, diverged_at)
 
         # The frozen parts stay outside the loop.
         begin = state._replace(params=split._replace(frozen={}))
-        end, _ = jax.lax.scan(step, begin, steps)
+        end = jax.lax.fori_loop(*span, step, begin)
         return end._replace(params=end.params._replace(frozen=split.frozen).join())
 
     @property
@@ -247,16 +258,14 @@ def make_train(
     ) -> Trained:
         batches = batches_of(key, schedule) if batches is None else batches
         index = jnp.arange(schedule.steps, dtype=jnp.int32)
-        end = phase.advance(
-            phase.begin(params), Steps(index, batches), examples, hyper, key, images
-        )
+        begin, span = phase.begin(params), (0, schedule.steps)
+        end = phase.advance(begin, Steps(index, batches), span, examples, hyper, key, images)
         first = Trained(end.params, end.loss, end.diverged_at)
         if schedule.objective != "dfr":
             return first
         places = examples.balanced[batches]
-        end = refit.advance(
-            refit.begin(headless(first.params)), Steps(index, places), examples, hyper, key, images
-        )
+        begin = refit.begin(headless(first.params))
+        end = refit.advance(begin, Steps(index, places), span, examples, hyper, key, images)
         late = jnp.where(end.diverged_at < 0, -1, end.diverged_at + schedule.steps)
         diverged_at = jnp.where(first.diverged_at < 0, late, first.diverged_at)
         return Trained(end.params, end.loss, diverged_at)
@@ -289,6 +298,10 @@ def make_score(
         return join_parts(logits, parts).reshape(-1, network.outputs)[:count]
 
     return score
+
+
+def _row(array: jax.Array, i: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_index_in_dim(array, i, keepdims=False, allow_negative_indices=False)
 
 
 def batches_of(key: jax.Array, schedule: Schedule) -> jax.Array:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from jaxbias.study import ModelSpec
 from jaxbias.training import Examples, Hyper, Schedule, make_score, make_train
 from jaxbias.training.objectives import example_losses, weighted_mean
 from jaxbias.training.run import _batches
+from tests.collectives import collectives
 
 NETWORK = make_network(ModelSpec(widths=(4, 8)), 8, 1)
 SCHEDULE = Schedule(n=20, epochs=4, batch=8, momentum=0.9)
@@ -149,23 +149,6 @@ def test_a_batch_split_over_devices_trains_the_same(objective, mode, devices, da
         assert np.ptp(expected_scores, axis=0).max() > 0.1
 
 
-def collectives(program):
-    """The groups of devices that exchange anything in a compiled program: name -> groups."""
-    found = []
-    for line in program.as_text().splitlines():
-        name = re.search(r" (all-[a-z]+|reduce-scatter|collective-[a-z]+)(-start)?\(", line)
-        if not name:
-            continue
-        if listed := re.search(r"replica_groups=\{(\{[\d,{}]*\})\}", line):
-            groups = [set(map(int, g.split(","))) for g in re.findall(r"\{([\d,]+)\}", listed[1])]
-        else:
-            shape = re.search(r"replica_groups=\[(\d+),(\d+)\]<=\[(\d+)\](?!T)", line)
-            assert shape, line
-            groups = [set(g) for g in np.arange(int(shape[3])).reshape(-1, int(shape[2])).tolist()]
-        found.append((name[1], groups))
-    return found
-
-
 def compiled(data):
     mesh = make_mesh(8, data)
     packed = jax.jit(shard_variants(map_variants(functools.partial(one, parts=data), "map"), mesh))
@@ -174,9 +157,9 @@ def compiled(data):
 
 
 def test_no_collective_crosses_the_variant_axis():
-    assert collectives(compiled(data=1)) == []
+    assert collectives(compiled(data=1).as_text()) == []
     pairs = [{0, 1}, {2, 3}, {4, 5}, {6, 7}]
-    found = collectives(compiled(data=2))
+    found = collectives(compiled(data=2).as_text())
     assert {name for name, _ in found} == {"all-reduce", "all-gather"}
     assert all(groups == pairs for _, groups in found)
 
