@@ -1,33 +1,49 @@
-# Everything runs from .venv, made here from pinned versions. Needs Python >= 3.11 with venv and pip.
+# Everything runs from .venv, made here by PYTHON (>= 3.11, with venv and pip) from the pinned
+# versions of that Python: make test PYTHON=python3.13
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
 DEMO ?= runs/quickstart
+BIN := $(VENV)/bin
+
+TELL := import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "")
+VERSION := $(shell $(PYTHON) -c '$(TELL)' 2>/dev/null)
+HAVE := $(shell $(BIN)/python -c '$(TELL)' 2>/dev/null)
+# A Python without pins resolves the newest releases itself.
+PINS := $(wildcard constraints/$(VERSION).txt)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(PINS))
 
 .PHONY: demo test lint bench clean
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	$(BIN)/jaxbias run --config=configs/quickstart.py --workdir=$(DEMO)
 
-test: .venv/installed-dev
+test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: .venv/installed-dev
+lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# What the benchmarks compare with; each then runs as its first lines say.
+bench: $(VENV)/installed-bench
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf $(VENV) build *.egg-info
 
-.venv/bin/pip:
-	$(PYTHON) -m venv .venv
+# One that another Python made, or whose Python is gone, is made anew.
+ifneq ($(HAVE),$(VERSION))
+.PHONY: $(BIN)/python
+endif
+$(BIN)/python:
+	$(if $(VERSION),,$(error '$(PYTHON)' is no Python >= 3.11; name one, as in: make test PYTHON=python3.13))
+	@if [ -e $(VENV) ]; then echo "$(VENV) is not of Python $(VERSION): making it anew"; fi
+	@$(if $(PINS),,echo "no pins for Python $(VERSION) in constraints/: installing newest releases")
+	$(PYTHON) -m venv --clear $(VENV)
 
-# The pins are for Python 3.11; newer Pythons resolve the newest releases themselves.
-PINS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
-
-.venv/installed: .venv/bin/pip pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check $(PINS) -e .
+$(VENV)/installed: $(BIN)/python pyproject.toml $(PINS)
+	$(INSTALL) -e .
 	touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check $(PINS) -e ".[dev]"
+$(VENV)/installed-%: $(VENV)/installed
+	$(INSTALL) -e ".[$*]"
 	touch $@

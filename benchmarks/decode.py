@@ -1,6 +1,6 @@
 """Decoding photographs into squares, against Pillow alone and torch's DataLoader.
 
-    pip install -e . torch
+    pip install -e ".[bench]"
     python -m benchmarks.decode --fairface=DIR --out=benchmarks/results/decode.json
     python -m benchmarks.decode --images=200 --rounds=1   # in seconds, without FairFace
 

@@ -1,6 +1,6 @@
 """Ten thousand heads on the features of one base, against scikit-learn's loop, in one run.
 
-    pip install -e ".[dev]"
+    pip install -e ".[bench]"
     python -m benchmarks.heads --out=benchmarks/results/heads.json
     python -m benchmarks.heads --heads=256 --sample=16   # in seconds
 

@@ -1,6 +1,6 @@
 """Images per second of pretraining a ResNet, beside a plain PyTorch loop of the same network.
 
-    pip install -e ".[weights]"
+    pip install -e ".[bench]"
     python -m benchmarks.pretrain --out=benchmarks/results/pretrain.json            # ResNet-18, 64²
     python -m benchmarks.pretrain --model=resnet50 --size=224 --batch=256 --dtype=bfloat16
     python -m benchmarks.pretrain --model=vit_b_16 --size=224 --batch=256 --dtype=bfloat16

@@ -1,6 +1,6 @@
 """Successive halving against trying everything: what it costs, and what it finds.
 
-    pip install -e ".[dev]"
+    pip install -e .
     python -m benchmarks.search --out=benchmarks/results/search.json
     python -m benchmarks.search --repeats=2   # in a minute or so
     python -m benchmarks.search --curves=benchmarks/results/search_curves.npz --eta=3   # trains one

@@ -27,8 +27,9 @@ Member = tuple[Params, Examples, Hyper, np.ndarray]
 SHARE = 0.25
 # Where the budget is unknown.
 _PLAIN_BYTES = 256 * 2**20
-# Images per chunk of scoring, at most, and what it is a multiple of: blocks have so many.
-_SCORED, _BLOCK = 4096, 64
+# Images per chunk of scoring, at most, and what it is a multiple of: two blocks, for of one alone
+# XLA makes another program, which may round otherwise.
+_SCORED, _UNIT = 4096, 128
 
 
 def prefetched(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -141,7 +142,7 @@ class Feed:
 
     def _scored(self, network: Network, params: Params, ids: np.ndarray) -> np.ndarray:
         """float[V, M, outputs], chunk by chunk of one shape."""
-        mesh, unit = self.executor.mesh, _BLOCK * self.parts
+        mesh, unit = self.executor.mesh, _UNIT * self.parts
         size = min(_SCORED, -(-len(ids) // unit) * unit, self.chunk_bytes // self.images[0].nbytes)
         size = max(1, int(size) // unit) * unit
 

@@ -50,15 +50,15 @@ def aliased(runner):
     }
 
 
-@pytest.mark.parametrize("mode", ["full", "last_block", "head"])
-def test_the_host_gives_the_bits_of_the_device(mode, on_device, monkeypatch):
+@pytest.mark.parametrize(("mode", "steps"), [("full", 3), ("last_block", 1), ("head", 3)])
+def test_the_host_gives_the_bits_of_the_device(mode, steps, on_device, monkeypatch):
     wanted = study(mode, **(MITIGATIONS if mode == "full" else {}))
     expected, resident = on_device if mode == "full" else run_all(3, wanted)
-    # Ten steps in chunks of 3, the last of which has one step and two that do nothing.
-    step = 2 * 8 * 8 * 8 * 3
-    monkeypatch.setattr(feed, "SHARE", 2 * 3.5 * step / (64 * 2**20))
+    # Ten steps in chunks of 3, the last of which has one step, or in chunks of 1.
+    chunk = (steps + 0.5) * 2 * 8 * 8 * 8 * 3
+    monkeypatch.setattr(feed, "SHARE", 2 * chunk / (64 * 2**20))
     found, runner = run_all(3, wanted, store="host")
-    assert runner.feed.chunk_bytes == pytest.approx(3.5 * step)
+    assert runner.feed.chunk_bytes == pytest.approx(chunk)
     assert "images" not in vars(runner)  # The store was never put on a device.
     assert_same_bits(found, expected)
     # States make room for those that follow, and parameters for those that are kept.
