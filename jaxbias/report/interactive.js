@@ -17,7 +17,8 @@
   const draw = () => {
     const chart = charts[Number(choice.value)];
     const layout = box.clientWidth > 720 ? chart.wide : chart.narrow;
-    Plotly.react(box, chart.data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
+    box.style.height = `${layout.height}px`; // Or a resized window shrinks the chart to a line.
+    Plotly.react(box, chart.data, { ...layout }, { responsive: true, displaylogo: false, displayModeBar: false });
   };
   choice.addEventListener("change", draw);
   window.matchMedia("(min-width: 800px)").addEventListener("change", draw);

@@ -51,12 +51,14 @@ def table(rows: Iterable[Row], columns: Sequence[Column], caption: str) -> Html:
       The table inside a box that scrolls sideways and can be reached by keyboard.
     """
     head = "".join(
-        f'<th scope="col"{_right(column)}>{escape(column.heading)}</th>' for column in columns
+        f'<th scope="col" role="columnheader"{_right(column)}>{escape(column.heading)}</th>'
+        for column in columns
     )
-    body = "".join(f"<tr>{_cells(row, columns)}</tr>\n" for row in rows)
+    body = "".join(f'<tr role="row">{_cells(row, columns)}</tr>\n' for row in rows)
     return Html(
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n"
+        f'<table role="table"><caption>{escape(caption)}</caption>'
+        f'<thead><tr role="row">{head}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>\n"
     )
 
@@ -76,9 +78,18 @@ def badge(word: str, tone: str) -> Html:
 
 def _cells(row: Row, columns: Sequence[Column]) -> str:
     first, *others = columns
-    cells = [f'<th scope="row">{text(first.cell(row))}</th>']
-    cells += [f"<td{_right(column)}>{text(column.cell(row))}</td>" for column in others]
+    cells = [f'<th scope="row" role="rowheader">{text(first.cell(row))}</th>']
+    cells += [
+        f'<td role="cell" data-heading="{escape(column.heading)}"{_right(column)}>'
+        f"{_breakable(text(column.cell(row)), column)}</td>"
+        for column in others
+    ]
     return "".join(cells)
+
+
+def _breakable(cell: Html, column: Column) -> str:
+    """Lets an estimate break before its interval, where a table has no room for both beside."""
+    return cell.replace(" [", '<span class="break"> </span>[') if column.number else cell
 
 
 def _right(column: Column) -> str:

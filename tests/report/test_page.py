@@ -207,7 +207,7 @@ def test_the_search_shows_every_trial_and_choice(written):
     _, directory = written
     page = (directory / "report.html").read_text()
     section = page.split('<section id="search"')[1].split("</section>")[0]
-    assert section.count("<tr>") == 1 + 1 + 1 + 3  # Two headers, a choice, three trials.
+    assert section.count("<tr ") == 1 + 1 + 1 + 3  # Two headers, a choice, three trials.
     for text in ("diverged at step 7", "0.4200", "chosen", "correlation 4", "inf"):
         assert text in section
     trials = pd.read_csv(directory / "search.csv")

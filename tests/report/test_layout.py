@@ -1,0 +1,121 @@
+"""The page in a browser: at both widths nothing is cut, and everything has its place."""
+
+import shutil
+import tempfile
+
+import pytest
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here; .ci/run installs both"
+)
+OPTIONS = (
+    "headless", "no-sandbox", "disable-gpu", "disable-quic", "disable-dev-shm-usage",
+    "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync",
+)  # fmt: skip
+WIDTHS = (1200, 420)
+
+# Everything that reaches past what holds it: [what, how far in pixels].
+CUT = """
+const found = [];
+const page = document.documentElement;
+if (page.scrollWidth > innerWidth) found.push(["page", page.scrollWidth - innerWidth]);
+for (const box of document.querySelectorAll(".scroll")) {
+  const more = box.scrollWidth - box.clientWidth;
+  if (more > 0) found.push([box.getAttribute("aria-label"), more]);
+}
+const parts = "img, table, td, th, figcaption, p, li, .badge, .main-svg";
+for (const part of document.querySelectorAll(parts)) {
+  const more = Math.max(part.getBoundingClientRect().right - innerWidth,
+                        -part.getBoundingClientRect().left);
+  if (part.checkVisibility() && more > 0.5) found.push([part.outerHTML.slice(0, 80), more]);
+}
+return found;
+"""
+# Tables and figures outside a box that scrolls, should one not fit after all.
+BARE = """
+return [...document.querySelectorAll("table, figure img")]
+  .filter((part) => !part.closest(".scroll")
+    || getComputedStyle(part.closest(".scroll")).overflowX !== "auto")
+  .map((part) => part.outerHTML.slice(0, 80));
+"""
+# Values that cover their headings, or cells that cover one another, in pixels of text.
+COVERED = """
+const rects = [];
+for (const row of document.querySelectorAll("tr")) {
+  if (!row.checkVisibility()) continue;
+  const cells = [...row.children].map((cell) => cell.getBoundingClientRect());
+  for (const [i, a] of cells.entries()) for (const b of cells.slice(i + 1)) {
+    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (wide > 0.5 && high > 0.5) rects.push(row.textContent.slice(0, 80));
+  }
+}
+return rects;
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    with tempfile.TemporaryDirectory() as profile:
+        for option in (*OPTIONS, f"user-data-dir={profile}"):
+            options.add_argument(f"--{option}")
+        driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        yield driver
+        driver.quit()
+
+
+def opened(browser, page, width):
+    """Opens a page in a window of a width; returns a function that runs a script in it."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(page.as_uri())
+    browser.execute_script(
+        "document.querySelectorAll('details').forEach((part) => { part.open = true; });"
+    )
+    assert browser.execute_script("return innerWidth;") == width
+    return browser.execute_script
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["written", "written_pair"])
+def test_nothing_is_cut_and_no_cell_covers_another(browser, request, name, width):
+    run = opened(browser, request.getfixturevalue(name)[1] / "report.html", width)
+    assert run("return document.querySelectorAll('table').length;") >= 3
+    assert run("return document.querySelectorAll('figure img').length;") >= 1
+    assert run(CUT) == []
+    assert run(BARE) == []
+    assert run(COVERED) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_cell_says_what_it_is_where_headings_have_no_row(browser, written, width):
+    run = opened(browser, written[1] / "report.html", width)
+    headings = run(
+        "return [...document.querySelectorAll('thead')].map((h) => h.checkVisibility());"
+    )
+    said = run(
+        "return [...document.querySelectorAll('td')].map("
+        "(cell) => getComputedStyle(cell, '::before').content);"
+    )
+    assert set(headings) == {width == 1200}
+    if width == 1200:
+        assert set(said) == {"none"}
+    else:
+        assert {'"AUC"', '"FPR gap [90 %]"', '"Images changed"'} <= set(said)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_chart_keeps_its_height_when_the_window_changes(browser, written, width):
+    run = opened(browser, written[1] / "report.html", width)
+    wait = "return new Promise((done) => setTimeout(() => done(CHART), 1500));"
+    height = "document.querySelector('#chart .main-svg').getBoundingClientRect().height"
+    before = run(wait.replace("CHART", height))
+    assert before == (460 if width == 1200 else 820)
+    metrics = {"width": width - 20, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    assert run(wait.replace("CHART", height)) == before
+    assert run(CUT) == []
