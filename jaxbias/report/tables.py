@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+_MANY = 9  # Columns; more are written smaller.
+
 
 class Html(str):
     """Text that is HTML already and is not escaped again."""
@@ -54,10 +56,11 @@ def table(rows: Iterable[Row], columns: Sequence[Column], caption: str) -> Html:
         f'<th scope="col" role="columnheader"{_right(column)}>{escape(column.heading)}</th>'
         for column in columns
     )
+    many = ' class="many"' if len(columns) > _MANY else ""
     body = "".join(f'<tr role="row">{_cells(row, columns)}</tr>\n' for row in rows)
     return Html(
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f'<table role="table"><caption>{escape(caption)}</caption>'
+        f'<table role="table"{many}><caption>{escape(caption)}</caption>'
         f'<thead><tr role="row">{head}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>\n"
     )
@@ -78,18 +81,21 @@ def badge(word: str, tone: str) -> Html:
 
 def _cells(row: Row, columns: Sequence[Column]) -> str:
     first, *others = columns
-    cells = [f'<th scope="row" role="rowheader">{text(first.cell(row))}</th>']
+    cells = [f'<th scope="row" role="rowheader">{_breakable(first.cell(row), first)}</th>']
     cells += [
         f'<td role="cell" data-heading="{escape(column.heading)}"{_right(column)}>'
-        f"{_breakable(text(column.cell(row)), column)}</td>"
+        f"{_breakable(column.cell(row), column)}</td>"
         for column in others
     ]
     return "".join(cells)
 
 
-def _breakable(cell: Html, column: Column) -> str:
-    """Lets an estimate break before its interval, where a table has no room for both beside."""
-    return cell.replace(" [", '<span class="break"> </span>[') if column.number else cell
+def _breakable(cell: str, column: Column) -> str:
+    """Returns a cell that breaks, where there is no room, before an interval or inside a name."""
+    html = text(cell)
+    if column.number:
+        return html.replace(" [", '<span class="break"> </span>[')
+    return html if isinstance(cell, Html) else html.replace("_", "_<wbr>")
 
 
 def _right(column: Column) -> str:

@@ -14,7 +14,7 @@ from jaxbias import atomic, report
 from jaxbias.errors import InputError
 from jaxbias.report import interactive, numbers
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
 URL_ATTRIBUTES = {"src", "href", "srcset", "action", "data", "poster", "formaction", "xlink:href"}
 
 
