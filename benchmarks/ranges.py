@@ -43,7 +43,7 @@ STATEMENTS = (
     "equalized_odds_ratio",
     "worst_group_accuracy",
 )
-_AT_ONCE = 50  # Independent models on the same labels and groups.
+_AT_ONCE = 50  # Independent models on the same labels: of selection rates these are the draws.
 
 
 def parameters(groups: int, truth: str) -> np.ndarray:

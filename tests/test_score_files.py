@@ -249,3 +249,11 @@ def test_degenerate_models_are_named_in_the_notes(labelled, tmp_path, capsys):
     assert f"Degenerate: flat 0 ({reason}; AUC 0.500, at least 0.500: not surely" in shown
     assert "Degenerate: flat 9" in shown and "Degenerate: flat 10" not in shown
     assert "Degenerate: 2 more of 15 models." in shown and "Degenerate: model" not in shown
+
+
+def test_a_range_is_shown_with_what_chance_makes_of_it(labelled, files, capsys):
+    words = [f"--scores={files[0]}", f"--labels={files[1]}", "--target=smiling", "--groups=race"]
+    cli.main(["jaxbias", "evaluate", *words, "--metrics=fpr_gap", "--bootstrap=50"])
+    shown = capsys.readouterr().out
+    assert "By chance: its mean if all groups were equal; p: of their being equal" in shown
+    assert shown.count("by chance 0.") == 3 and shown.count(", p 0.") == 3

@@ -328,6 +328,8 @@ def difference_frame(report: GroupReport, parts: Sequence[Difference]) -> pd.Dat
     joined = Resampled(*(np.concatenate(arrays) for arrays in zip(*every, strict=True)))
     low, high, p_value = interval(joined, report.confidence, report.interval)
     low_all, high_all = simultaneous(joined, report.confidence)
+    most = np.concatenate([_largest_difference(report, rows) for rows, _ in parts])
+    low, high, low_all, high_all = (np.clip(x, -most, most) for x in (low, high, low_all, high_all))
     return rows.assign(
         difference=joined.value,
         low=low,
@@ -337,6 +339,19 @@ def difference_frame(report: GroupReport, parts: Sequence[Difference]) -> pd.Dat
         low_all=low_all,
         high_all=high_all,
     )
+
+
+def _largest_difference(report: GroupReport, rows: pd.DataFrame) -> np.ndarray:
+    """How far two models can be apart at most, float64[rows]."""
+    found = []
+    for metric, place in zip(rows["metric"], rows["group"], strict=True):
+        low, high = (0.0, 1.0)  # A hit rate among the highest scores, or a gap of one.
+        if metric in METRICS:
+            low, high = report.extent(metric, place)
+        elif metric.endswith("_gap"):
+            low = -1.0
+        found.append(high - low)
+    return np.array(found)
 
 
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
