@@ -108,8 +108,8 @@ def shortage(
     names = dict.fromkeys(each.wanted.curation.name for each in short)
     if any(owners):
         ways.append("choose another curation of the base")
-    elif names.keys() - {"natural"}:
-        ways.append(f"leave out {listed([name for name in names if name != 'natural'], _NAMED)}")
+    elif "natural" not in names:  # Which is always drawn.
+        ways.append(f"leave out {listed(list(names), _NAMED)}")
     ways.append(f"give the {split} split more such images")
     if split == "finetune" and shrinkable and not shrink:
         ways.append("set config.curations.on_shortage='shrink'")

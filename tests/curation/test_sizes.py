@@ -54,7 +54,9 @@ def test_no_n_is_lowered_to_nothing():
     with pytest.raises(InputError, match="No n will do"):
         realised(Curation("correlation", 9, 0.5), CELLS, np.array([9, 9, 9, 0]), 100,
                  on_shortage="shrink")  # fmt: skip
-    natural = shortage([Wanted(Curation("natural"), CELLS, np.array([99, 99, 99, 0]), 100)])
+    # The natural draw is always among them: to leave others out would not help.
+    short = Wanted(Curation("natural"), CELLS, np.array([99, 99, 99, 0]), 100)
+    natural = shortage([short, wanted(9, available=(99, 99, 99, 0))])
     assert natural.endswith("No n will do: give the finetune split more such images")
 
 
