@@ -214,7 +214,7 @@ class _Column:
         unknown = ", ".join(f"{count:,} × '{word}'" for word, count in gone.items() if count)
         return cls(codes, words, counts, declared, unknown)
 
-    @property
+    @functools.cached_property
     def distinct(self) -> list[str]:
         return sorted(set(self.words) - {""})
 
