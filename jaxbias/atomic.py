@@ -97,7 +97,7 @@ def unwritable(path: Path, error: Exception, attempt: str = "write") -> str:
     if full:
         reason, way_out = "no space left on the disk", "free some"
     elif getattr(error, "errno", None) in _IN_THE_WAY:
-        way_out = "remove what is in its way"
+        way_out = "delete what is in its way"
     else:
         return f"cannot {attempt} {path} ({reason}); choose a place you can write to"
     return f"cannot {attempt} {path} ({reason}); {way_out} and run again, what is finished is kept"

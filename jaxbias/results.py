@@ -111,12 +111,19 @@ class ResultDirectory:
         if self._record.exists():
             known = self.stored_study()
             if dataset is not None:
+                self._refuse_strange_record(dataset)
                 stored.refuse_other_data(self.path, known, dataset)
             stored.refuse_changes(self.path, known["settings"], study)
             stored.refuse_another_search(self.path, known["study"], study)
         plan = self._plan_of(study, dataset.fingerprint if dataset is not None else None)
         if plan is not None:
             stored.refuse_other_bases(self.path, plan, study)
+
+    def _refuse_strange_record(self, dataset: Dataset) -> None:
+        """Refuses study.json of another directory: the plan is of this data, it is not."""
+        plan, known = self._plan_of(None), self.stored_study()
+        if plan is not None and plan.data == dataset.fingerprint != known["data"]:
+            raise stored.strange(self._record, "it is of other data than plan.json")
 
     def claim(self, study: Study, dataset: Dataset) -> None:
         """Makes the directory this study's, or checks that it is.
@@ -205,12 +212,10 @@ class ResultDirectory:
             if self._planned is None or self._planned[0] != mark:
                 self._planned = mark, Plan.of(sealed.read(path)), []
             _, plan, checked = self._planned
-            if data not in (None, plan.data):
-                raise ValueError(f"it is of data {plan.data[:12]}, the study of {data[:12]}")
-            if study is not None and not any(study is other for other in checked):
+            of_data = data in (None, plan.data)
+            if of_data and study is not None and not any(study is other for other in checked):
                 plan.check_members(study)
                 checked.append(study)
-            return plan
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
@@ -220,6 +225,13 @@ class ResultDirectory:
                 "grown since and the config is the same; the rest is trained again"
             )
             raise damaged(path, error, cost) from error
+        if not of_data:
+            raise InputError(
+                f"{path} is of data {plan.data[:12]}, {self._record} of {data[:12]}; delete the "
+                "one from another directory, or both, and run again with the config they were "
+                "made of: finished packs that are still planned are kept"
+            )
+        return plan
 
     def write_plan(self, plan: Plan) -> None:
         """Replaces the plan; it must extend the one that is there."""
@@ -261,9 +273,7 @@ class ResultDirectory:
           InputError: it is damaged, or holds other members than the plan says.
         """
         path, of_bases = self.pack_path(pack), isinstance(pack.members[0], Base)
-        again = "pretrained" if of_bases else "trained"
-        what = count(len(pack.members), "base" if of_bases else "training")
-        cost = f"{what} of this pack alone {again} again"
+        cost = _redone(pack)
         table = pack_files.read(path, cost)
         column = "id" if of_bases else "variant"
         found = table[column].to_pylist() if column in table.column_names else []
@@ -287,10 +297,9 @@ class ResultDirectory:
         """Returns what to do about a base whose checkpoint cannot be used, and what it costs."""
         plan = self.plan()
         (pack,) = (p for p in plan.bases if any(member.id == base.id for member in p.members))
-        bases = count(len(pack.members), "base")
         return InputError(
             f"{error}; delete {self.base_path(base.id)} and {self.pack_path(pack)} and run again: "
-            f"{bases} of this pack pretrained again, finished finetunes are kept"
+            f"{_redone(pack)}"
         )
 
     def has(self, pack: Pack) -> bool:
@@ -372,8 +381,7 @@ class ResultDirectory:
                 raise InputError(
                     f"{self.pack_path(pack)} was trained from other parameters of base "
                     f"'{member.base.name}' (hash {started[:12]}) than {self.path / 'bases'} has "
-                    f"({now[:12]}); delete it and run again: {len(pack.members)} of this pack "
-                    "alone are trained again"
+                    f"({now[:12]}); delete it and run again: {_redone(pack)}"
                 )
         return _without(table, _STARTED)
 
@@ -388,6 +396,12 @@ class ResultDirectory:
             return table
         except Exception as error:  # A damaged file may raise anything.
             raise damaged(path, error, cost) from error
+
+
+def _redone(pack: Pack) -> str:
+    """What it costs to delete the file of a pack."""
+    what = "base" if isinstance(pack.members[0], Base) else "training"
+    return f"only this pack, of {count(len(pack.members), what)}, is redone"
 
 
 def _mark(path: Path) -> tuple[int, ...]:

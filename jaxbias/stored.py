@@ -61,7 +61,12 @@ def read(path: Path) -> dict[str, Any]:
         study = make_study(settings)
         return {"examples": None, **stored, "settings": settings_of(study), "study": study}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise damaged(path, error, _COST) from error
+        raise strange(path, error) from error
+
+
+def strange(path: Path, error: Exception | str) -> InputError:
+    """Returns what to do about a record that is damaged or of another directory."""
+    return damaged(path, error, _COST)
 
 
 def write(path: Path, study: Study, dataset: Dataset, first_answer: dict[str, Any] | None) -> None:

@@ -174,7 +174,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-COST = "4 trainings of this pack alone trained again"
+COST = "only this pack, of 4 trainings, is redone"
 
 
 def test_a_pack_is_read_back_as_it_was(tmp_path):
@@ -192,7 +192,7 @@ def test_every_cut_is_noticed(tmp_path):
     for length in range(0, len(content), 97):
         path.write_bytes(content[:length])
         with pytest.raises(
-            InputError, match=r"p\.parquet is damaged .* delete it and run again: 4"
+            InputError, match=r"p\.parquet is damaged .* delete it and run again: only"
         ):
             pack_files.read(path, COST)
 

@@ -233,6 +233,6 @@ def test_a_directory_and_a_time_in_the_far_future_hold_nothing_for_ever(leases, 
 
 def test_leases_that_are_a_file_are_named(tmp_path):
     (tmp_path / "leases").write_text("stray")
-    message = r"leases \((Not a directory|File exists)\); remove what is in its way and run again"
+    message = r"leases \((Not a directory|File exists)\); delete what is in its way and run again"
     with pytest.raises(InputError, match=message):
         Leases(tmp_path / "leases").take("pack")

@@ -160,7 +160,9 @@ def test_a_directory_of_other_data_is_refused_where_settings_are_the_same(copy, 
 def test_a_damaged_pack_is_named(copy):
     path = next(iter(sorted((copy / "packs").glob("*.parquet"))))
     path.write_bytes(path.read_bytes()[:100])
-    message = rf"{path.name} is damaged .* delete it and run again: \d \w+ of this pack alone"
+    message = (
+        rf"{path.name} is damaged .* delete it and run again: only this pack, of \d \w+, is redone"
+    )
     with pytest.raises(InputError, match=message):
         workflow.write_report(copy)
 

@@ -11,6 +11,9 @@ from jaxbias.errors import InputError
 from jaxbias.results import Scores
 from jaxbias.study import Study
 
+# How heads alone are solved.
+_SOLVING = ("solver", "C", "tolerance")
+
 
 def apart(study: Study, scores: Scores) -> tuple[Scores, Scores]:
     """Parts heads of a screen from the variants that answer.
@@ -21,13 +24,20 @@ def apart(study: Study, scores: Scores) -> tuple[Scores, Scores]:
 
     Returns:
       The heads of the present screen, and all variants but heads.
+
+    Raises:
+      InputError: only heads are finished, and nothing is screened.
     """
     table = scores.variants
-    settings = ("solver", "C", "tolerance")
-    if study.finetune.mode == "head" or not {"mode", *settings} <= set(table.columns):
+    if study.finetune.mode == "head" or not {"mode", *_SOLVING} <= set(table.columns):
         return scores.only(np.zeros(len(table), bool)), scores
     heads = (table["mode"] == "head").to_numpy()
-    present = np.all([table[name] == getattr(study.screen, name) for name in settings], axis=0)
+    present = np.all([table[name] == getattr(study.screen, name) for name in _SOLVING], axis=0)
+    if heads.all() and not study.screen.on:
+        raise InputError(
+            f"all {len(table)} finished variants are heads, and config.finetune.mode='"
+            f"{study.finetune.mode}'; run `jaxbias run` with this config first, or set it to 'head'"
+        )
     return scores.only(heads & present & study.screen.on), scores.only(~heads)
 
 
@@ -35,7 +45,8 @@ def of_one_recipe(study: Study, scores: Scores) -> tuple[Scores, list[str]]:
     """Keeps the variants that one recipe trained.
 
     Args:
-      study: where its experiments vary the recipe, config.finetune's is kept.
+      study: where its experiments vary the recipe, or a directory also has variants of another
+        mode, config.finetune's is kept.
       scores: every finished variant.
 
     Returns:
@@ -46,7 +57,8 @@ def of_one_recipe(study: Study, scores: Scores) -> tuple[Scores, list[str]]:
     """
     table = scores.variants
     varied = _varied(study, table)
-    if not varied or len(table[varied].drop_duplicates()) < 2:
+    one = not varied or len(table[varied].drop_duplicates()) < 2
+    if one and not _of_other_modes(study, table):
         return scores, []
     own = {axis: getattr(study.finetune, axis) for axis in varied}
     kept = _own(study, table)
@@ -72,10 +84,24 @@ def planned_of(study: Study, planned: pd.DataFrame) -> pd.DataFrame:
 
 
 def _varied(study: Study, table: pd.DataFrame) -> list[str]:
-    """What the study's experiments vary of the recipe."""
-    points = [point for sweep in study.experiments.values() for point in sweep]
-    varied = sorted({axis for point in points for axis in point} & set(table.columns))
+    """What the study's experiments vary of the recipe, and the mode where the table has others."""
+    axes = _axes(study) | _of_other_modes(study, table)
+    varied = sorted(axes & set(table.columns))
     return [axis for axis in varied if hasattr(study.finetune, axis) and axis != "n"]
+
+
+def _axes(study: Study) -> set[str]:
+    return {axis for sweep in study.experiments.values() for point in sweep for axis in point}
+
+
+def _of_other_modes(study: Study, table: pd.DataFrame) -> set[str]:
+    """By which settings of the mode some variants differ from config.finetune's."""
+    settings = ("mode", *_SOLVING) if study.finetune.mode == "head" else ("mode",)
+    return {
+        name
+        for name in set(settings) & set(table.columns) - _axes(study)
+        if (table[name] != getattr(study.finetune, name)).any()
+    }
 
 
 def _own(study: Study, table: pd.DataFrame) -> np.ndarray:

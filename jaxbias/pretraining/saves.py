@@ -5,7 +5,6 @@ DIR/STEP/     the state before that step, and a checksum of it
 """
 
 import contextlib
-import json
 import sys
 import zlib
 from collections.abc import Iterator
@@ -17,11 +16,13 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from jaxbias.atomic import make_directory, unwritable, write_text
+from jaxbias import sealed
+from jaxbias.atomic import make_directory, unwritable
 from jaxbias.errors import InputError
-from jaxbias.json_files import load_json
+from jaxbias.grid.variants import content_id
 
 _RECORD = "run.json"
+_COST = "this base alone is pretrained from its first step"
 # What reading a damaged checkpoint may raise; TensorStore's errors are ValueErrors.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
@@ -45,13 +46,17 @@ class Saves:
             _refuse_another(record, run)
         elif jax.process_index() == 0:
             make_directory(self.directory)
-            write_text(record, json.dumps(run, indent=1))
+            if any(path.name.isdecimal() for path in self.directory.iterdir()):
+                raise _lost(record, "it is gone, and checkpoints are there")
+            sealed.write(record, run)
+        self._run = content_id(run)
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=lambda metrics: -metrics["loss"], n=1)
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), best]),
+            cleanup_tmp_directories=True,  # Of processes that were killed.
         )
         self.last: int | None = None
 
@@ -65,7 +70,7 @@ class Saves:
         """
         # A copy: the arrays are used up by the next step, and on CPU would be written meanwhile.
         leaves = {f"{i:05d}": np.array(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-        facts = {"checksum": _checksum(leaves), "loss": loss}
+        facts = {"checksum": _checksum(leaves), "loss": loss, "run": self._run}
         with self._told(step):
             self._checkpointer.save_checkpointables_async(
                 step,
@@ -128,10 +133,7 @@ class Saves:
                     file=sys.stderr,
                 )
         if steps:
-            raise InputError(
-                f"{self.directory}: none of its checkpoints can be read; delete the directory and "
-                "run again from the beginning"
-            )
+            raise _lost(self.directory, "none of its checkpoints can be read")
         return None
 
     def _read(self, step: int, template: Any) -> tuple[Any, float]:
@@ -143,6 +145,8 @@ class Saves:
         facts = self._checkpointer.checkpointables_metadata(step).custom_metadata
         if _checksum(values) != facts["checksum"]:
             raise ValueError("its checksum is wrong")
+        if facts.get("run", self._run) != self._run:  # Earlier versions did not say.
+            raise ValueError("it is of another training")
         return jax.tree.unflatten(tree, [values[name] for name in wanted]), facts["loss"]
 
     def close(self) -> None:
@@ -160,16 +164,23 @@ class Saves:
 
 def _refuse_another(record: Path, run: dict[str, Any]) -> None:
     try:
-        stored = load_json(record)
-        changed = [name for name in run if stored.get(name) != run[name]]
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{record} is damaged; delete {record.parent}") from error
+        stored = sealed.read(record)
+    except (OSError, ValueError) as error:
+        raise _lost(record, f"it is damaged: {error}") from error
+    changed = [name for name in run if stored.get(name) != run[name]]
     if changed:
         name = changed[0]
         raise InputError(
             f"{record.parent} has checkpoints of another run: {name}={stored.get(name)!r}, now "
-            f"{run[name]!r}; set it back, or delete the directory and begin anew"
+            f"{run[name]!r}; set it back, or delete {record.parent} and run again: {_COST}"
         )
+
+
+def _lost(path: Path, reason: str) -> InputError:
+    directory = path.parent if path.name == _RECORD else path
+    return InputError(
+        f"{path} cannot be gone on from ({reason}); delete {directory} and run again: {_COST}"
+    )
 
 
 def _checksum(leaves: dict[str, np.ndarray]) -> int:
