@@ -26,7 +26,7 @@ import pandas as pd
 
 from benchmarks.metrics import hardware
 from configs import quickstart
-from jaxbias import data, planning, workflow
+from jaxbias import compilation, data, workflow
 from jaxbias.analysis.candidates import axes
 from jaxbias.grid import Base, Plan, Recipe, Runner, Variant
 from jaxbias.grid.calibration import Kind, calibrate
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    planning.use_compilation_cache()
+    compilation.use_compilation_cache()
     found = {"hardware": hardware(), "solver": args.solver, "runs": []}
     for seed in args.seeds:
         result = measure(seed, args)

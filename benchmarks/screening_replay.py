@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from jaxbias import planning
+from jaxbias import compilation
 from jaxbias.analysis.candidates import axes
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.screening import Standing, centre, standings, to_confirm
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    planning.use_compilation_cache()
+    compilation.use_compilation_cache()
     found = {}
     for seed in args.seeds:
         full, screened = (args.workdir / f"{name}-{seed}" for name in ("full", "screened"))

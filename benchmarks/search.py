@@ -37,11 +37,11 @@ import jax
 import numpy as np
 
 from jaxbias import data, default_config, make_study
+from jaxbias.compilation import use_compilation_cache
 from jaxbias.grid import Plan, Runner, Variant, extend_plan
 from jaxbias.grid.criteria import MEASURES
 from jaxbias.grid.search import Ended, Results, follow, kept, rung_epochs
 from jaxbias.grid.trials import Trials
-from jaxbias.planning import use_compilation_cache
 from jaxbias.study import Study
 
 TARGET = "Bags_Under_Eyes"

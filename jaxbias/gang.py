@@ -16,10 +16,11 @@ import jax
 from jax.experimental import multihost_utils
 
 from jaxbias import checkpoint
+from jaxbias.compilation import use_compilation_cache
 from jaxbias.errors import InputError
 from jaxbias.grid import Pack, Plan
 from jaxbias.leases import Lease, Leases
-from jaxbias.planning import agree_on_plan, load_data, runner_of, use_compilation_cache
+from jaxbias.planning import agree_on_plan, load_data, runner_of
 from jaxbias.pretraining import pretrain_base
 from jaxbias.results import PARAMETERS, ResultDirectory
 from jaxbias.study import Study

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 
 from jaxbias import checkpoint, data, screen
+from jaxbias.compilation import use_compilation_cache
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import exclusions
 from jaxbias.errors import InputError
@@ -206,14 +207,6 @@ def calibrate(study: Study) -> str:
         f"{modes_text(entries)}\n{user_table()}: config.grid.mode='auto' takes "
         f"'{entries[-1].mode}' for this model on {entries[-1].hardware}"
     )
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's directory, unless a cache is set already."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(data.home() / "compilation"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _devices(study: Study) -> int:

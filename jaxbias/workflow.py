@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from jaxbias import checkpoint, report
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.atomic import remove_leftovers
+from jaxbias.compilation import use_compilation_cache
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Pack, Plan, Runner
 from jaxbias.grid.rows import Row, variant_settings
@@ -19,7 +20,7 @@ from jaxbias.grid.trials import Trials
 from jaxbias.leases import Leases
 from jaxbias.models.registry import Params
 from jaxbias.packs import Bases, Crew, Work, select
-from jaxbias.planning import agree_on_plan, load_data, use_compilation_cache
+from jaxbias.planning import agree_on_plan, load_data
 from jaxbias.pretraining import pretrain_base
 from jaxbias.progress import progress
 from jaxbias.results import PARAMETERS, ResultDirectory

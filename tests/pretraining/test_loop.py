@@ -123,7 +123,7 @@ def test_none_that_can_be_read_is_an_error(whole, tmp_path):
     for path in (workdir / "pretraining").rglob("*"):
         if path.is_file() and path.name != "run.json" and path.stat().st_size > 200:
             path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"none of its checkpoints can be read; delete"):
+    with pytest.raises(InputError, match=r"none of its checkpoints can be read\); delete"):
         workflow.train(study(), workdir, "pretrain")
     time.sleep(0.2)
 
