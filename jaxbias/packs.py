@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
+from jaxbias import words
 from jaxbias.errors import InputError, echo
 from jaxbias.grid import Pack, Plan
 from jaxbias.leases import Leases
@@ -113,7 +114,7 @@ class Crew:
         return trained
 
     def _note(self, packs: int) -> str:
-        return ", ".join(filter(None, (f"{packs} packs left", self.telemetry.speed)))
+        return ", ".join(filter(None, (f"{words.count(packs, 'pack')} left", self.telemetry.speed)))
 
     def _others(self, packs: Sequence[Pack]) -> str:
         holders = {str(holder) for pack in packs if (holder := self.leases.holder(pack.id))}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxbias import words
 from jaxbias.errors import InputError, nearest
 
 # Axes of the mesh: different variants, and parts of the batches of one variant.
@@ -30,12 +31,14 @@ def make_mesh(devices: int, data: int = 1) -> Mesh:
     have = jax.local_devices()
     if len(have) < devices:
         raise InputError(
-            f"the plan was made for {devices} devices and {len(have)} are visible; on CPU start "
+            f"the plan was made for {words.count(devices, 'device')} and {len(have)} are "
+            "visible; on CPU start "
             f"with JAX_NUM_CPU_DEVICES={devices}, or use a new workdir"
         )
     if devices % data:
         raise InputError(
-            f"{devices} devices cannot be shared out in groups of config.grid.data_devices={data}"
+            f"{words.count(devices, 'device')} cannot be shared out in groups of "
+            f"config.grid.data_devices={data}"
         )
     return jax.make_mesh(
         (devices // data, data),

@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxbias import pack_files, sealed, stored
+from jaxbias import pack_files, sealed, stored, words
 from jaxbias.atomic import damaged, make_directory, write_parquet, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
@@ -357,7 +357,8 @@ class ResultDirectory:
         examples = self._examples()
         scored = int(examples["split"].isin(["validation", "test"]).sum())
         models = sum(len(pack.members) for pack in done)
-        what = f"the scores of {models:,} models on {scored:,} examples, as read and stacked"
+        told = f"the scores of {words.count(models, 'model')} on {words.count(scored, 'example')}"
+        what = f"{told}, as read and stacked"
         require_ram(12 * models * scored, what, "report on a machine with more memory")
         # Packs of earlier versions lack the settings that came later.
         table = pa.concat_tables(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.atomic import write_bytes, write_csv
 from jaxbias.data import splits
 from jaxbias.data.dataset import listed
@@ -249,7 +250,8 @@ def _check_rows_correspond(table: ScoreTable, read: Table) -> None:
         )
     if table.ids is None and len(read.text) != len(table.lines):
         raise InputError(
-            f"{table.path} has {len(table.lines):,} rows and {read.path} {len(read.text):,};"
+            f"{table.path} has {words.count(len(table.lines), 'row')} and {read.path} "
+            f"{len(read.text):,};"
             f" without a column '{ID}' they must be the same examples in the same order"
         )
 
@@ -261,7 +263,7 @@ def _binary(found: Labels, name: str, path: Path) -> pd.Series:
     if column.dtype != "boolean":
         values = list(column.cat.categories)
         raise InputError(
-            f"{path}: column '{name}' (--target) has {len(values)} values "
+            f"{path}: column '{name}' (--target) has {words.count(len(values), 'value')} "
             f"({', '.join(values[:6])}); a target is binary, such as 0 and 1"
         )
     return column.astype("Int8")

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jaxbias import words
 from jaxbias.data.dataset import listed
 from jaxbias.data.delimited import open_delimited, shown
 from jaxbias.data.table_file import (
@@ -118,7 +119,8 @@ def places_of(table: ScoreTable, ids: pd.Series) -> np.ndarray:
     if (places < 0).any():
         missing = ids[places < 0]
         raise InputError(
-            f"{table.path} has no score of {len(missing):,} labelled examples, such as "
+            f"{table.path} has no score of {words.count(len(missing), 'labelled example')}, "
+            "such as "
             f"'{missing.iloc[0]}'"
         )
     return places

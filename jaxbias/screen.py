@@ -7,6 +7,7 @@ come to one plan, round by round.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from jaxbias import words
 from jaxbias.analysis.candidates import axes
 from jaxbias.analysis.evaluation import evaluate_task
 from jaxbias.analysis.recipe import apart
@@ -44,7 +45,8 @@ def wanted(study: Study, dataset: Dataset, directory: ResultDirectory) -> list[V
     diverged = set(table.loc[table["status"] != "ok", "variant"])
     if len(diverged) and {head.id for head in heads} <= diverged:
         raise InputError(
-            f"all {len(heads)} heads of the screen diverged; lower config.finetune.learning_rate "
+            f"all {words.count(len(heads), 'head')} of the screen diverged; lower "
+            "config.finetune.learning_rate "
             "and use a new workdir, or set config.screen.solver='lbfgs'"
         )
     confirmed_scores = scores.only(table["variant"].isin({v.id for v in finished}).to_numpy())
@@ -81,7 +83,8 @@ def stages(
     known = "asked for by now" if now else "at least"
     named = {"screen": heads, f"confirmed, {known}": now or least, "confirmed, at most": most}
     return named, (
-        f"\nScreened: of {len(grid):,} finetunes, results decide which are trained; all totals are "
+        f"\nScreened: of {words.count(len(grid), 'finetune')}, results decide which are "
+        "trained; all totals are "
         "of the most."
     )
 

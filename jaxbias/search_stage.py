@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from jaxbias import states
+from jaxbias import states, words
 from jaxbias.atomic import write_bytes
 from jaxbias.errors import InputError
 from jaxbias.grid.criteria import MEASURES
@@ -118,7 +118,8 @@ def check_finished(directory: ResultDirectory, study: Study, plan: Plan) -> None
     left = sum(results(trial) is None for trial in trials)
     if left:
         raise InputError(
-            f"the hyperparameters of the finetunes are not chosen yet: {left} trials of "
+            "the hyperparameters of the finetunes are not chosen yet: "
+            f"{words.count(left, 'trial')} of "
             f"{len(trials)} due so far have no result; run --stage=search first"
         )
 

@@ -143,8 +143,8 @@ def no_work(monkeypatch):
         (("evaluate", "--intersections=a", "--groups=a"), "names one column"),
         (("evaluate", "--link=logit"), "must be one of identity, sigmoid"),
         (("evaluate", "--interval=bc"), "did you mean 'bca'?"),
-        (("evaluate", "--bootstrap=-1"), "bootstrap=-1 must be >= 0"),
-        (("evaluate", "--confidence=1"), "confidence=1.0 must lie between 0 and 1"),
+        (("evaluate", "--bootstrap=-1"), "bootstrap=-1 must be in 0..100,000"),
+        (("evaluate", "--confidence=1"), "confidence=1.0 must be in 1e-06..0.999999"),
         (("report", "--scores=file", "--variants=file", "--labels=file", "--out=file"), "file"),
         (
             ("report", "--scores=file", "--variants=file", "--labels=file", QUICK, "--target=x"),

@@ -295,7 +295,7 @@ def test_report_of_models_trained_elsewhere(jaxbias, tmp_path):
     assert (code, models[0][0] in err) == (2, True)
     table.iloc[1:].to_parquet(tmp_path / "S.parquet", index=False)
     code, _, err = jaxbias(*words, "--target=smiling")
-    assert (code, "has no score of 1 labelled examples" in err) == (2, True)
+    assert (code, "has no score of 1 labelled example" in err) == (2, True)
 
 
 def test_a_dry_run_says_what_a_run_costs_and_writes_nothing(jaxbias, tmp_path):

@@ -88,7 +88,7 @@ def test_split_gives_thresholds_and_missing_labels_are_left_out(labelled, files)
     ("change", "message"),
     [
         (lambda s, y: (s.drop(columns="id"), y), "only one of .* has a column 'id'"),
-        (lambda s, y: (s.iloc[1:], y), "no score of 1 labelled examples, such as 'image 0'"),
+        (lambda s, y: (s.iloc[1:], y), "no score of 1 labelled example, such as 'image 0'"),
         (lambda s, y: (s, y.assign(smiling=["a", "b", "c"] * 80)), "has 3 values"),
         (lambda s, y: (s[["id"]], y), "no column of scores"),
         (lambda s, y: (pd.concat([s, s.iloc[:1]]), y), "has 'image 0' twice"),

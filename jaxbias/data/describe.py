@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from jaxbias import words
 from jaxbias.data.dataset import UNKNOWN, Dataset, as_text
 from jaxbias.data.exclusions import excluded
 from jaxbias.study import SPLITS, GroupSpec
@@ -47,7 +48,7 @@ class Description:
             shown = table.loc[table.sum(axis=1).sort_values(kind="stable").index[-_ROWS:]]
             shown = table if len(table) <= _ROWS else shown[::-1]
             rest = len(table) - len(shown)
-            more = f"\n({rest:,} smaller cells left out)" if rest else ""
+            more = f"\n({words.count(rest, 'smaller cell')} left out)" if rest else ""
             parts.append(f"{target}\n{_text(shown.reset_index())}{more}")
         if len(self.correlations):
             parts.append(f"natural prevalence and correlation\n{_text(self.correlations)}")

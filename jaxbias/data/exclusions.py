@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.data.dataset import UNKNOWN, Dataset, as_text
 from jaxbias.study import SPLITS, GroupSpec, Study
 from jaxbias.words import count
@@ -85,6 +86,6 @@ def _counted(values: pd.Series) -> str:
     counts = Counter(values.dropna())
     parts = [f"{number:,} '{value}'" for value, number in counts.most_common(_NAMED)]
     rest = sum(counts.values()) - sum(number for _, number in counts.most_common(_NAMED))
-    parts += [f"{rest:,} of {len(counts) - _NAMED:,} other values"] if rest else []
+    parts += [f"{rest:,} of {words.count(len(counts) - _NAMED, 'other value')}"] if rest else []
     missing = int(values.isna().sum())
     return ", ".join([*parts, *([f"{missing:,} unknown"] if missing else [])])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.data import splits
 from jaxbias.data.attach import attach
 from jaxbias.data.dataset import Dataset
@@ -107,4 +108,4 @@ def _notes(store: Store) -> tuple[str, ...]:
     count = len(store.skipped)
     named = ", ".join(f"{bad['id']} ({bad['reason']})" for bad in store.skipped[:_NAMED])
     more = f" and {count - _NAMED:,} more" if count > _NAMED else ""
-    return (f"{count:,} bad image{'s' if count > 1 else ''} skipped: {named}{more}",)
+    return (f"{words.count(count, 'bad image')} skipped: {named}{more}",)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.errors import InputError
 
 _PLAIN = ("id", "split")  # The first columns of every table, in this order.
@@ -55,7 +56,9 @@ def check(source: Source) -> None:
         raise InputError(f"{source.name} has no images")
     twice = table["id"][table["id"].duplicated()]
     if len(twice):
-        raise InputError(f"{source.name} has {len(twice):,} ids twice, such as '{twice.iloc[0]}'")
+        raise InputError(
+            f"{source.name} has {words.count(len(twice), 'id')} twice, such as '{twice.iloc[0]}'"
+        )
     if tuple(table.columns[:2]) != _PLAIN:
         raise TypeError(f"the table of {source.name} must begin with {', '.join(_PLAIN)}")
     " ".join([source.name, *table.columns]).encode()

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.data import decode
 from jaxbias.data.directories import home, remove_stale, writing
 from jaxbias.data.draft import PIXELS, Draft, locked
@@ -68,7 +69,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
         require_disk(
             count * size * size * 3 - _written(path),
             path,
-            f"{count:,} decoded images of {size} × {size}",
+            f"{words.count(count, 'decoded image')} of {size} × {size}",
             "lower config.data.image_size, or set JAXBIAS_HOME to a folder on a larger disk",
         )
         source.prepare()

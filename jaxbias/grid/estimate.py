@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import jax
 import numpy as np
 
+from jaxbias import words
 from jaxbias.grid.calibration import Rates, calibrate, extraction_seconds
 from jaxbias.grid.members import inputs_of, schedule_of
 from jaxbias.grid.plan import Pack, Plan
@@ -279,7 +280,7 @@ def estimate_text(found: Estimate, devices: int) -> str:
         f"largest small program {amount(found.memory)} on a device",
         f"Time: {duration(found.seconds)} of training, scoring and compiling on {devices} × "
         f"{device.device_kind}",
-        f"It rests on {found.timed} of {found.kinds} kinds of program, timed in "
+        f"It rests on {found.timed} of {words.count(found.kinds, 'kind')} of program, timed in "
         f"{found.calibration_seconds:.0f} s over a few steps and scores, and goes by proportion; "
         "FLOPs are XLA's count of one step and one score.",
     ]

@@ -19,6 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxbias import words
 from jaxbias.atomic import make_directory, write_text
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.directories import home
@@ -243,7 +244,7 @@ def _hardware(devices: int) -> str:
     except OSError:
         lines = []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    host = f"{os.cpu_count()} cores of {names[0] if names else platform.processor()}"
+    host = f"{words.count(os.cpu_count(), 'core')} of {names[0] if names else platform.processor()}"
     device = jax.local_devices()[0]
     what = "devices" if device.platform == "cpu" else f"× {device.device_kind}"
     return f"{devices} {what} on {host}"

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxbias import words
 from jaxbias.grid.curator import Curator
 from jaxbias.grid.executor import Executor
 from jaxbias.grid.features import Features, features_id, principal_axes
@@ -113,7 +114,8 @@ class Starts:
             # As they are computed, in one piece, and turned into principal axes.
             require_ram(
                 (3 if principal else 2) * 4 * len(self.rows) * inputs_of(network),
-                f"the features that base '{base.name}' makes of {len(self.rows):,} images",
+                f"the features that base '{base.name}' makes of "
+                f"{words.count(len(self.rows), 'image')}",
                 "use fewer images, or a network whose last layer is narrower",
             )
             mesh, call = self.executor.mesh, self.executor.call

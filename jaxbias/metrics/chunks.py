@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxbias import words
 from jaxbias.metrics.bootstrap import draw_multiplicities, leave_out
 from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.definitions import Sums
@@ -70,7 +71,8 @@ def sweep(
     require_ram(
         # Multiplicities as they are drawn (float32), kept (uint8) and put on the device; sums.
         6 * drawn * number + 8 * channels * len(test.scores) * number * (1 + len(asked.sums)),
-        f"{bootstrap:,} bootstrap replicates of {len(test.scores):,} models on {drawn:,} examples "
+        f"{words.count(bootstrap, 'bootstrap replicate')} of "
+        f"{words.count(len(test.scores), 'model')} on {words.count(drawn, 'example')} "
         f"in {channels:,} groups",
         "lower their number (--bootstrap, config.answer.replicates) or evaluate fewer models at "
         "once",

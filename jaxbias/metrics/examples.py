@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.errors import InputError
 from jaxbias.metrics.arrays import as_array
 from jaxbias.metrics.groups import Groups, as_groups
@@ -60,7 +61,7 @@ def variant_names(scores: Any, names: Any) -> list[str]:
         names = scores.columns if frame else range(count)
     names = [str(name) for name in names]
     if len(names) != count:
-        raise InputError(f"names has {len(names)} entries for {count} variants")
+        raise InputError(f"names has {len(names)} entries for {words.count(count, 'variant')}")
     if len(set(names)) != count:
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"names has '{twice}' twice; every variant needs its own")
@@ -108,7 +109,9 @@ def check_scores(scores: Any, names: list[str], where: str = "") -> np.ndarray |
     if scores.dtype.kind not in "fiub" and scores.dtype != jnp.bfloat16:
         raise InputError(f"{where}scores has dtype {scores.dtype}; expected numbers")
     if scores.shape[0] != len(names):
-        raise InputError(f"{where}scores has {scores.shape[0]} variants, not {len(names)}")
+        raise InputError(
+            f"{where}scores has {words.count(scores.shape[0], 'variant')}, not {len(names)}"
+        )
     if isinstance(scores, jax.Array):
         scores = scores.astype(jnp.float32)
         broken = np.asarray(jnp.isnan(scores).sum(axis=1))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.arrays import as_array
 
@@ -75,7 +76,10 @@ def as_groups(
         return Groups((), np.zeros((0, n)))
     if isinstance(groups, Groups):
         if groups.membership.shape[1] != n:
-            raise InputError(f"{argument} has {groups.membership.shape[1]} examples and scores {n}")
+            raise InputError(
+                f"{argument} has {words.count(groups.membership.shape[1], 'example')} and "
+                f"scores {n}"
+            )
         return groups
     if not several:
         values, codes = _column(groups, n, argument)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from jaxbias import words
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.comparisons import Comparison
 from jaxbias.metrics.definitions import METRICS, Sums, compute, places, undefined_reason
@@ -240,7 +241,9 @@ class GroupReport:
         if len(others) == 1:
             others *= len(ones)
         if len(ones) != len(others):
-            raise InputError(f"compare has {len(ones)} variants and {len(others)} to compare with")
+            raise InputError(
+                f"compare has {words.count(len(ones), 'variant')} and {len(others)} to compare with"
+            )
         for name in (*ones, *others):
             if name not in self.names:
                 raise InputError(f"variant '{name}' is unknown; {nearest(name, self.names)}")

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxbias import words
 from jaxbias.errors import InputError
 from jaxbias.grid import Base, Runner
 from jaxbias.grid.members import key_of
@@ -103,7 +104,8 @@ def pretrain_base(
 def _shape(state: Any) -> str:
     """Of a state, in short: what a checkpoint must hold."""
     leaves = jax.tree.leaves(state)
-    return f"{len(leaves)} arrays of {sum(leaf.size for leaf in leaves):,} numbers"
+    numbers = words.count(sum(leaf.size for leaf in leaves), "number")
+    return f"{words.count(len(leaves), 'array')} of {numbers}"
 
 
 def course_of(study: Study, base: Base, steps: int) -> Course:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jaxbias import words
 from jaxbias.metrics import METRICS
 from jaxbias.report import numbers
 
@@ -40,7 +41,10 @@ def show_metrics(frame: pd.DataFrame, metrics: Sequence[str], notes: Sequence[st
                 console.print(Text(_BY_CHANCE))
     if len(models) > _MOST:
         console.print(
-            Text(f"... and {len(models) - _MOST:,} more models; --out=FILE has them all.")
+            Text(
+                f"... and {words.count(len(models) - _MOST, 'more model')}; --out=FILE has "
+                "them all."
+            )
         )
 
 
@@ -81,7 +85,7 @@ def show_comparison(frame: pd.DataFrame) -> None:
     console = _console()
     console.print(table)
     if len(frame) > _MOST * 3:
-        console.print(Text(f"... and {len(frame) - _MOST * 3:,} more rows."))
+        console.print(Text(f"... and {words.count(len(frame) - _MOST * 3, 'more row')}."))
 
 
 def _cell(row: pd.Series) -> str:

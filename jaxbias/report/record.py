@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from jaxbias import words
 from jaxbias.report import numbers
 from jaxbias.report.select import gap_name
 from jaxbias.report.tables import Column, Html, column, table
@@ -15,9 +16,9 @@ def heading(answer: Any) -> Html:
     tasks = len(study["targets"]) + len(study["pairs"])
     facts = [
         f"data: {answer.dataset['name']}",
-        f"{tasks} {'target' if tasks == 1 else 'targets'}",
-        f"{len(study['bases'])} bases",
-        f"{len(answer.variants):,} finetuned models",
+        words.count(tasks, "target"),
+        words.count(len(study["bases"]), "base"),
+        words.count(len(answer.variants), "finetuned model"),
         *([f"gaps are {gap_name(study)}"] if study["targets"] else []),
     ]
     return Html(

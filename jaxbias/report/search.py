@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxbias import words
 from jaxbias.report.tables import Html, column, table
 
 
@@ -49,5 +50,5 @@ def section(answer: Any) -> Html:
     )
     choices = table(answer.choices.to_dict("records"), chosen, "Chosen configurations")
     trials = table(answer.search.to_dict("records"), tried, "Trials")
-    count = f"{len(answer.search):,}"
-    return Html(f"{rule}{choices}<details><summary>All {count} trials</summary>{trials}</details>")
+    count = words.count(len(answer.search), "trial")
+    return Html(f"{rule}{choices}<details><summary>{count}</summary>{trials}</details>")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from jaxbias import words
 from jaxbias.errors import InputError
 from jaxbias.models.registry import ARCHITECTURES
 from jaxbias.weights.convert import Converted, convert
@@ -29,12 +30,14 @@ def describe_text(file: Path) -> str:
         lines = [
             f"{file}: {record['arch']} of {imported.source}, {_head(imported.classes)}",
             f"imported from {record['file']} (SHA-256 {record['file_sha256'][:16]}…)",
-            f"content {imported.content[:16]}…, {record['mapped']} tensors",
+            f"content {imported.content[:16]}…, {words.count(record['mapped'], 'tensor')}",
         ]
         return "\n".join([*lines, *_images(imported)])
     tensors = read_tensors(file)
     count = sum(array.size for array in tensors.arrays.values())
-    lines = [f"{file}: {len(tensors.arrays):,} tensors, {count:,} numbers"]
+    lines = [
+        f"{file}: {words.count(len(tensors.arrays), 'tensor')}, {words.count(count, 'number')}"
+    ]
     if tensors.beside:
         lines.append(f"beside the network: {', '.join(tensors.beside)}")
     fits = matches(tensors.arrays)
@@ -88,7 +91,7 @@ def _account(converted: Converted) -> list[str]:
     reasons: dict[str, int] = {}
     for reason in converted.dropped.values():
         reasons[reason] = reasons.get(reason, 0) + 1
-    lines = [f"{converted.mapped} tensors mapped"]
+    lines = [f"{words.count(converted.mapped, 'tensor')} mapped"]
     return lines + [f"{count} dropped: {reason}" for reason, count in reasons.items()]
 
 

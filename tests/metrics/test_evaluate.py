@@ -372,7 +372,7 @@ SOUND = {"scores": np.zeros((2, 3)), "labels": [0, 1, 0], "groups": ["a", "b", "
         ({"confidence": 95}, "confidence=95"),
         ({"names": ["x", "x"]}, "names has 'x' twice"),
         ({"names": ["x"]}, "names has 1 entries for 2 variants"),
-        ({"validation": Examples(np.zeros((1, 3)), [0, 1, 0])}, "validation.scores has 1 variants"),
+        ({"validation": Examples(np.zeros((1, 3)), [0, 1, 0])}, "validation.scores has 1 variant,"),
         (
             {"validation": Examples(np.zeros((2, 3)), [0, 3, 0])},
             "validation.labels must be 0 or 1, or missing",
