@@ -15,7 +15,7 @@ from jaxbias.metrics.populations import check_population, reweighted
 from jaxbias.metrics.program import Asked
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import check_kind
-from jaxbias.metrics.thresholds import check_rule, parse_rule, two_value_cuts
+from jaxbias.metrics.thresholds import check_rule, cut_keys, parse_rule, two_value_cuts
 from jaxbias.study.values import MOST_REPLICATES, Range, build, fields_of
 
 LINKS = ("identity", "sigmoid")
@@ -95,7 +95,7 @@ def evaluate_target(
     two_values = np.zeros(len(names), bool)
     if rule.cuts_two_values and "selected" in asked:
         sets = [test] if source is test else [test, source]
-        given = two_value_cuts([(each.scores, each.weights > 0) for each in sets])
+        given = cut_keys(two_value_cuts([(each.scores, each.weights > 0) for each in sets]))
         two_values = ~np.isnan(given)
 
     sums = sweep(

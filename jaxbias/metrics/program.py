@@ -94,8 +94,8 @@ def measure(
       split: the examples.
       base: scores, sequence and split of the examples thresholds are taken from, where these are
         others.
-      given: float64[V], the numbers of a fixed rule, the rate of another, or the cuts of scores of
-        two values, NaN where a variant has more.
+      given: float64[V], the numbers of a fixed rule, the rate of another, or the keys that scores
+        of two values are cut at, NaN where a variant has more.
       factor: float64[C, R], the factor of the negatives in normalised precision.
 
     Returns:
@@ -114,8 +114,9 @@ def measure(
         else:
             thresholds = find_thresholds(_sweep(*base), asked.rule, given, base[2].totals)
         if asked.rule.cuts_two_values:
-            cuts = score_keys(given.astype(jnp.float32))[None, :, None]
-            thresholds = jnp.where(jnp.isnan(given)[None, :, None], thresholds, cuts)
+            cut = ~jnp.isnan(given)
+            keys = jnp.where(cut, given, 0).astype(jnp.uint32)
+            thresholds = jnp.where(cut[None, :, None], keys[None, :, None], thresholds)
         found["thresholds"] = key_scores(thresholds)
     if {"pairs", "selected"} & asked.sums:
         found |= sweeps.pairs_and_selected(sweep, thresholds, "pairs" in asked.sums)

@@ -50,6 +50,11 @@ def score_keys(scores: jax.Array) -> jax.Array:
     return _keys(lax.bitcast_convert_type(scores, jnp.uint32), jnp)
 
 
+def host_keys(scores: np.ndarray) -> np.ndarray:
+    """Returns the keys of float32 scores on the host, where no denormal is flushed."""
+    return _keys(scores.view(np.uint32), np)
+
+
 def key_scores(keys: jax.Array) -> jax.Array:
     """Maps keys back to the float32 scores they stand for.
 
@@ -78,7 +83,7 @@ def order_on_host(scores: np.ndarray, channels: Channels) -> np.ndarray:
     sequence = np.full((len(scores), channels.length), channels.padding, np.int32)
     groups = list(zip(channels.starts[1:-1], channels.membership[1:], strict=True))
     for row, chosen in zip(sequence, scores, strict=True):  # One at a time stays in the cache.
-        packed = (~_keys(chosen[present].view(np.uint32), np)).astype(np.uint64)
+        packed = (~host_keys(chosen[present])).astype(np.uint64)
         packed <<= np.uint64(32)
         packed |= low
         packed.sort()

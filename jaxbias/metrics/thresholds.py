@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.groups import Groups
-from jaxbias.metrics.ranking import MINUS_INFINITY, ZERO, key_scores, score_keys
+from jaxbias.metrics.ranking import MINUS_INFINITY, ZERO, host_keys, key_scores, score_keys
 from jaxbias.metrics.sweeps import STEP, Sweep
 
 # Sums of the same weights in another order differ in their last bits. A selection that ties with
@@ -127,17 +127,21 @@ def two_value_cuts(sets: Sequence[tuple[Any, np.ndarray]]) -> np.ndarray:
     return cuts
 
 
+def cut_keys(cuts: np.ndarray) -> np.ndarray:
+    """Returns the keys of cuts as float64[V], which holds them exactly; NaN where there is none."""
+    return np.where(np.isnan(cuts), np.nan, host_keys(cuts.astype(np.float32)))
+
+
 def traced_cuts(scores: jax.Array, present: np.ndarray) -> jax.Array:
-    """Returns what `two_value_cuts` does of one set, inside a program with 64 bits."""
+    """Returns the keys of the cuts of one set, inside a program with 64 bits."""
     keys, present = score_keys(scores), jnp.asarray(present)[None, :]
     highest = jnp.where(present, keys, np.uint32(0)).max(axis=1, initial=0)
     lowest = jnp.where(present, keys, _NONE).min(axis=1, initial=_NONE)
     either = (keys == highest[:, None]) | (keys == lowest[:, None]) | ~present
     low, high = (key_scores(key).astype(jnp.float64) for key in (lowest, highest))
-    middle = ((low + high) / 2).astype(jnp.float32)
-    key = score_keys(middle)
-    middle = jnp.where((key >= lowest) & (key < highest), middle.astype(jnp.float64), low)
-    return jnp.where(either.all(axis=1) & (lowest < highest), middle, jnp.nan)
+    key = score_keys(((low + high) / 2).astype(jnp.float32))
+    key = jnp.where((key >= lowest) & (key < highest), key, lowest)
+    return jnp.where(either.all(axis=1) & (lowest < highest), key.astype(jnp.float64), jnp.nan)
 
 
 def _between(low: np.float32, high: np.float32) -> float:
