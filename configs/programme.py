@@ -69,6 +69,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluations = {"natural": {}, "balanced": {"level": 5, "prevalence": "0.5"}}
     config.experiments = experiments()
     if arg == "smoke":
+        config.finetune.batch = 32  # Of 2 epochs of the smallest n.
         config.experiments = corner()
         config.targets, config.pairs = STUDIED[:1], PAIRS[3:4]
         faces.strata = {split: config.targets for split in ("finetune", "validation", "test")}

@@ -8,7 +8,7 @@ import pytest
 
 import jaxbias
 from jaxbias import data, make_study
-from jaxbias.grid import Curator, curate
+from jaxbias.grid import Curator, check_limits, curate
 from jaxbias.results import ResultDirectory
 from tests.tiny import tiny_config, tiny_dataset
 
@@ -33,6 +33,23 @@ def test_configs_are_valid_studies(name, arg):
     study = make_study(config)
     assert study.name.startswith(name)
     assert any(base.role == "scratch" for base in study.bases.values())
+
+
+@pytest.mark.parametrize("name", ["quickstart", "searched", "initialisations", "programme"])
+def test_the_faces_fill_every_study_of_them(name):
+    """Every set of the smoke studies, without rendering a face."""
+
+    class EnoughError(Exception):
+        pass
+
+    study = make_study(importlib.import_module(f"configs.{name}").get_config("smoke"))
+
+    def check(labelled):
+        check_limits(study, labelled)
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        data.load(study.data, check)
 
 
 def test_every_config_is_tested():
