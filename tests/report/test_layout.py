@@ -108,6 +108,19 @@ def test_every_cell_says_what_it_is_where_headings_have_no_row(browser, written,
         assert {'"AUC"', '"Images changed"', '"Verdict"'} <= set(said)
 
 
+def test_a_figure_is_whole_on_a_narrow_screen_and_large_when_touched(browser, written):
+    run = opened(browser, written[1] / "report.html", 420)
+    box = "const box = document.querySelector('#figure-auc_gap .scroll');"
+    wide = f"{box} return [box.querySelector('img').clientWidth, box.clientWidth, box.scrollWidth];"
+    image, inside, all_of_it = run(wide)
+    assert image == inside == all_of_it
+    browser.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+    run(f"{box} box.focus();")
+    image, inside, all_of_it = run(wide)
+    assert image == all_of_it == 704 and inside < 420
+    assert run("return document.documentElement.scrollWidth <= innerWidth;")
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_chart_keeps_its_height_when_the_window_changes(browser, written, width):
     run = opened(browser, written[1] / "report.html", width)
