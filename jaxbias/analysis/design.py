@@ -93,9 +93,15 @@ class Design:
 
     def curations(self, base: str, n: int) -> pd.DataFrame:
         """Returns the planned arms of a base and n but the natural draw: columns of an arm."""
-        rows = self.planned
-        own = (rows["base"] == base) & (rows["n"] == n) & (rows["curation"] != "natural")
-        return rows.loc[own, ARM].drop_duplicates("curation").reset_index(drop=True)
+        return self._curations.get((base, int(n)), self.planned.iloc[:0][ARM])
+
+    @functools.cached_property
+    def _curations(self) -> dict[tuple[str, int], pd.DataFrame]:
+        rows = self.planned.loc[self.planned["curation"] != "natural", ARM]
+        return {
+            (base, int(n)): own.drop_duplicates("curation").reset_index(drop=True)
+            for (base, n), own in rows.groupby(["base", "n"], sort=False)
+        }
 
     def waiting(self, base: str, n: int) -> int:
         """Returns how many models of a base's curations are not trained yet."""

@@ -82,17 +82,22 @@ class Evaluation:
     def panel(self, metric: str, base: str, curation: str, n: int, group: str = "all") -> Panel:
         """Returns one arm's metric, model by model; of no model where it has none."""
         places = self.places.get((base, curation, int(n)), np.zeros(0, np.int64))
-        rows = self.variants
         values, replicates = self.measured(metric, group)
-        return Panel(
-            rows["pretrain_seed"].to_numpy(np.int64)[places],
-            rows["seed"].to_numpy(np.int64)[places],
-            values[places],
-            replicates[places],
-        )
+        units, draws = self._origins
+        return Panel(units[places], draws[places], values[places], replicates[places])
+
+    @functools.cached_property
+    def _origins(self) -> tuple[np.ndarray, np.ndarray]:
+        """int64[V] each: the checkpoint and the draw of every variant."""
+        rows = self.variants
+        return rows["pretrain_seed"].to_numpy(np.int64), rows["seed"].to_numpy(np.int64)
 
     def arms(self) -> pd.DataFrame:
         """Returns one row per arm: base, role, curation, kind, level, n."""
+        return self._arms
+
+    @functools.cached_property
+    def _arms(self) -> pd.DataFrame:
         return self.variants[ARM].drop_duplicates().reset_index(drop=True)
 
 

@@ -50,8 +50,12 @@ class Panel:
 
     @property
     def mean(self) -> float:
-        """The mean over units; NaN where the metric is undefined in one."""
-        return estimate(self).value
+        """The mean over units; NaN where the metric is undefined in one, or there is none."""
+        if not len(self.values):
+            return float("nan")
+        by = self.units if len(np.unique(self.units)) > 1 else self.draws
+        _, places, models = np.unique(by, return_inverse=True, return_counts=True)
+        return float((np.bincount(places, self.values) / models).mean())
 
 
 @dataclasses.dataclass(frozen=True)

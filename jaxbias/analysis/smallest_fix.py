@@ -51,7 +51,7 @@ def smallest_fix(
         planned = design.curations(base, n)
         if planned.empty or "natural" not in _trained(test, base, n):
             continue
-        rows.append(_of_base(validation, test, design, base, n, by_cost(planned, test.cells), rule))
+        rows.append(_of_base(validation, test, design, base, n, rule))
     return pd.DataFrame(rows)
 
 
@@ -181,46 +181,99 @@ def _trained(evaluation: Evaluation, base: str, n: int) -> set[str]:
     return {c for b, c, size in evaluation.places if (b, size) == (base, n)}
 
 
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is known of a base and n before anything is decided.
+
+    Attributes:
+      natural: the natural draw's gap on test.
+      natural_on_validation: the same on validation.
+      on_test: the curations that can be used.
+      on_validation: the same.
+      costs: curation (the index) -> its arm and costs, cheapest first; of all planned.
+      reason: why nothing can be decided; "" where something can.
+    """
+
+    natural: Estimate
+    natural_on_validation: float
+    on_test: Mapping[str, Candidate]
+    on_validation: Mapping[str, Candidate]
+    costs: pd.DataFrame
+    reason: str
+
+
+def question(
+    validation: Evaluation, test: Evaluation, design: Design, base: str, n: int, rule: AnswerSpec
+) -> Question:
+    """Gathers what a smallest fix is decided on."""
+    costs = by_cost(design.curations(base, n), test.cells).set_index("curation")
+    names = [c for c in costs.index if not design.arm(base, c, n).unusable]
+    natural = gap(test, base, "natural", n, rule)
+    return Question(
+        natural,
+        gap(validation, base, "natural", n, rule).value,
+        {c: candidate(test, base, c, n, rule) for c in names},
+        {c: candidate(validation, base, c, n, rule) for c in names},
+        costs,
+        _why_open(design, base, n, natural),
+    )
+
+
+def answer_to(
+    asked: Question, design: Design, base: str, n: int, rule: AnswerSpec
+) -> tuple[Decision, str]:
+    """Returns the decision on a question, and why it is open whatever the numbers."""
+    if asked.reason:
+        closest = nearest(asked.natural.value, asked.on_test)
+        return Decision(UNDECIDED, closest), asked.reason
+    planned = asked.costs.reset_index()
+    decision = decide(
+        asked.natural,
+        asked.on_validation,
+        asked.natural_on_validation,
+        asked.on_test,
+        asked.costs,
+        axes(curation_of(arm) for arm in planned.itertuples()),
+        design.questions,
+        design.family(base, n),
+        rule,
+    )
+    waiting = design.waiting(base, n)
+    if waiting and decision.verdict in (CONFIRMED, NONE):
+        # A cheaper one may still hold.
+        reason = f"{count(waiting, 'model')} of its curations not trained yet"
+        return dataclasses.replace(decision, verdict=UNDECIDED), reason
+    return decision, ""
+
+
 def _of_base(
-    validation: Evaluation,
-    test: Evaluation,
+    validation: Evaluation, test: Evaluation, design: Design, base: str, n: int, rule: AnswerSpec
+) -> dict:
+    asked = question(validation, test, design, base, n, rule)
+    decision, reason = answer_to(asked, design, base, n, rule)
+    need = None
+    if decision.verdict == UNDECIDED and not reason and asked.on_test:
+        need = what_decides(asked, validation.examples, test.examples, design, base, n, rule)
+    return _row(
+        test, design, base, n, asked.natural, asked.costs, decision, asked.on_test, reason, need,
+        rule,
+    )  # fmt: skip
+
+
+def what_decides(
+    asked: Question,
+    validation: int,
+    test: int,
     design: Design,
     base: str,
     n: int,
-    planned: pd.DataFrame,
     rule: AnswerSpec,
-) -> dict:
-    costs = planned.set_index("curation")
-    names = [c for c in costs.index if not design.arm(base, c, n).unusable]
-    natural = gap(test, base, "natural", n, rule)
-    on_test = {c: candidate(test, base, c, n, rule) for c in names}
-    on_validation = {c: candidate(validation, base, c, n, rule) for c in names}
-    reason = _why_open(design, base, n, natural)
-    decision = Decision(UNDECIDED, nearest(natural.value, on_test))
-    if not reason:
-        decision = decide(
-            natural,
-            on_validation,
-            gap(validation, base, "natural", n, rule).value,
-            on_test,
-            costs,
-            axes(curation_of(arm) for arm in planned.itertuples()),
-            design.questions,
-            design.family(base, n),
-            rule,
-        )
-        waiting = design.waiting(base, n)
-        if waiting and decision.verdict in (CONFIRMED, NONE):
-            # A cheaper one may still hold.
-            reason = f"{count(waiting, 'model')} of its curations not trained yet"
-            decision = dataclasses.replace(decision, verdict=UNDECIDED)
-    need = None
-    if decision.verdict == UNDECIDED and not reason and len(on_test):
-        sizes = validation.examples, test.examples
-        truth = truth_of(natural, on_test, *sizes, design.questions, design.family(base, n))
-        units = natural.units if natural.units > 1 else natural.draws
-        need = needed(truth, units, test.examples, rule) if truth else None
-    return _row(test, design, base, n, natural, costs, decision, on_test, reason, need, rule)
+) -> Needed | None:
+    """Returns the checkpoints, or examples, that would decide; None where no estimate is made."""
+    family = design.family(base, n)
+    truth = truth_of(asked.natural, asked.on_test, validation, test, design.questions, family)
+    units = asked.natural.units if asked.natural.units > 1 else asked.natural.draws
+    return needed(truth, units, test, rule) if truth else None
 
 
 def _why_open(design: Design, base: str, n: int, natural: Estimate) -> str:

@@ -70,11 +70,18 @@ def critical(p: float | np.ndarray, share: np.ndarray, df: np.ndarray) -> np.nda
     """Returns the t with P(T > t) = p, float64[...]; p below 0.5."""
     p, share, df = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (p, share, df)))
     low = np.zeros(p.shape)
-    high = special.stdtrit(np.maximum(df, 1e-9), 1 - p) + 1e-6
-    for _ in range(30):
-        middle = (low + high) / 2
-        above = tail(middle, share, df) > p
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    high = special.stdtrit(np.maximum(df, 1e-9), 1 - p) + 1e-6  # The t's tail is the heavier.
+    below = np.log(0.5 / p)
+    above = np.log(tail(high, share, df) / p)
+    for step in range(60):
+        # False position on the logarithm, halved where it creeps.
+        middle = high - above * (high - low) / (above - below) if step % 3 else (low + high) / 2
+        value = np.log(tail(middle, share, df) / p)
+        right = value > 0
+        low, below = np.where(right, middle, low), np.where(right, value, below)
+        high, above = np.where(right, high, middle), np.where(right, above, value)
+        if (np.abs(value) < 1e-7).all():
+            return middle
     return high
 
 
