@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from benchmarks import verdict_scenarios
+from benchmarks import verdict_scenarios, verdict_scores
 from benchmarks.metrics import hardware
 
 _RESULTS = Path("benchmarks/results")

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxbias.analysis.candidates import Candidate
 from jaxbias.analysis.panels import Estimate, covariances
-from jaxbias.analysis.uncertainty import MAX_T_UNITS, critical, max_t_level
+from jaxbias.analysis.uncertainty import MAX_T_UNITS, critical, level_of_chosen
 from jaxbias.study import AnswerSpec
 
 POWER = 0.8
@@ -86,9 +86,14 @@ def chances(truth: Truth, units: int, times: float, rule: AnswerSpec) -> tuple[f
         # What an analysis takes for the variance between units holds their own examples' too.
         seen = np.diag(between) + np.diag(truth.own[part]) / units / times
         share = np.clip(seen / error**2, 0.0, 1.0)
-        level = max_t_level(total if units >= MAX_T_UNITS else None, alpha, truth.family)
         df = np.full(count, units - 1.0)
-        outer.append(critical(level / 2, share, df) * error)
+        level = alpha / max(truth.family, 1)
+        if units >= MAX_T_UNITS and truth.family <= count:
+            both = np.block(
+                [[between + truth.validation * examples, between], [between, between + examples]]
+            )
+            level = level_of_chosen(both, alpha)
+        outer.append(critical(level, share, df) * error)
         inner.append(critical(alpha, share, df) * error)
     (gap_v, gap_t), (change_v, change_t) = values
     room = np.minimum(

@@ -9,7 +9,7 @@ from scipy import stats
 
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.panels import CHECKPOINT, Estimate, difference
+from jaxbias.analysis.panels import CHECKPOINT, KIND, Estimate, difference
 from jaxbias.analysis.uncertainty import intervals, p_value
 from jaxbias.curation import Cells
 from jaxbias.study import STUDIED, AnswerSpec
@@ -106,45 +106,51 @@ def inherited(
     """
     comparisons, verdicts = [], []
     for base, n in design.studied():
-        bases = design.bases(n)
-        if base not in bases:  # No natural draw was planned of it.
+        if base in design.bases(n):  # Else no natural draw was planned of it.
+            rows, verdict = of_base(evaluation, design, base, n, towards, rule)
+            comparisons += rows
+            verdicts.append(verdict)
+    return pd.DataFrame(comparisons), pd.DataFrame(verdicts)
+
+
+def of_base(
+    evaluation: Evaluation,
+    design: Design,
+    base: str,
+    n: int,
+    towards: Direction,
+    rule: AnswerSpec,
+) -> tuple[list[dict], dict]:
+    """Returns the comparisons of one studied base and n, and the verdict."""
+    bases = design.bases(n)
+    rows, found, out = [], [], []
+    for other, role in bases.items():
+        if role in STUDIED:
             continue
-        rows, found, out = [], [], []
-        for other, role in bases.items():
-            if role in STUDIED:
-                continue
-            reason = design.arm(other, "natural", n).unusable
-            if reason:
-                out.append((other, role, reason))
-                continue
-            found.append(_excess(evaluation, base, other, "natural", n))
-            rows.append(_comparison(evaluation, base, other, role, n))
-        table = _with_intervals(pd.DataFrame(rows), found, design.questions, towards, rule)
-        open_reason = _why_open(design, base, n, bases, table, out)
-        verdict = "undecided" if open_reason else _verdict(table, towards, rule)
-        comparisons.append(table)
-        verdicts.append(
-            {
-                "task": evaluation.task,
-                "population": evaluation.population,
-                "base": base,
-                "n": n,
-                "direction": towards.sign,
-                "direction_sure": towards.sure,
-                "verdict": verdict,
-                "scope": CHECKPOINT if CHECKPOINT in set(table.get("scope", ())) else "kind",
-                "p_value": float(table["p_family"].max()) if len(table) else 1.0,
-                "questions": design.questions,
-                "reason": open_reason,
-                "left_out": "; ".join(
-                    f"{name}: {why}" for name, _, why in out if f"{name}: {why}" not in open_reason
-                ),
-                "lost": _lost(design, [base, *table.get("against", [])], n),
-            }
-        )
-    tables = [table for table in comparisons if len(table)]
-    joined = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    return joined, pd.DataFrame(verdicts)
+        reason = design.arm(other, "natural", n).unusable
+        if reason:
+            out.append((other, reason))
+            continue
+        found.append(_excess(evaluation, base, other, "natural", n))
+        rows.append(_comparison(evaluation, base, other, role, n))
+    rows = _with_intervals(rows, found, design.questions, towards, rule)
+    open_reason = _why_open(design, base, n, bases, rows, out)
+    said = [f"{name}: {why}" for name, why in out]
+    return rows, {
+        "task": evaluation.task,
+        "population": evaluation.population,
+        "base": base,
+        "n": n,
+        "direction": towards.sign,
+        "direction_sure": towards.sure,
+        "verdict": "undecided" if open_reason else _verdict(rows, towards, rule),
+        "scope": CHECKPOINT if any(row["scope"] == CHECKPOINT for row in rows) else KIND,
+        "p_value": max((row["p_family"] for row in rows), default=1.0),
+        "questions": design.questions,
+        "reason": open_reason,
+        "left_out": "; ".join(text for text in said if text not in open_reason),
+        "lost": _lost(design, [base, *(row["against"] for row in rows)], n),
+    }
 
 
 def _excess(evaluation: Evaluation, base: str, other: str, curation: str, n: int) -> Estimate:
@@ -168,38 +174,32 @@ def _comparison(evaluation: Evaluation, base: str, other: str, role: str, n: int
 
 
 def _with_intervals(
-    rows: pd.DataFrame,
+    rows: list[dict],
     found: Sequence[Estimate],
     questions: int,
     towards: Direction,
     rule: AnswerSpec,
-) -> pd.DataFrame:
+) -> list[dict]:
     """Adds the differences, signed in the direction of the bias, and their intervals."""
-    if rows.empty:
-        return rows
     alpha, sign = 1 - rule.confidence, towards.sign
-    table = rows.assign(
-        direction=sign,
-        difference=[sign * one.value for one in found],
-        scope=[one.scope for one in found],
-        checkpoints=[one.units for one in found],
-        draws=[one.draws for one in found],
-        examples=[one.example_variance for one in found],
-    ).drop(columns="examples")
     # Alone; for all questions together; and for "no", whose test is one-sided.
-    for suffix, level in (
-        ("", alpha),
-        ("_family", alpha / questions),
-        ("_no", 2 * alpha / questions),
-    ):
-        bounds = [sorted((sign * i.low, sign * i.high)) for i in intervals(found, level)]
-        table[f"low{suffix}"] = [low for low, _ in bounds]
-        table[f"high{suffix}"] = [high for _, high in bounds]
-    table["p_value"] = [p_value(one) for one in found]
-    table["p_family"] = np.minimum(table["p_value"] * questions, 1.0)
-    wrong = (table["difference"] < 0) & towards.sure
-    table["p_family"] = np.where(wrong, 1.0, table["p_family"])
-    return table
+    levels = {"": alpha, "_family": alpha / questions, "_no": 2 * alpha / questions}
+    bounds = {suffix: intervals(found, level) for suffix, level in levels.items()}
+    for i, (row, one) in enumerate(zip(rows, found, strict=True)):
+        row |= {
+            "direction": sign,
+            "difference": sign * one.value,
+            "scope": one.scope,
+            "checkpoints": one.units,
+            "draws": one.draws,
+        }
+        for suffix, those in bounds.items():
+            low, high = sorted((sign * those[i].low, sign * those[i].high))
+            row |= {f"low{suffix}": low, f"high{suffix}": high}
+        row["p_value"] = p_value(one)
+        wrong = towards.sure and row["difference"] < 0
+        row["p_family"] = 1.0 if wrong else min(row["p_value"] * questions, 1.0)
+    return rows
 
 
 def _why_open(
@@ -207,40 +207,38 @@ def _why_open(
     base: str,
     n: int,
     bases: dict[str, str],
-    table: pd.DataFrame,
-    out: Sequence[tuple[str, str, str]],
+    rows: Sequence[dict],
+    out: Sequence[tuple[str, str]],
 ) -> str:
     """Why no verdict can be given, whatever the numbers; "" where one can."""
     own = design.arm(base, "natural", n)
     if own.unusable:
         return f"{base}: {own.unusable}"
-    waiting = [f"{name}: {why}" for name, _, why in out if design.arm(name, "natural", n).waiting]
+    waiting = [f"{name}: {why}" for name, why in out if design.arm(name, "natural", n).waiting]
     if waiting:
         return "; ".join(waiting)
     others = {name: role for name, role in bases.items() if role not in STUDIED}
     if not others:
         return "there is no control and no scratch to compare with"
-    controls = [name for name, role in others.items() if role == "control"]
-    left = len(table)
-    if left < len(others) / 2 or (controls and "control" not in set(table.get("role", ()))):
-        return f"{left} of {count(len(others), 'base')} to compare with can be used"
-    few = table[(table["checkpoints"] < 2) & (table["draws"] < 2)]
-    if len(few):
+    controls = "control" in others.values()
+    left = {row["role"] for row in rows}
+    if len(rows) < len(others) / 2 or (controls and "control" not in left):
+        return f"{len(rows)} of {count(len(others), 'base')} to compare with can be used"
+    if any(row["checkpoints"] < 2 and row["draws"] < 2 for row in rows):
         return "one checkpoint and one draw do not tell how much others would differ"
-    few = table[table["draws"] < 2]
-    if len(few):
+    if any(row["draws"] < 2 for row in rows):
         return "one finetuning draw does not tell how much others would differ"
-    if not np.isfinite(table[["low", "high"]].to_numpy()).all():
+    if not np.isfinite([(row["low"], row["high"]) for row in rows]).all():
         return "the gap is undefined in some models"
     return ""
 
 
-def _verdict(table: pd.DataFrame, towards: Direction, rule: AnswerSpec) -> str:
-    above = bool((table["low_family"] > 0).all())
-    below = bool((table["high_family"] < 0).all())
-    close = bool((table["high_no"] < rule.epsilon).all())
+def _verdict(rows: Sequence[dict], towards: Direction, rule: AnswerSpec) -> str:
+    above = all(row["low_family"] > 0 for row in rows)
+    below = all(row["high_family"] < 0 for row in rows)
+    close = all(row["high_no"] < rule.epsilon for row in rows)
     if not towards.sure:  # Bias in both directions is looked for, so "no" excludes both.
-        close &= bool((table["low_no"] > -rule.epsilon).all())
+        close &= all(row["low_no"] > -rule.epsilon for row in rows)
         above, below = above or below, False
     if above:
         return "practically none" if close else "yes"

@@ -40,7 +40,7 @@ def overwritten(evaluation: Evaluation, design: Design, rule: AnswerSpec) -> pd.
     """
     rows = []
     for (base, n), arms in evaluation.arms().groupby(["base", "n"], sort=False):
-        rows += _of_base(evaluation, design, base, int(n), arms, rule)
+        rows += of_base(evaluation, design, base, int(n), arms, rule)
     return pd.DataFrame(rows)
 
 
@@ -77,9 +77,10 @@ def gap_verdict(interval: Interval, rule: AnswerSpec) -> str:
     return "gap" if interval.outside(rule.epsilon) else "undecided"
 
 
-def _of_base(
+def of_base(
     evaluation: Evaluation, design: Design, base: str, n: int, arms: pd.DataFrame, rule: AnswerSpec
 ) -> list[dict]:
+    """Returns the rows of one base and n, whose arms these are."""
     alpha = (1 - rule.confidence) / design.questions
     natural = gap(evaluation, base, "natural", n, rule)
     (own,) = intervals([natural], alpha)

@@ -13,7 +13,7 @@ from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
 from jaxbias.analysis.overwriting import gap
 from jaxbias.analysis.panels import Estimate
-from jaxbias.analysis.uncertainty import Interval, intervals, simultaneous_level
+from jaxbias.analysis.uncertainty import Interval, chosen_level, intervals
 from jaxbias.study import AnswerSpec
 from jaxbias.words import count
 
@@ -30,11 +30,13 @@ class Decision:
       verdict: "nothing to fix", "no gap shown", "confirmed", "none" or "undecided".
       curation: the fix; else the curation nearest to one, "" where there is none.
       tested: the curations tested on test, in order, and whether each held.
+      levels: two-sided, of the intervals of gap and AUC change that confirm a fix.
     """
 
     verdict: str
     curation: str
     tested: tuple[tuple[str, bool], ...] = ()
+    levels: tuple[float, float] | None = None
 
 
 def smallest_fix(
@@ -70,9 +72,10 @@ def decide(
 
     Where the natural draw's gap is shown to lie inside ±epsilon there is nothing to fix; where it
     is not surely different from zero, no gap is shown. Otherwise validation orders the curations
-    (`sequences`) and test proves them: the first of each axis with intervals that hold together
-    over all curations planned, so that it may be chosen by any luck; then dose by dose until one
-    fails, each alone, the error shared out over the axes that go on. A curation holds when each of
+    (`sequences`) and test proves them: the first of each axis at a level that answers for its
+    having been chosen among all of the axis on the same checkpoints (`chosen_level`), the error
+    shared out over the axes; then dose by dose until one fails, each alone. Bounds are one-sided:
+    a curation whose gap is not inside errs on one side only. A curation holds when each of
     its gaps is inside ±epsilon, its |FPR gap| no larger than natural's and its AUC change not below
     −delta. Of all that hold, the cheapest is confirmed.
 
@@ -98,12 +101,13 @@ def decide(
     if not (wide.low > 0 or wide.high < 0):
         return Decision(NO_GAP_SHOWN, "")
     margins = {c: one.margin(natural_on_validation, rule) for c, one in on_validation.items()}
-    tests = _Tests(natural.value, on_test, alpha, family, rule)
+    tests = _Tests(natural.value, on_validation, on_test, alpha, family, rule)
     plan = sequences(margins, doses, costs[_COSTS])
-    tested, held = tests.walk(plan)
+    tested, held = tests.walk(plan, doses)
     if held:
         best = min(held, key=lambda name: tuple(costs.loc[name, _COSTS]))
-        return Decision(CONFIRMED, best, tuple(tested))
+        gap_level, change_level = tests.levels[best][0], tests.levels[best][-1]
+        return Decision(CONFIRMED, best, tuple(tested), (2 * gap_level, 2 * change_level))
     ruled_out = [c for c in on_test if tests.ruled_out(c)]
     if ruled_out and len(ruled_out) >= family:
         return Decision(NONE, nearest(natural.value, on_test), tuple(tested))
@@ -124,30 +128,30 @@ class _Tests:
     def __init__(
         self,
         natural: float,
+        on_validation: Mapping[str, Candidate],
         on_test: Mapping[str, Candidate],
         alpha: float,
         family: int,
         rule: AnswerSpec,
     ) -> None:
-        self.natural, self.on_test, self.alpha, self.rule = natural, on_test, alpha, rule
-        every = list(on_test.values())
-        self.parts = [[one.gaps[i] for one in every] for i in range(len(rule.gaps))]
-        self.parts.append([one.auc_change for one in every])
-        # Each part's own correlations; a false claim needs one part to err.
-        self.levels = [simultaneous_level(part, alpha, family) for part in self.parts]
+        self.natural, self.alpha, self.family, self.rule = natural, alpha, family, rule
+        self.on_validation, self.on_test = on_validation, on_test
+        self.levels: dict[str, list[float]] = {}
 
-    def walk(self, plan: Sequence[Sequence[str]]) -> tuple[list[tuple[str, bool]], list[str]]:
+    def walk(
+        self, plan: Sequence[Sequence[str]], doses: Sequence[Sequence[str]]
+    ) -> tuple[list[tuple[str, bool]], list[str]]:
         """Tests every sequence until it fails; returns what was tested, and what held."""
         tested, held, going = [], [], []
         for names in plan:
-            ok = self.holds(names[0], self.levels)
-            tested.append((names[0], ok))
-            if ok:
+            (axis,) = [axis for axis in doses if names[0] in axis]
+            if self.holds(names[0], self._chosen(axis, self.alpha / len(plan))):
                 held.append(names[0])
                 going += [names[1:]] if len(names) > 1 else []
-        alone = [self.alpha / max(len(going), 1)] * len(self.levels)
+            tested.append((names[0], names[0] in held))
         for names in going:
             for name in names:
+                alone = [self.alpha / len(going)] * (len(self.rule.gaps) + 1)
                 ok = name in self.on_test and self.holds(name, alone)
                 tested.append((name, ok))
                 if not ok:
@@ -155,26 +159,39 @@ class _Tests:
                 held.append(name)
         return tested, held
 
-    def holds(self, name: str, levels: Sequence[float]) -> bool:
-        """Whether a curation is shown to be a fix."""
+    def _chosen(self, axis: Sequence[str], level: float) -> list[float]:
+        """The one-sided level of each part of a curation that validation chose on an axis."""
+        names = [name for name in axis if name in self.on_test]
+        # Of curations that a screen left out, each axis answers for all.
+        family = len(names) + max(self.family - len(self.on_test), 0)
+        found = []
+        for part in range(len(self.rule.gaps) + 1):
+            choosing, testing = (
+                [(*split[name].gaps, split[name].auc_change)[part] for name in names]
+                for split in (self.on_validation, self.on_test)
+            )
+            found.append(chosen_level(choosing, testing, level, family))
+        return found
+
+    def holds(self, name: str, levels: list[float]) -> bool:
+        """Whether a curation is shown to be a fix, each bound erring at its one-sided level."""
+        self.levels[name] = levels
         one = self.on_test[name]
         if abs(one.gap.value) > abs(self.natural):
             return False
         *gaps, change = (
-            intervals([part], level)[0]
+            intervals([part], 2 * level)[0]
             for part, level in zip((*one.gaps, one.auc_change), levels, strict=True)
         )
-        return (
-            all(part.within(self.rule.epsilon) for part in gaps) and change.low >= -self.rule.delta
-        )
+        closed = all(part.within(self.rule.epsilon) for part in gaps)
+        return closed and change.low >= -self.rule.delta
 
     def ruled_out(self, name: str) -> bool:
         """Whether a curation is shown to be no fix."""
         one = self.on_test[name]
         *gaps, change = intervals([*one.gaps, one.auc_change], 2 * self.alpha)
-        return (
-            any(part.outside(self.rule.epsilon) for part in gaps) or change.high < -self.rule.delta
-        )
+        open_gap = any(part.outside(self.rule.epsilon) for part in gaps)
+        return open_gap or change.high < -self.rule.delta
 
 
 def _trained(evaluation: Evaluation, base: str, n: int) -> set[str]:
@@ -203,10 +220,17 @@ class Question:
 
 
 def question(
-    validation: Evaluation, test: Evaluation, design: Design, base: str, n: int, rule: AnswerSpec
+    validation: Evaluation,
+    test: Evaluation,
+    design: Design,
+    base: str,
+    n: int,
+    rule: AnswerSpec,
+    costs: pd.DataFrame | None = None,
 ) -> Question:
-    """Gathers what a smallest fix is decided on."""
-    costs = by_cost(design.curations(base, n), test.cells).set_index("curation")
+    """Gathers what a smallest fix is decided on; costs are computed where they are not given."""
+    if costs is None:
+        costs = by_cost(design.curations(base, n), test.cells).set_index("curation")
     names = [c for c in costs.index if not design.arm(base, c, n).unusable]
     natural = gap(test, base, "natural", n, rule)
     return Question(
@@ -308,7 +332,10 @@ def _row(
     nothing = Interval(float("nan"), float("nan"), float("nan"))
     after = change = nothing
     if name:
-        after, change = intervals([on_test[name].gap, on_test[name].auc_change], alpha)
+        # Those that were tested stand beside a verdict that rests on them.
+        levels = decision.levels or (alpha, alpha)
+        (after,) = intervals([on_test[name].gap], levels[0])
+        (change,) = intervals([on_test[name].auc_change], levels[1])
     (before,) = intervals([natural], alpha)
     below, above = _neighbours(costs, name)
     columns = [

@@ -72,11 +72,11 @@ def critical(p: float | np.ndarray, share: np.ndarray, df: np.ndarray) -> np.nda
     low = np.zeros(p.shape)
     high = special.stdtrit(np.maximum(df, 1e-9), 1 - p) + 1e-6  # The t's tail is the heavier.
     below = np.log(0.5 / p)
-    above = np.log(tail(high, share, df) / p)
+    above = np.log(np.maximum(tail(high, share, df), 1e-300) / p)
     for step in range(60):
         # False position on the logarithm, halved where it creeps.
         middle = high - above * (high - low) / (above - below) if step % 3 else (low + high) / 2
-        value = np.log(tail(middle, share, df) / p)
+        value = np.log(np.maximum(tail(middle, share, df), 1e-300) / p)
         right = value > 0
         low, below = np.where(right, middle, low), np.where(right, value, below)
         high, above = np.where(right, high, middle), np.where(right, above, value)
@@ -154,13 +154,79 @@ def max_t_level(matrix: np.ndarray | None, level: float, family: int) -> float:
     return float(max(2 * special.ndtr(-bound), bonferroni))
 
 
+def chosen_level(
+    choosing: Sequence[Estimate], testing: Sequence[Estimate], level: float, family: int
+) -> float:
+    """Returns the one-sided level at which what one split chose is tested on another.
+
+    The same units are evaluated on both splits, so what looks best on one by the luck of its units
+    looks good on the other. The level is that at which the chosen one's test errs at `level` where
+    all lie exactly on the bound: by simulation from the estimated covariances, the worst of bounds
+    on one side, on alternating sides, and half on each. Bonferroni's where units are fewer than
+    five or differ, and that of max-t where more were planned than are here.
+
+    Args:
+      choosing: the estimates that were chosen among.
+      testing: the same on the other split.
+      level: of the test, one-sided.
+      family: how many were planned.
+    """
+    if len(testing) < 2 and family < 2:
+        return level
+    if family > len(testing):
+        return simultaneous_level(testing, 2 * level, family) / 2
+    bonferroni = level / len(testing)
+    if min(len(one.labels) for one in (*choosing, *testing)) < MAX_T_UNITS:
+        return bonferroni
+    parts = covariances([*choosing, *testing])
+    if parts is None:
+        return bonferroni
+    count = len(testing)
+    total = parts.total
+    # Examples of the two splits are others: only units are common.
+    total[:count, count:] = parts.between[:count, count:]
+    total[count:, :count] = parts.between[count:, :count]
+    return level_of_chosen(total, level)
+
+
+def level_of_chosen(total: np.ndarray, level: float) -> float:
+    """Returns `chosen_level` from the covariance of K estimates chosen among and the same tested.
+
+    Args:
+      total: float64[2K, 2K].
+      level: of the test, one-sided.
+    """
+    count = len(total) // 2
+    bonferroni = level / count
+    errors = np.sqrt(np.diag(total))
+    if not (errors > 0).all():
+        return bonferroni
+    drawn = _drawn(np.clip(total / np.outer(errors, errors), -1, 1))
+    bound = 0.0
+    for side in _sides(count):
+        chosen = (drawn[:, :count] * side).argmin(axis=1)
+        tested = -(drawn[:, count:] * side)[np.arange(len(drawn)), chosen]
+        bound = max(bound, float(np.quantile(tested, 1 - level, method="higher")))
+    return float(np.clip(special.ndtr(-bound), bonferroni, level))
+
+
+def _sides(count: int) -> list[np.ndarray]:
+    places = np.arange(count)
+    return [np.ones(count), (-1.0) ** places, np.where(places < count / 2, 1.0, -1.0)]
+
+
 def _largest(correlation: np.ndarray) -> np.ndarray:
     """The largest |deviate| of every draw from a normal law with this correlation."""
+    return np.abs(_drawn(correlation)).max(axis=1)
+
+
+def _drawn(correlation: np.ndarray) -> np.ndarray:
+    """Draws from a normal law with this correlation."""
     values, vectors = np.linalg.eigh(correlation)
     scale = vectors * np.sqrt(np.maximum(values, 0.0))
     # Clipping negative eigenvalues leaves variances a little above one; they are one.
     scale /= np.maximum(np.sqrt((scale**2).sum(axis=1, keepdims=True)), 1e-12)
-    return np.abs(_deviates(len(correlation)) @ scale.T).max(axis=1)
+    return _deviates(len(correlation)) @ scale.T
 
 
 @functools.lru_cache(maxsize=8)
