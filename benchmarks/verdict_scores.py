@@ -194,10 +194,6 @@ SCENARIOS: dict[str, Scenario] = {
         "one tried, at epsilon", _natural(0.2, 0.05, 0.05) | {("Gendered", _LEVELS[2]): 0.05},
         _fixed(), units=1,
     ),
-    "degenerate: zeros and ones": _claims(
-        "more ones than positives", _along(_ONE_FIX), _anything,
-        change=lambda scores: (scores > -0.5).astype(np.float32),
-    ),
     "degenerate: constant": _claims(
         "every score the same", _along(_ONE_FIX), _anything, change=np.zeros_like
     ),
