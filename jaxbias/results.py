@@ -326,24 +326,6 @@ class ResultDirectory:
         ]
         return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame()
 
-    def write_manifest(self, scores: Scores) -> Path:
-        """Writes which examples every variant was finetuned on, by the source's own ids.
-
-        Returns:
-          manifest.parquet: variant, and its example ids as a list.
-        """
-        names = pa.array(scores.examples["id"].to_numpy(dtype=object), pa.string())
-        ids = scores.variants["ids"].tolist()
-        offsets = np.cumsum([0, *map(len, ids)])
-        examples = names.take(pa.array(np.concatenate(ids))).dictionary_encode()
-        table = pa.table(
-            {
-                "variant": scores.variants["variant"].tolist(),
-                "examples": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), examples),
-            }
-        )
-        return write_parquet(self.path / "manifest.parquet", table)
-
     def scores(self) -> Scores:
         """Reads every finished variant back.
 
@@ -353,7 +335,10 @@ class ResultDirectory:
         plan = self.plan()
         done = [p for p in (plan.finetunes if plan else ()) if self.has(p)]
         if not done:
-            raise InputError(f"{self.path} holds no finished variant; run `jaxbias run` first")
+            what = "finished variant" if plan else "plan (no plan.json)"
+            raise InputError(
+                f"{self.path} holds no {what}; run `jaxbias run`, which keeps what is finished"
+            )
         examples = self._examples()
         scored = int(examples["split"].isin(["validation", "test"]).sum())
         models = sum(len(pack.members) for pack in done)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
-from jaxbias import checkpoint, report
+from jaxbias import checkpoint, manifest, report
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.atomic import remove_leftovers
 from jaxbias.compilation import use_compilation_cache
@@ -193,8 +193,8 @@ def write_report(workdir: str | Path) -> tuple[Answer, Path]:
         first_rule=stored["first_answer"],
         search=read_tables(directory, study, plan) if plan and study.search.on else None,
     )
-    manifest = directory.write_manifest(scores)
-    return answer, report.write(answer, directory.path / "report", manifest)
+    listed = manifest.write(directory.path / "manifest.parquet", scores)
+    return answer, report.write(answer, directory.path / "report", listed)
 
 
 def _planned(plan: Plan) -> pd.DataFrame:

@@ -196,7 +196,7 @@ def test_resumed(made, expected, tmp_path, study, how):
 def read_for_report(workdir, patch):
     """What the answer of a directory is made of."""
     seen = []
-    patch.setattr(ResultDirectory, "write_manifest", lambda *args: None)
+    patch.setattr(workflow.manifest, "write", lambda *args: None)
     patch.setattr(workflow, "make_answer", lambda *args, **named: seen.append((args, named)))
     patch.setattr(workflow.report, "write", lambda *args: None)
     workflow.write_report(workdir)
@@ -362,6 +362,15 @@ def test_a_file_in_the_place_of_a_directory_is_named(made, tmp_path, name):
     (workdir / name).write_text("stray")
     with pytest.raises(InputError, match=rf"{name}.* delete what is in its way and run again"):
         workflow.train(STUDIES["head"], workdir)
+
+
+def test_a_plan_that_is_gone_is_named(made, tmp_path):
+    workdir = Path(shutil.copytree(made / "whole" / "head", tmp_path / "run"))
+    (workdir / "plan.json").unlink()
+    with pytest.raises(
+        InputError, match=r"holds no plan \(no plan.json\); run .* what is finished"
+    ):
+        workflow.write_report(workdir)
 
 
 def test_text_that_is_none_is_refused_where_it_is_written_and_read(tmp_path):
