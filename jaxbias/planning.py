@@ -2,13 +2,16 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
 
 from jaxbias import checkpoint, data, screen
+from jaxbias.analysis.evaluation import evaluate_task
+from jaxbias.analysis.prospects import Spread, assumptions, measured, prospects
 from jaxbias.compilation import use_compilation_cache
+from jaxbias.curation import Cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import exclusions
 from jaxbias.errors import InputError
@@ -21,6 +24,7 @@ from jaxbias.grid.memory import device_room
 from jaxbias.grid.modes import chosen_mode, measure_modes, modes_text, user_table, write_table
 from jaxbias.grid.search import assumed
 from jaxbias.grid.starts import LoadFeatures
+from jaxbias.grid.variants import curations_of
 from jaxbias.leases import Leases
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
@@ -29,7 +33,7 @@ from jaxbias.pretraining import check_batch
 from jaxbias.results import ResultDirectory
 from jaxbias.room import gib, require_ram
 from jaxbias.search_stage import read_results
-from jaxbias.study import Study, by_loop
+from jaxbias.study import STUDIED, Study, by_loop
 from jaxbias.weights import content_hash, departures
 
 # Of parameters, in the training of one network.
@@ -187,7 +191,53 @@ def dry_run(study: Study, workdir: str | Path) -> str:
 
     found = estimate(runner, plan, named, directory.has, has_features)
     said = "".join(f"\n{sentence}" for sentence in dataset.notes)
-    return estimate_text(found, plan.devices) + note + said
+    return estimate_text(found, plan.devices) + note + said + _prospects(study, dataset, directory)
+
+
+def _prospects(study: Study, dataset: Dataset, directory: ResultDirectory) -> str:
+    """What the planned repeats and test examples can decide of every target, in lines."""
+    rule, table = study.answer, dataset.table
+    studied = [name for name, base in study.bases.items() if base.role in STUDIED]
+    if not (studied and study.targets):
+        return ""
+    cells = {task: target_cells(dataset, task, study.group) for task in study.targets}
+    natural = (table["stratum"] == "").to_numpy()
+    pools = {name: natural & (table["split"] == name).to_numpy() for name in ("validation", "test")}
+    spread = _spread(study, directory, cells)
+    asked = len(study.targets) * len(studied) * len(study.finetune.n)
+    lines = [
+        prospects(
+            task,
+            cells[task],
+            pools,
+            study.finetune.seeds,
+            len(study.bases) - len(studied),
+            len(curations_of(study, task)) - 1,
+            asked,
+            spread,
+            rule,
+        )
+        for task in study.targets
+    ]
+    return "\n" + "\n".join([assumptions(spread), *(f"  {line}" for line in lines)])
+
+
+def _spread(study: Study, directory: ResultDirectory, cells: Mapping[str, Cells]) -> Spread:
+    """How much repeats differ: measured on natural draws where packs exist."""
+    plan = directory.plan()
+    if plan is None or not any(map(directory.has, plan.finetunes)):
+        return Spread()
+    scores = directory.scores()
+    table = scores.variants
+    natural = (table["curation"] == "natural") & (table["status"] == "ok")
+    scores = scores.only((natural & table["task"].isin(list(cells))).to_numpy())
+    rule, name = study.answer, study.answer.population
+    tasks = [task for task in cells if (scores.variants["task"] == task).any()]
+    spec = study.evaluations[name]
+    return measured(
+        evaluate_task(scores, cells[task], name, spec, "test", rule.replicates, rule.confidence)
+        for task in tasks
+    )
 
 
 def calibrate(study: Study) -> str:

@@ -11,6 +11,7 @@ from jaxbias.words import count
 
 # The paper compares with the specialised base at 10 % of its own attribute.
 _REFERENCE = 1
+_NUMBERS = ("reference_auc", "difference", "low", "high", "share_low", "share_high", "sure_share")
 
 
 def subgroup_curves(evaluation: Evaluation, rule: AnswerSpec) -> pd.DataFrame:
@@ -92,15 +93,31 @@ def _match(
     by_share = {
         int(arm.level if is_second else 10 - arm.level): arm.curation for arm in mix.itertuples()
     }
-    if _REFERENCE not in by_share or design.arm(own, by_share[_REFERENCE], n).unusable:
+    if _REFERENCE not in by_share:
         return None
+    row = {
+        "task": evaluation.task,
+        "n": n,
+        "subgroup": subgroup,
+        "base": other,
+        "against": own,
+        "scope": "kind",
+        **dict.fromkeys(("checkpoints", "draws"), 0),
+        **dict.fromkeys(_NUMBERS, float("nan")),
+    }
+    at = by_share[_REFERENCE]
+    for base in (own, other):
+        reason = design.arm(base, at, n).unusable
+        if reason:
+            return row | {
+                "sentence": f"Underrepresentation ({evaluation.task}, n = {n:,}): undecided on "
+                f"{subgroup}; {base} at {at}: {reason}."
+            }
     shares = [
         share
         for share, curation in sorted(by_share.items())
         if share > 0 and not design.arm(other, curation, n).unusable
     ]
-    if _REFERENCE not in shares:
-        return None
     reference = evaluation.panel("auc", own, by_share[_REFERENCE], n, subgroup)
     found = [
         difference(evaluation.panel("auc", other, by_share[share], n, subgroup), reference)
@@ -113,12 +130,7 @@ def _match(
     if len(shares) < family:  # One that is missing may not be ahead.
         sure = float("nan")
     equal = [s for s, one in zip(shares, together, strict=True) if one.low <= 0 <= one.high]
-    row = {
-        "task": evaluation.task,
-        "n": n,
-        "subgroup": subgroup,
-        "base": other,
-        "against": own,
+    row |= {
         "scope": found[0].scope,
         "checkpoints": min(one.units for one in found),
         "draws": min(one.draws for one in found),
