@@ -37,13 +37,16 @@ class Arm:
     realised_n: float
 
     @property
-    def unusable(self) -> str:
-        """Why nothing is said of it yet, or ever; "" where it can be used."""
+    def absent(self) -> str:
+        """Why it is not there, or not whole yet; "" where it is."""
         if self.waiting:
             return f"{self.waiting:,} of {count(self.planned, 'model')} not trained yet"
-        if not self.finished:
-            return "every model diverged"
-        return self.marked
+        return "" if self.finished else "every model diverged"
+
+    @property
+    def unusable(self) -> str:
+        """Why no verdict rests on it, now or ever; "" where it can be used."""
+        return self.absent or self.marked
 
 
 _NOTHING = Arm(0, 0, (), 0, "", float("nan"))

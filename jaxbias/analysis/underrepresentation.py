@@ -107,7 +107,7 @@ def _match(
     }
     at = by_share[_REFERENCE]
     for base in (own, other):
-        reason = design.arm(base, at, n).unusable
+        reason = design.arm(base, at, n).absent
         if reason:
             return row | {
                 "sentence": f"Underrepresentation ({evaluation.task}, n = {n:,}): undecided on "
@@ -116,7 +116,7 @@ def _match(
     shares = [
         share
         for share, curation in sorted(by_share.items())
-        if share > 0 and not design.arm(other, curation, n).unusable
+        if share > 0 and not design.arm(other, curation, n).absent
     ]
     reference = evaluation.panel("auc", own, by_share[_REFERENCE], n, subgroup)
     found = [
@@ -142,7 +142,13 @@ def _match(
         "share_high": equal[-1] / 10 if equal else float("nan"),
         "sure_share": sure,
     }
-    return row | {"sentence": _sentence(row, evaluation.examples)}
+    # An AUC at chance is a finding here, not a way to look good; it is named all the same.
+    arms = [(own, at), *((other, by_share[share]) for share in shares)]
+    marked = [
+        f"{base} at {curation}" for base, curation in arms if design.arm(base, curation, n).marked
+    ]
+    note = f" Degenerate: {', '.join(marked)}." if marked else ""
+    return row | {"sentence": _sentence(row, evaluation.examples) + note}
 
 
 def _from(shares: list[int], ahead: list[bool]) -> float:

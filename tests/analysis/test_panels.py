@@ -1,4 +1,4 @@
-"""Units, draws and what pairs: against hand-worked tables, SciPy and the crossed design's formula."""
+"""Units, draws and what pairs: against hand-worked tables, SciPy and the crossed design."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_the_same_unit_and_draw_pair_and_else_it_is_welchs():
 
 
 def test_one_checkpoint_pairs_by_draw_with_what_has_many():
-    """An imported checkpoint: said of it over its draws, the controls' checkpoints in the spread."""
+    """An imported checkpoint: said of it over its draws, the controls' in the spread."""
     mine = panel([0] * 4, range(4), [0.5, 0.6, 0.7, 0.8])
     theirs = panel(range(4), range(4), [0.1, 0.3, 0.2, 0.4])
     found = difference(mine, theirs)
