@@ -181,7 +181,13 @@ def test_what_a_base_cannot_learn_is_refused_before_any_is_trained(tmp_path, cha
     assert not (tmp_path / "run" / "plan.json").exists()
 
 
-def test_a_batch_that_is_refused_leaves_no_study_behind(tmp_path):
+def test_a_batch_that_is_refused_leaves_no_study_behind(tmp_path, monkeypatch):
+    def load(spec, check=None):
+        dataset = tiny_dataset()
+        check(dataset)  # As the readers do, before anything is decoded.
+        return dataset
+
+    monkeypatch.setattr(data, "load", load)
     with pytest.raises(InputError, match="batch=15 cannot be shared out evenly over 2 devices; 14"):
         workflow.train(study(pretrain={"batch": 15}), tmp_path / "run")
     assert not (tmp_path / "run" / "study.json").exists()
