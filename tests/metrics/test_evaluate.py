@@ -21,7 +21,14 @@ CASES = settings(deadline=None, max_examples=40)
 
 
 def base_rate_by_definition(scores, labels, weights):
-    """The smallest threshold above which the weight does not exceed the positives'."""
+    """The smallest threshold above which the weight does not exceed the positives'.
+
+    Scores of two values are decisions already: midway between them.
+    """
+    values = np.unique(scores[weights > 0]).astype(np.float64)
+    if len(values) == 2:
+        middle = np.float32(values.mean())
+        return middle if middle < values[1] else values[0]
     allowed = weights @ labels
     candidates = [-np.inf, *np.unique(scores)]
     return min(t for t in candidates if weights @ (scores > t) <= allowed + 1e-9)
