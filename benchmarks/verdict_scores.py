@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from benchmarks.verdict_scenarios import Scenario
+from benchmarks.verdict_studies import Scenario
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.data.dataset import Dataset
 from jaxbias.results import Scores

@@ -196,6 +196,8 @@ def _confirmed(row: dict, gap: str) -> str:
         f" (tested: {row['tested']})" if ";" in row["tested"] else "",
         f". It changes {row['images_changed']:,.0f} of {row['n']:,} images",
     ]
+    if row["realised_n"] < row["n"]:
+        parts.append(f" (trained on {row['realised_n']:,.0f}, for want of examples)")
     if row["images_changed"]:
         parts.append(
             f" (the move to its share of positives alone {row['images_for_prevalence']:,.0f}, from "

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import verdict_scenarios as drawn
+from benchmarks import verdict_studies as drawn
 from jaxbias.analysis import inheritance, overwriting, smallest_fix
 from jaxbias.analysis.costs import cost
 from jaxbias.analysis.design import Design, progress_sentence, shrunk_sentence
