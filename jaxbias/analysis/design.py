@@ -179,6 +179,12 @@ def shrunk_sentence(planned: pd.DataFrame) -> str:
     )
 
 
+def _short(reason: str) -> str:
+    """The first of a model's reasons, without its numbers."""
+    first = reason.split(";")[0]
+    return first.split(": ")[-1] if "chance" in first else first.split(":")[0]
+
+
 def _arm(rows: pd.DataFrame) -> Arm:
     status = rows["status"].to_numpy()
     waiting = int((status == NOT_TRAINED).sum())
@@ -190,7 +196,7 @@ def _arm(rows: pd.DataFrame) -> Arm:
     marked = ""
     if sum(units) > len(units) / 2:
         # The table of models has the whole reasons, with their numbers.
-        reasons = [reason.split(";")[0].split(":")[0] for reason in ok["mark"] if reason]
+        reasons = [_short(reason) for reason in ok["mark"] if reason]
         reason = Counter(reasons).most_common(1)[0][0]
         checkpoints = count(len(units), "checkpoint")
         marked = f"{sum(units)} of {checkpoints} degenerate, {reason}"
