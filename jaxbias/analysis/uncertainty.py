@@ -80,7 +80,7 @@ def critical(p: float | np.ndarray, share: np.ndarray, df: np.ndarray) -> np.nda
         right = value > 0
         low, below = np.where(right, middle, low), np.where(right, value, below)
         high, above = np.where(right, high, middle), np.where(right, above, value)
-        if (np.abs(value) < 1e-7).all():
+        if (np.abs(value) < 1e-10).all():
             return middle
     return high
 
