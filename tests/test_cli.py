@@ -279,7 +279,8 @@ def test_report_of_models_trained_elsewhere(jaxbias, tmp_path):
     )
     code, out, err = jaxbias(*words, "--target=smiling")
     assert code == 0, err
-    assert "Inherited: after finetuning on 100 natural images of smiling" in " ".join(out.split())
+    said = " ".join(out.split())
+    assert "smiling, Gendered, n = 100 (3 checkpoints, 3 draws, 316 test examples)." in said
     assert (tmp_path / "report" / "report.html").exists()
 
     labels.drop(columns="split").to_csv(tmp_path / "L.csv", index=False)

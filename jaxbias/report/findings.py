@@ -94,8 +94,7 @@ def smallest_fix(answer: Any) -> Html:
         _estimate("gap_after", "gap_after_low", "gap_after_high", f"Gap after [{level}]"),
         _estimate("auc_change", "auc_change_low", "auc_change_high", f"AUC change [{level}]"),
         column("images_changed", "Images changed", numbers.count),
-        column("images_for_prevalence", "By prevalence alone", numbers.count),
-        column("images_for_correlation", "From there by correlation", numbers.count),
+        Column("By prevalence, then correlation", _parts, True),
         column("images_screened", "Images screened", _whole),
         column("oversampling", "Over-sampling", numbers.times),
         Column("Levels next to it", _neighbours),
@@ -257,6 +256,13 @@ def _fix(row: dict[str, Any]) -> str:
         return row["curation"]
     nearest = [f"nearest: {row['nearest']}"] if row["nearest"] else []
     return _lines(fix_words(row), *nearest)
+
+
+def _parts(row: dict[str, Any]) -> str:
+    if not row["curation"]:
+        return numbers.MISSING
+    names = ("images_for_prevalence", "images_for_correlation")
+    return " + ".join(numbers.count(row[name]) for name in names)
 
 
 def _shares(row: dict[str, Any]) -> str:

@@ -110,6 +110,6 @@ def test_the_step_again_and_again_is_the_run_of_a_pack(name):
         phase = Phase(network, schedule, "full")
         index = jax.numpy.arange(STEPS, dtype=np.int32)
         steps = Steps(index, batches_of(key, schedule)[:STEPS])
-        end = phase.advance(phase.begin(fresh), steps, examples, hyper, key, images)
+        end = phase.advance(phase.begin(fresh), steps, (0, STEPS), examples, hyper, key, images)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(end.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
