@@ -29,23 +29,28 @@ from benchmarks.metrics import hardware
 _RESULTS = Path("benchmarks/results")
 
 
-def run(job: tuple[str, str, int]) -> dict:
-    """Runs one scenario."""
-    kind, name, studies = job
+def run(job: tuple[str, str, int, int]) -> tuple[str, list[dict], float]:
+    """Runs some studies of one scenario: what happened in each, and the seconds."""
+    kind, name, first, end = job
     scenario = {"panels": verdict_scenarios, "scores": verdict_scores}[kind].SCENARIOS[name]
-    start, found = time.time(), []
-    for study in range(studies):
-        found.append(scenario.study(np.random.default_rng([study, _seed(name)])))
+    start = time.time()
+    seeds = [[study, _seed(name)] for study in range(first, end)]
+    found = [scenario.study(np.random.default_rng(seed)) for seed in seeds]
+    return name, found, time.time() - start
+
+
+def row_of(name: str, says: str, found: list[dict], seconds: float) -> dict:
+    """A scenario's row of the output; seconds are of one process, summed."""
     rates = {}
     for rate in found[0]:
         values = [one[rate] for one in found if one[rate] is not None]
         rates[rate] = summary(sum(values), len(values)) if values else None
     return {
         "scenario": name,
-        "says": scenario.says,
-        "studies": studies,
+        "says": says,
+        "studies": len(found),
         "rates": rates,
-        "seconds": round(time.time() - start, 1),
+        "seconds": round(seconds, 1),
     }
 
 
@@ -79,20 +84,29 @@ def main() -> None:
     done = json.loads(path.read_text())["scenarios"] if path.exists() else []
     have = {row["scenario"] for row in done if row["studies"] >= studies}
     module = verdict_scores if given.scores else verdict_scenarios
+    names = [n for n in module.SCENARIOS if n not in have and n.startswith(given.only)]
+    size = max(studies // 20, 1)  # Of a job, so that the last ones end together.
     jobs = [
-        (kind, name, studies)
-        for name in module.SCENARIOS
-        if name not in have and name.startswith(given.only)
+        (kind, name, first, min(first + size, studies))
+        for name in names
+        for first in range(0, studies, size)
     ]
+    parts: dict[str, list] = {name: [] for name in names}
     # Forking after JAX has started deadlocks.
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
-        for row in pool.imap_unordered(run, jobs):
-            done = [one for one in done if one["scenario"] != row["scenario"]] + [row]
+        for name, found, seconds in pool.imap_unordered(run, jobs):
+            parts[name].append((found, seconds))
+            whole = [one for found, _ in parts[name] for one in found]
+            if len(whole) < studies:
+                continue
+            row = row_of(name, module.SCENARIOS[name].says, whole, sum(s for _, s in parts[name]))
+            done = [one for one in done if one["scenario"] in module.SCENARIOS]
+            done = [one for one in done if one["scenario"] != name] + [row]
             done.sort(key=lambda one: list(module.SCENARIOS).index(one["scenario"]))
             text = json.dumps({"hardware": hardware(), "scenarios": done}, indent=1)
             path.write_text(text + "\n")
             told = {k: v and f"{v['rate']:.1%}" for k, v in row["rates"].items()}
-            print(f"{row['scenario']}: {told} in {row['seconds']:.0f} s", flush=True)
+            print(f"{name}: {told} in {row['seconds']:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
