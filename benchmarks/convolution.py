@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.metrics import hardware
+from benchmarks.hardware import hardware
 from jaxbias.models import Network, make_network
 from jaxbias.parallel import map_variants
 from jaxbias.study import ModelSpec

@@ -17,7 +17,6 @@ import contextlib
 import io
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ import pandas as pd
 import PIL.features
 from PIL import Image
 
+from benchmarks.hardware import hardware
 from jaxbias.data import decode, files, workers
 from jaxbias.data.source import Source
 from jaxbias.data.store import open_store
@@ -165,20 +165,6 @@ def measure(paths: list[Path], size: int, rounds: int, torch: bool) -> dict[str,
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def hardware() -> dict[str, object]:
-    """The machine and what ran on it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
-    return {
-        "cpu": cpu or platform.processor(),
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "pillow": PIL.__version__,
-        "libjpeg_turbo": PIL.features.version("libjpeg_turbo"),
-        "preprocessing": decode.VERSION,
-    }
-
-
 def main() -> None:
     """Measures, prints and, where asked, writes the numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -187,7 +173,13 @@ def main() -> None:
     parser.add_argument("--fairface", type=Path, help="folder with train/*.jpg")
     parser.add_argument("--out", type=Path, help="JSON to write")
     given = parser.parse_args()
-    result: dict[str, object] = {"hardware": hardware(), "results": {}}
+    machine = {
+        **hardware(),
+        "pillow": PIL.__version__,
+        "libjpeg_turbo": PIL.features.version("libjpeg_turbo"),
+        "preprocessing": decode.VERSION,
+    }
+    result: dict[str, object] = {"hardware": machine, "results": {}}
     try:
         import torch
 

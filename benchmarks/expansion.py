@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.metrics import hardware
+from benchmarks.hardware import hardware
 from configs import programme
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.faces.attributes import frequencies

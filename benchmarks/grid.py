@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.metrics import hardware
+from benchmarks.hardware import hardware
 
 WIDTHS, SIZE, N, EPOCHS, BATCH, TEST = (16, 32, 64, 128), 64, 1024, 8, 64, 5000
 RATE, MOMENTUM, DECAY = 0.02, 0.9, 1e-4
@@ -118,7 +118,7 @@ def _outcome(seconds: float, scores: np.ndarray, labels: np.ndarray) -> dict[str
     }
 
 
-def _torch_network():
+def _torch_network(device: str = "cpu"):
     import torch
 
     layers, channels = [], 3
@@ -133,7 +133,7 @@ def _torch_network():
         if isinstance(layer, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(layer.weight)
             torch.nn.init.zeros_(layer.bias)
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(device, memory_format=torch.channels_last)
     sgd = torch.optim.SGD(
         network.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY, foreach=True
     )
@@ -145,8 +145,8 @@ def _torch_step(network, sgd, images, labels) -> None:
     import torch
 
     x = images.float().mul_(2 / 255).sub_(1)
-    flipped = torch.rand(len(x)) < 0.5
-    x[flipped] = x[flipped].flip(3)
+    flipped = torch.rand(len(x), device=x.device) < 0.5
+    x = torch.where(flipped[:, None, None, None], x.flip(3), x)
     logits = network(x)[:, 0]
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
     sgd.zero_grad(set_to_none=True)
@@ -171,30 +171,43 @@ def _faces() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def run_torch(runs: int) -> dict[str, float]:
     """A loop over runs in one process, everything decoded once."""
-    import torch
-
-    torch.set_num_threads(os.cpu_count() or 1)
     pool, pool_labels, test, test_labels = _faces()
     began = time.perf_counter()
-    images = torch.from_numpy(pool).permute(0, 3, 1, 2)  # Channels last, as they lie.
-    scored = torch.from_numpy(test).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(pool_labels.astype(np.float32))
-    scores = np.zeros((runs, len(test)), np.float32)
-    for run in range(runs):
-        torch.manual_seed(run)
-        network, sgd = _torch_network()
-        chosen = torch.randperm(len(images))[:N]
-        for epoch in range(EPOCHS):
-            if epoch == int(0.75 * EPOCHS):
-                sgd.param_groups[0]["lr"] = RATE / 10
-            for batch in chosen[torch.randperm(N)].split(BATCH):
-                _torch_step(network, sgd, images[batch], labels[batch])
-        with torch.inference_mode():
-            parts = [network(x.float().mul_(2 / 255).sub_(1))[:, 0] for x in scored.split(250)]
-            scores[run] = torch.cat(parts).numpy()
+    scores = torch_loop(runs, pool, pool_labels, test)
     with tempfile.TemporaryDirectory() as directory:
         np.save(Path(directory) / "scores.npy", scores)
     return _outcome(time.perf_counter() - began, scores, test_labels)
+
+
+def torch_loop(
+    runs: int,
+    pool: np.ndarray,
+    labels: np.ndarray,
+    test: np.ndarray,
+    epochs: int = EPOCHS,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Trains and scores runs one after another; returns their scores [runs, tested]."""
+    import torch
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    images = torch.from_numpy(pool).permute(0, 3, 1, 2).to(device)  # Channels last, as they lie.
+    scored = torch.from_numpy(test).permute(0, 3, 1, 2).to(device)
+    targets = torch.from_numpy(labels.astype(np.float32)).to(device)
+    scores = np.zeros((runs, len(test)), np.float32)
+    for run in range(runs):
+        torch.manual_seed(run)
+        network, sgd = _torch_network(device)
+        chosen = torch.randperm(len(images), device=device)[:N]
+        for epoch in range(epochs):
+            if epoch == int(0.75 * epochs):
+                sgd.param_groups[0]["lr"] = RATE / 10
+            for batch in chosen[torch.randperm(len(chosen), device=device)].split(BATCH):
+                _torch_step(network, sgd, images[batch], targets[batch])
+        with torch.inference_mode():
+            parts = [network(x.float().mul_(2 / 255).sub_(1))[:, 0] for x in scored.split(250)]
+            scores[run] = torch.cat(parts).cpu().numpy()
+    return scores
 
 
 def write_jpegs(folder: Path) -> None:

@@ -15,8 +15,6 @@ and extrapolated, which the numbers say.
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
 import warnings
 from collections.abc import Callable
@@ -29,12 +27,12 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count()))
 import jax
 import joblib
 import numpy as np
-import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from benchmarks.hardware import hardware
 from jaxbias.grid import programs
 from jaxbias.grid.features import principal_axes
 from jaxbias.models import Head
@@ -190,24 +188,6 @@ def compare(data: Data, C: float, sample: int, mode: str, devices: int) -> dict[
             "auc_difference_largest": float(np.abs(mine - aucs).max()),
         }
     return found
-
-
-def hardware() -> dict[str, Any]:
-    """The machine and what ran on it."""
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "devices": [str(d) for d in jax.local_devices()],
-        "jax": jax.__version__,
-        "sklearn": sklearn.__version__,
-        "commit": found.stdout.strip(),
-    }
 
 
 def main() -> None:

@@ -11,8 +11,6 @@ variants (and replicates) and extrapolated, which the numbers say.
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -22,12 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fairlearn.metrics as fairness
-import jax
 import matplotlib
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from benchmarks.hardware import hardware
 from jaxbias.metrics import evaluate
 
 METRICS = ("auc", "threshold", "fpr", "tpr", "fpr_gap")
@@ -189,27 +187,6 @@ def report_memory(variants: int, examples: int, replicates: int) -> None:
         "peak_GiB": round(peak, 2),
         "of_which_scores_GiB": round(scores, 2),
     }))  # fmt: skip
-
-
-def hardware() -> dict[str, object]:
-    """What this was measured on."""
-    return {
-        "device": jax.devices()[0].device_kind,
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
 
 
 def draw_scaling(table: pd.DataFrame, path: Path) -> None:

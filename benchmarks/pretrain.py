@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.metrics import hardware
+from benchmarks.hardware import hardware
 
 RATE, MOMENTUM, DECAY, COUNT = 0.05, 0.9, 1e-4, 2048
 
@@ -36,18 +36,28 @@ def data(size: int) -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, 2, COUNT).astype(np.int32)
 
 
+def make_step(network, batch: int, steps: int):
+    """The step of the long loop, as a supervised training by SGD takes it."""
+    from jaxbias.training.step import Course, Step
+
+    course = Course(
+        objective="supervised", steps=steps, batch=batch, accumulate=1, optimizer="sgd",
+        schedule="step", learning_rate=RATE, warmup=0.0, drop_at=0.75, weight_decay=DECAY,
+        momentum=MOMENTUM, temperature=0.5, projection=64,
+    )  # fmt: skip
+    return Step(network, course)
+
+
 def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     """Times the loop as `jaxbias pretrain` runs it."""
     import jax
 
-    jax.config.update("jax_num_cpu_devices", asked.devices)
     devices = asked.devices if jax.default_backend() == "cpu" else 1
     from jaxbias.models import make_network
     from jaxbias.parallel import make_data_mesh, replicate
     from jaxbias.pretraining import Curated, Saves, Source, fit
     from jaxbias.study import ModelSpec
     from jaxbias.training import Schedule, batches_of
-    from jaxbias.training.step import Course, Step
 
     images, labels = data(asked.size)
     spec = ModelSpec(
@@ -58,12 +68,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     )
     steps = asked.warm + asked.steps
     network = make_network(spec, asked.size, 1, mapped="loop")
-    course = Course(
-        objective="supervised", steps=steps, batch=asked.batch, accumulate=1, optimizer="sgd",
-        schedule="step", learning_rate=RATE, warmup=0.0, drop_at=0.75, weight_decay=DECAY,
-        momentum=MOMENTUM, temperature=0.5, projection=64,
-    )  # fmt: skip
-    step = Step(network, course)
+    step = make_step(network, asked.batch, steps)
     key = np.asarray(jax.random.key_data(jax.random.key(0)))
     schedule = Schedule(COUNT, -(-steps * asked.batch // COUNT), asked.batch, MOMENTUM)
     order = np.asarray(batches_of(key, schedule))[:steps]
@@ -81,9 +86,31 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     memory = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
     return {
         "images_per_second": (steps - 1) * asked.batch / ended.seconds,
-        "GFLOP_per_image": _flops(_counted(step), fresh, key, asked) / asked.batch / 1e9,
+        "GFLOP_per_image": flops_per_image(step) / 1e9,
         "device_peak_GiB": round(memory / 2**30, 2),
     }
+
+
+def flops_per_image(step) -> float:
+    """Floating-point operations of training on an image, as XLA counts those of a step."""
+    import jax
+
+    from jaxbias.training.step import Batch
+
+    step, b, s = _counted(step), step.course.batch, step.network.image_size
+    batch = Batch(
+        jax.ShapeDtypeStruct((1, b, s, s, 3), np.uint8),
+        jax.ShapeDtypeStruct((1, b, 1), np.int32),
+        jax.ShapeDtypeStruct((1, b), np.float32),
+        jax.ShapeDtypeStruct((1, b), np.int32),
+    )
+    key = np.zeros(2, np.uint32)
+    params = jax.eval_shape(step.network.init, jax.random.key(0))
+    state = jax.eval_shape(lambda p: step.begin(p, key), params)
+    # Accelerators count only what is compiled, with what their kernels hide left out.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        counted = jax.jit(step).lower(state, batch, key).cost_analysis() or {}
+    return float(counted.get("flops", 0)) / b
 
 
 def _counted(step):
@@ -91,22 +118,6 @@ def _counted(step):
     network = step.network
     plain = dataclasses.replace(network.spec, convolution="conv")
     return dataclasses.replace(step, network=dataclasses.replace(network, spec=plain))
-
-
-def _flops(step, params, key, asked: argparse.Namespace) -> float:
-    import jax
-
-    from jaxbias.training.step import Batch
-
-    b, s = asked.batch, asked.size
-    batch = Batch(
-        jax.ShapeDtypeStruct((1, b, s, s, 3), np.uint8),
-        jax.ShapeDtypeStruct((1, b, 1), np.int32),
-        jax.ShapeDtypeStruct((1, b), np.float32),
-        jax.ShapeDtypeStruct((1, b), np.int32),
-    )
-    state = jax.eval_shape(lambda p: step.begin(p, key), params)
-    return float((jax.jit(step).lower(state, batch, key).cost_analysis() or {}).get("flops", 0))
 
 
 def run_product(asked: argparse.Namespace) -> dict[str, float]:
@@ -128,12 +139,14 @@ def run_product(asked: argparse.Namespace) -> dict[str, float]:
 def _torch_network(asked: argparse.Namespace):
     import torch
 
-    # torchvision's compiled operators are not there beside a CPU PyTorch, and not needed.
     declared = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
+    try:
+        import torchvision
+    except RuntimeError:
+        # Its compiled operators are not there beside a CPU PyTorch, and not needed.
+        for name in ("nms", "qnms"):
             declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import torchvision
+        import torchvision
 
     network = getattr(torchvision.models, asked.model)(num_classes=1)
     if asked.size < 100 and asked.model.startswith("resnet"):
@@ -148,6 +161,7 @@ def run_torch(asked: argparse.Namespace) -> dict[str, float]:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(os.cpu_count() or 1)
+    torch.backends.cudnn.benchmark = True
     images, labels = data(asked.size)
     images = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
     labels = torch.from_numpy(labels.astype(np.float32)).to(device)
@@ -210,6 +224,10 @@ def main() -> None:
     parser.add_argument("--peer", default="")
     asked = parser.parse_args()
     if asked.peer:
+        if asked.peer == "jaxbias":
+            import jax
+
+            jax.config.update("jax_num_cpu_devices", asked.devices)
         print(json.dumps(PEERS[asked.peer](asked)))
         return
     rounds = {name: [] for name in ("jaxbias", "torch")}

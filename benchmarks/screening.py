@@ -24,7 +24,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count()))
 import jax
 import pandas as pd
 
-from benchmarks.metrics import hardware
+from benchmarks.hardware import hardware
 from configs import quickstart
 from jaxbias import compilation, data, workflow
 from jaxbias.analysis.candidates import axes

@@ -24,8 +24,6 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count()))
 import jax
 import numpy as np
 
+from benchmarks.hardware import hardware
 from jaxbias import data, default_config, make_study
 from jaxbias.compilation import use_compilation_cache
 from jaxbias.grid import Plan, Runner, Variant, extend_plan
@@ -229,22 +228,6 @@ def read_curves(path: Path) -> Curves:
             key: dict(zip(MEASURES, row, strict=True)) | {"status": status}
             for key, (row, status) in zip(keys, rows, strict=True)
         }
-
-
-def hardware() -> dict[str, Any]:
-    """The machine and what ran on it."""
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "jax": jax.__version__,
-        "commit": found.stdout.strip(),
-    }
 
 
 def main() -> None:

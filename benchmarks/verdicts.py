@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks import verdict_scenarios, verdict_scores
-from benchmarks.metrics import hardware
+from benchmarks.hardware import hardware
 
 _RESULTS = Path("benchmarks/results")
 

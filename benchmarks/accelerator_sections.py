@@ -1,0 +1,105 @@
+"""The sections of `accelerator.py`: what each measures.
+
+    pip install -e ".[bench]"
+
+Packages are imported where they are used, so that one that is missing costs its section alone.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks import pretrain
+from benchmarks.accelerator_packs import modes, packs, packs_torch
+from benchmarks.accelerator_sizes import Sizes
+from benchmarks.accelerator_timing import Measurements, peak_gib, repeated, with_shares
+
+
+def pretraining(sizes: Sizes) -> Measurements:
+    """The long loop, and what the device makes of a matrix product."""
+    yield "matrix product", lambda: pretrain.run_product(_pretraining(sizes, 1))
+    for batch in sizes.batches:
+        yield f"batch {batch}", lambda b=batch: _pretrained(_pretraining(sizes, b))
+
+
+def _pretrained(asked: argparse.Namespace) -> dict[str, Any]:
+    return with_shares(pretrain.run_jaxbias(asked), asked.dtype)
+
+
+def pretraining_torch(sizes: Sizes) -> Measurements:
+    """A plain PyTorch loop of the same network."""
+    for batch in sizes.batches:
+        yield f"batch {batch}", lambda b=batch: pretrain.run_torch(_pretraining(sizes, b))
+
+
+def _pretraining(sizes: Sizes, batch: int) -> argparse.Namespace:
+    return argparse.Namespace(
+        model=sizes.pretrained, size=sizes.image_size, batch=batch, steps=sizes.steps, warm=3,
+        dtype="bfloat16", convolution="auto", lift="shard_map", devices=1,
+    )  # fmt: skip
+
+
+def metrics(sizes: Sizes) -> Measurements:
+    """AUC, base-rate threshold and rates of a grid's scores, from scores on the host."""
+    from benchmarks import metrics as compared
+
+    data = compared.draw(*sizes.grid)
+    for replicates in (0, sizes.replicates):
+        name = f"{replicates} replicates"
+        yield name, lambda r=replicates: _metrics(compared, data, r, sizes)
+
+
+def _metrics(compared: Any, data: Any, replicates: int, sizes: Sizes) -> dict[str, Any]:
+    variants, examples = sizes.grid
+    first = compared.seconds(lambda: compared.with_jaxbias(data, replicates), 1)[0]
+    times = repeated(
+        lambda: compared.seconds(lambda: compared.with_jaxbias(data, replicates), 1)[0],
+        sizes.rounds,
+    )
+    return {
+        "variants": variants,
+        "examples": examples,
+        "seconds": float(np.median(times)),
+        "first_call_s": first,
+        "mean_auc": float(np.mean(compared.with_jaxbias((data[0][:8], *data[1:])))),
+        "process_peak_GiB": peak_gib(),
+        "all_s": times,
+    }
+
+
+def heads(sizes: Sizes) -> Measurements:
+    """Heads on features of one base, from features on the host to scores there."""
+    from benchmarks import heads as compared
+
+    data = compared.make_data(sizes.heads)
+    few = data._replace(ids=data.ids[: math.ceil(sizes.heads / 10)])
+    for mode, chosen in (("vmap", data), ("map", few)):
+        for solver in ("sgd", "lbfgs"):
+            name = f"{len(chosen.ids)} heads, {solver}, {mode}"
+            yield name, lambda d=chosen, s=solver, m=mode: _heads(compared, d, s, m)
+
+
+def _heads(compared: Any, data: Any, solver: str, mode: str) -> dict[str, Any]:
+    from sklearn.metrics import roc_auc_score
+
+    found = compared.with_jaxbias(data, solver, 0.01, mode, 1)
+    labels = data.labels[compared.POOL :]
+    aucs = [roc_auc_score(labels, row) for row in found.pop("scores")[:16]]
+    steady = found["seconds"] - found["compiling_s"]
+    count = len(data.ids)
+    return {**found, "heads": count, "heads_per_second": count / steady, "auc": np.mean(aucs)}
+
+
+SECTIONS: dict[str, Callable[[Sizes], Measurements]] = {
+    "pretraining": pretraining,
+    "pretraining_torch": pretraining_torch,
+    "packs": packs,
+    "packs_torch": packs_torch,
+    "modes": modes,
+    "metrics": metrics,
+    "heads": heads,
+    "metrics_cpu": metrics,
+}
