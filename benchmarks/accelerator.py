@@ -54,23 +54,23 @@ def run_section(name: str, smoke: bool, limit: float, cache: str) -> Iterator[tu
     """Runs a section in a process of its own; yields what it measured, and last how it ended."""
     command = [sys.executable, "-m", "benchmarks.accelerator", f"--section={name}"]
     began = time.perf_counter()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, *(["--smoke"] if smoke else [])],
         stdout=subprocess.PIPE,
         text=True,
         env=_environment(name, cache),
-    )
-    timer = threading.Timer(limit, process.kill)
-    timer.start()
-    try:
-        for line in process.stdout or ():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                said = json.loads(line)
-                yield said["measured"], said["values"]
-        code = process.wait()
-    finally:
-        timer.cancel()
-        process.kill()
+    ) as process:
+        timer = threading.Timer(limit, process.kill)
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    said = json.loads(line)
+                    yield said["measured"], said["values"]
+            code = process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
     seconds = time.perf_counter() - began
     yield "seconds", round(seconds, 1)
     if code:
