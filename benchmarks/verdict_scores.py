@@ -223,14 +223,11 @@ def _null(answer: Answer, kind: bool = True) -> dict[str, bool | None]:
     return _inherits(*_CLAIMS, kind=kind)(answer) | {"covered": covered}
 
 
-def _fixes(
-    *claims: str, rate: str = "wrong", but: str = ""
-) -> Callable[[Answer], dict[str, bool | None]]:
-    """One of the claims is made of the smallest fix of any target, other than a true one."""
+def _fixes(*claims: str, rate: str = "wrong") -> Callable[[Answer], dict[str, bool | None]]:
+    """One of the claims is made of the smallest fix of any target."""
 
     def told(answer: Answer) -> dict[str, bool | None]:
-        fixes = answer.smallest_fix
-        return {rate: bool((fixes["verdict"].isin(claims) & (fixes["curation"] != but)).any())}
+        return {rate: bool(answer.smallest_fix["verdict"].isin(claims).any())}
 
     return told
 
