@@ -95,6 +95,7 @@ def flops_per_image(step) -> float:
     """Floating-point operations of training on an image, as XLA counts those of a step."""
     import jax
 
+    from jaxbias.grid.flops import count_flops
     from jaxbias.training.step import Batch
 
     step, b, s = _counted(step), step.course.batch, step.network.image_size
@@ -107,10 +108,7 @@ def flops_per_image(step) -> float:
     key = np.zeros(2, np.uint32)
     params = jax.eval_shape(step.network.init, jax.random.key(0))
     state = jax.eval_shape(lambda p: step.begin(p, key), params)
-    # Accelerators count only what is compiled, with what their kernels hide left out.
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        counted = jax.jit(step).lower(state, batch, key).cost_analysis() or {}
-    return float(counted.get("flops", 0)) / b
+    return count_flops(step, state, batch, key) / b
 
 
 def _counted(step):

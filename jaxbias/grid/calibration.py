@@ -2,12 +2,13 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxbias.grid.flops import count_flops
 from jaxbias.grid.programs import extraction
 from jaxbias.grid.runner import Runner
 from jaxbias.grid.small import (
@@ -59,7 +60,8 @@ def calibrate(
     Args:
       runner: of the plan's layout.
       widths: how many members the packs of each kind have.
-      budget: seconds after which no further kind is timed; the first always is.
+      budget: seconds after which no further kind is timed; the first always is, and all are where
+        FLOPs cannot be counted.
 
     Returns:
       The rates of every kind, those not timed at the FLOP/s of the first; and how many were timed.
@@ -69,8 +71,9 @@ def calibrate(
     scores: dict[Network | Head, tuple[float, float]] = {}
     timed = 0
     for kind, width in widths.items():
-        if rates and time.perf_counter() - began > budget:
-            rates[kind] = _in_proportion(runner, kind, next(iter(rates.values())))
+        first = next(iter(rates.values()), None)
+        if first and first.score_flops and time.perf_counter() - began > budget:
+            rates[kind] = _in_proportion(runner, kind, first)
             continue
         if kind.model not in scores:
             scores[kind.model] = (
@@ -147,21 +150,12 @@ def _step_flops(runner: Runner, kind: Kind) -> float:
     examples = examples_alike(one.n, 1, one.cells)
     hyper = Hyper(*[np.float32(0)] * len(Hyper._fields))
     train = make_train(kind.model, one)
-    images = images_of(runner, kind.model)
-    shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
-    return _flops(train, params_of(runner, kind.model), examples, hyper, jax.random.key(0), shape)
+    params, images = params_of(runner, kind.model), images_of(runner, kind.model)
+    return count_flops(train, params, examples, hyper, jax.random.key(0), images)
 
 
 def _score_flops(runner: Runner, model: Network | Head) -> float:
-    ids = np.zeros(BLOCK, np.int32)
     params, images = params_of(runner, model), images_of(runner, model)
     if isinstance(model, Head):
-        return _flops(model.logits, params, images[:BLOCK]) / BLOCK
-    shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
-    return _flops(make_score(model), params, ids, shape) / BLOCK
-
-
-def _flops(fn: Callable, *arguments: Any) -> float:
-    # Of the program as it is written: compiled, it differs by a few per cent and takes seconds.
-    found = jax.jit(fn).lower(*arguments).cost_analysis()
-    return float((found or {}).get("flops", 0.0))
+        return count_flops(model.logits, params, images[:BLOCK]) / BLOCK
+    return count_flops(make_score(model), params, np.zeros(BLOCK, np.int32), images) / BLOCK

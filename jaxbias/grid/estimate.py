@@ -286,6 +286,8 @@ def estimate_text(found: Estimate, devices: int) -> str:
     ]
     if found.timed < found.kinds:
         lines.append("The kinds that were not timed are taken at the FLOP/s of the commonest.")
+    if found.kinds and not (found.bases.flops + found.trials.flops + found.finetunes.flops):
+        lines.append("FLOPs could not be counted: JAX_PLATFORMS names no cpu, whose compiler does.")
     if found.fits:
         lines.append(
             "Fits to convergence are timed on noise and may take another number of iterations; "

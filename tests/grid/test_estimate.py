@@ -1,5 +1,6 @@
 """Estimates: counts as of the run itself, FLOPs as counted by hand, and what is done left out."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -41,6 +42,37 @@ def test_flops_are_those_of_the_matrix_products():
     step = batch * (3 * forward - stages[0])
     kind = Kind.of(network, Schedule(20, 3, batch, 0.9))
     assert _step_flops(runner, kind) == pytest.approx(step, rel=0.15)
+
+
+def no_count(monkeypatch, unless=lambda: False):
+    """A backend that counts nothing before it has compiled, as those of accelerators."""
+    counted = jax.stages.Lowered.cost_analysis
+    monkeypatch.setattr(
+        jax.stages.Lowered, "cost_analysis", lambda self: counted(self) if unless() else None
+    )
+
+
+def test_flops_are_counted_on_the_cpu_whatever_runs_the_programs(monkeypatch):
+    _, runner, *_ = planned()
+    network = make_network(runner.study.model, 8, 1)
+    kind = Kind.of(network, Schedule(20, 1, 16, 0.9))
+    expected = _score_flops(runner, network), _step_flops(runner, kind)
+    cpu = jax.local_devices(backend="cpu")[0]
+    with jax.default_device(jax.devices()[1]):  # In the accelerator's place.
+        no_count(monkeypatch, unless=lambda: jax.config.jax_default_device == cpu)
+        assert (_score_flops(runner, network), _step_flops(runner, kind)) == expected
+    assert min(expected) > 0
+
+
+def test_every_kind_is_timed_where_flops_cannot_be_counted(monkeypatch):
+    _, runner, plan, _, experiments = planned(
+        curations={"group_dro": True}, finetune={"n": (20,), "epochs": 1, "seeds": 1}
+    )
+    no_count(monkeypatch)
+    found = estimate(runner, plan, experiments, budget=0.0)
+    assert found.timed == found.kinds > 1
+    assert found.finetunes.flops == 0 < found.finetunes.seconds
+    assert "FLOPs could not be counted" in estimate_text(found, 2)
 
 
 @pytest.mark.parametrize("finetune", [{"n": (20, 30), "epochs": 2, "batch": 16, "seeds": 1}, HEADS])
