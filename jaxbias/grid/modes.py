@@ -30,7 +30,7 @@ from jaxbias.grid.runner import Runner
 from jaxbias.grid.small import Kind, SmallProgram, small_training, trained_images
 from jaxbias.grid.variants import Recipe
 from jaxbias.json_files import load_json
-from jaxbias.models import Head, make_network
+from jaxbias.models import Head, Network, make_network
 from jaxbias.progress import progress
 from jaxbias.study import Study
 
@@ -169,6 +169,8 @@ def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
 def measure_modes(study: Study, dataset: Dataset, devices: int) -> list[Entry]:
     """Times a study's finetunes in every mode, at two widths.
 
+    Each mode trains the network that a run in it would: which convolution is fast depends on it.
+
     Args:
       study: whose program is timed.
       dataset: its data.
@@ -176,25 +178,22 @@ def measure_modes(study: Study, dataset: Dataset, devices: int) -> list[Entry]:
     """
     layout = Plan(dataset.fingerprint, DEFAULT, devices)
     runner = Runner(study, dataset, layout, lambda base, network: {})
-    network, recipe = runner.starts.network(1), Recipe.of(study.finetune)
     name, parameters, trains = _subject(study)
-    model = Head(inputs_of(network)) if recipe.mode == "head" else network
-    schedule = schedule_of(recipe, "erm", study.finetune.n[0], 1)
-    kind = Kind(model, "erm", None) if trains == "head lbfgs" else Kind.of(model, schedule)
+    kinds = {mode: _kind(study, runner.starts.network(1, mode)) for mode in MODES}
     entries = []
     with progress(len(_WIDTHS) * len(MODES), "timing modes", "programs") as advance:
         for width in (each * devices for each in _WIDTHS):
             programs = {}
-            for mode in MODES:
+            for mode, kind in kinds.items():
                 programs[mode] = SmallProgram(
-                    runner, model, small_training(runner, kind, width, mode)
+                    runner, kind.model, small_training(runner, kind, width, mode)
                 )
                 advance()
             seconds = dict.fromkeys(MODES, math.inf)
             for _ in range(_ROUNDS):  # In turn, so that what else the machine does meets all.
                 for mode, program in programs.items():
                     seconds[mode] = min(seconds[mode], program.once())
-            images = width * trained_images(kind)
+            images = width * trained_images(kinds[DEFAULT])
             entries.append(
                 Entry(
                     device=runner.mesh.devices.flat[0].device_kind,
@@ -227,6 +226,15 @@ def modes_text(entries: list[Entry]) -> str:
             for mode in MODES
         ]
     return "\n".join(lines)
+
+
+def _kind(study: Study, network: Network) -> Kind:
+    """The kind of the study's finetunes of a network."""
+    recipe = Recipe.of(study.finetune)
+    model = Head(inputs_of(network)) if recipe.mode == "head" else network
+    if recipe.mode == "head" and recipe.solver == "lbfgs":
+        return Kind(model, "erm", None)
+    return Kind.of(model, schedule_of(recipe, "erm", study.finetune.n[0], 1))
 
 
 def _subject(study: Study) -> tuple[str, int, str]:

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import jax
 import pytest
 
 from jaxbias.errors import InputError
-from jaxbias.grid import modes
+from jaxbias.grid import Plan, Runner, modes
 from jaxbias.grid.modes import Entry, chosen_mode, read_table, user_table, write_table
-from tests.tiny import tiny_study
+from jaxbias.models import Head
+from tests.tiny import tiny_dataset, tiny_study
 
 ENTRY = Entry(
     device="cpu",
@@ -89,3 +91,48 @@ def test_what_comes_with_jaxbias_can_be_read_and_names_its_hardware(monkeypatch)
 def test_the_table_is_plain_json(tables):
     write_table(user_table(), [ENTRY])
     assert json.loads((tables / "modes.json").read_text())[0]["model"] == "convnet"
+
+
+class Timed:
+    """A small program that only says what it would have trained."""
+
+    compile_seconds = 1.0
+
+    def __init__(self, runner, model, program):
+        self.model = model
+
+    def once(self):
+        return 1.0
+
+
+def measured(monkeypatch, platform, **finetune):
+    """The models timed in each mode where JAX's default backend has that name."""
+    timed = {mode: [] for mode in modes.MODES}
+
+    def small_training(runner, kind, width, mode):
+        timed[mode].append(kind.model)
+
+    monkeypatch.setattr(modes, "small_training", small_training)
+    monkeypatch.setattr(modes, "SmallProgram", Timed)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    study = tiny_study(finetune={"n": (20,), "epochs": 1, "batch": 16, **finetune})
+    entries = modes.measure_modes(study, tiny_dataset(), 2)
+    assert [entry.width for entry in entries] == [2, 8]
+    return study, timed
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_each_mode_is_timed_with_the_network_of_a_run_in_it(monkeypatch, platform):
+    study, timed = measured(monkeypatch, platform)
+    for each, models in timed.items():
+        runner = Runner(study, tiny_dataset(), Plan("d", each, 1), lambda base, _: {})
+        assert models == [runner.starts.network(1)] * 2
+    methods = {mode: models[0].spec.convolution for mode, models in timed.items()}
+    of_gpu = {"map": "conv", "vmap": "patches", "unroll": "conv"}
+    assert methods == (of_gpu if platform == "gpu" else dict.fromkeys(modes.MODES, "patches"))
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_heads_are_timed_alike_in_every_mode(monkeypatch, solver):
+    _, timed = measured(monkeypatch, "cpu", mode="head", solver=solver)
+    assert timed == dict.fromkeys(modes.MODES, [Head(64)] * 2)
