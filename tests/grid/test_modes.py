@@ -2,16 +2,22 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import pytest
 
+from benchmarks import grid
 from jaxbias.errors import InputError
 from jaxbias.grid import Plan, Runner, modes
 from jaxbias.grid.modes import Entry, chosen_mode, read_table, user_table, write_table
 from jaxbias.models import Head
 from tests.tiny import tiny_dataset, tiny_study
 
+SHIPPED = modes._SHIPPED
+MEASURED = Path(grid.__file__).parent / "results/accelerator.json"
+H100 = "NVIDIA H100 80GB HBM3"
+ON_64 = {"grid": {"mode": "auto"}, "data": {"name": "tiny", "image_size": 64}}
 ENTRY = Entry(
     device="cpu",
     hardware="made up",
@@ -81,11 +87,36 @@ def test_a_damaged_table_is_named():
         mode()
 
 
-def test_what_comes_with_jaxbias_can_be_read_and_names_its_hardware(monkeypatch):
-    monkeypatch.undo()
-    for entry in read_table(modes._SHIPPED):
-        assert set(entry.images_per_second) == set(modes.MODES)
-        assert entry.hardware
+@pytest.fixture
+def shipped(monkeypatch):
+    """The table that comes with jaxbias, and none of the user's."""
+    monkeypatch.setattr(modes, "_SHIPPED", SHIPPED)
+
+
+def test_what_comes_with_jaxbias_is_what_was_measured():
+    (entry,) = read_table(SHIPPED)
+    measured = json.loads(MEASURED.read_text())
+    rows = {mode: measured["modes"][f"convnet, {mode}"] for mode in modes.MODES}
+    rates = {mode: row["images_per_second"] for mode, row in rows.items()}
+    assert entry.images_per_second == pytest.approx(rates, rel=5e-4)
+    assert entry.compile_seconds == {mode: row["compile_s"] for mode, row in rows.items()}
+    for name, key in (("image_size", "size"), ("batch", "batch"), ("width", "width")):
+        assert {row[key] for row in rows.values()} == {getattr(entry, name)}
+    machine = measured["hardware"]
+    assert (entry.device, entry.jax) == (machine["device"], machine["jax"])
+    host = f"{machine['cores']} cores of {machine['processor']}"
+    assert entry.hardware == f"{machine['devices']} × {entry.device} on {host}"
+    subject = modes._subject(tiny_study(**ON_64, model={"widths": grid.WIDTHS}))
+    assert subject == (entry.model, entry.parameters, entry.trains)
+
+
+@pytest.mark.usefixtures("shipped")
+def test_on_an_h100_convnets_are_mapped_by_vmap():
+    for model in ({}, {"widths": grid.WIDTHS}):
+        study = tiny_study(**ON_64, model=model)
+        assert chosen_mode(study, H100) == ("vmap", read_table(SHIPPED)[0])
+    for other in ({"model": {"name": "resnet18"}}, {"finetune": {"n": (20,), "mode": "head"}}):
+        assert chosen_mode(tiny_study(**ON_64, **other), H100) == ("map", None)
 
 
 def test_the_table_is_plain_json(tables):
