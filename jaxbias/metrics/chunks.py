@@ -1,4 +1,9 @@
-"""Chunks: the loop that measures all variants, some at a time, on every core or device."""
+"""Chunks: the loop that measures all variants, some at a time, on every core of the host.
+
+Scores whose variants are split over devices are measured there instead. No others are taken to an
+accelerator: a program is one long loop over the examples. On an H100 4,096 variants × 20,000
+examples took 10.8 s, and on the 16 cores beside it 1.2 s (`python -m benchmarks.accelerator`).
+"""
 
 import contextlib
 import functools
@@ -11,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias import words
+from jaxbias.host import host_device
 from jaxbias.metrics.bootstrap import draw_multiplicities, leave_out
 from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.definitions import Sums
@@ -140,16 +146,10 @@ class _Layout(NamedTuple):
 
 
 def _layout(scores: np.ndarray | jax.Array) -> _Layout | None:
-    """Where scores are measured: where they lie, or on all local devices; None: on the host."""
+    """The devices that the variants of scores are split over; None: they are on the host."""
     if isinstance(scores, jax.Array) and isinstance(scores.sharding, NamedSharding):
         return _Layout(scores.sharding.mesh, scores.sharding.spec[0])
-    if jax.default_backend() == "cpu":
-        return None
-    devices = jax.local_devices()
-    axis_types = (AxisType.Auto,)
-    return _Layout(
-        jax.make_mesh((len(devices),), ("variant",), axis_types, devices=devices), "variant"
-    )
+    return None
 
 
 def _over_chunks(work: _Work, factor: np.ndarray, description: str) -> dict[str, np.ndarray]:
@@ -165,8 +165,9 @@ def _over_chunks(work: _Work, factor: np.ndarray, description: str) -> dict[str,
     layout = _layout(work.scores)
     with jax.enable_x64(True):
         shared = (work.split, work.base, factor)
-        shared = layout.put(shared) if layout else jax.device_put(shared)
-    width = _width(work, variants)
+        # A program runs where these are: all else that it is given comes from the host.
+        shared = layout.put(shared) if layout else jax.device_put(shared, host_device())
+    width = _width(work, variants, layout.mesh.devices.flat[0] if layout else host_device())
     if layout is None:
         chunks = [np.arange(i, min(i + width, variants)) for i in range(0, variants, width)]
         measured = functools.partial(_on_host, work, shared, width)
@@ -194,7 +195,7 @@ _program = jax.jit(measure, static_argnums=0)
 
 
 def _on_host(work: _Work, shared: tuple, width: int, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Measures a chunk on the CPU, where sorting is faster outside the program."""
+    """Measures a chunk on the host, where sorting is faster outside the program."""
     split, base, factor = shared
     rows = np.resize(rows, width)  # A short chunk repeats its variants.
     tests = _sorted(work.scores, work.split, rows)
@@ -282,13 +283,13 @@ def _split(
     return make_split(channels, multiplicities)
 
 
-def _width(work: _Work, variants: int) -> int:
-    """Variants per chunk: a power of two, so that few programs are compiled."""
+def _width(work: _Work, variants: int, device: jax.Device) -> int:
+    """Variants per chunk on a device: a power of two, so that few programs are compiled."""
     columns = work.split.multiplicities.shape[1]
     examples = work.scores.shape[1]
     if work.base_scores is not None:
         examples = max(examples, work.base_scores.shape[1])
-    sums = _SUMS.get(jax.default_backend(), _SUMS_ELSEWHERE)
+    sums = _SUMS.get(device.platform, _SUMS_ELSEWHERE)
     most = max(8, min(sums // columns, _SCORES // max(examples, 1)))
     needed = 1 << max(variants - 1, 0).bit_length()
     return max(8, min(1 << (most.bit_length() - 1), needed))

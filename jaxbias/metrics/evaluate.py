@@ -38,6 +38,10 @@ def evaluate(
 ) -> GroupReport | TargetsReport:
     """Computes metrics of every variant, overall and per group, with bootstrap replicates.
 
+    It runs on the host's CPU, also beside an accelerator: an H100 took 10.8 s for 4,096 variants ×
+    20,000 examples, the 16 cores beside it 1.2 s. Only scores whose variants are split over several
+    devices are measured there.
+
     Args:
       scores: float[V, N], higher is more positive, compared as float32; or a DataFrame with one row
         per example and one column per variant. NumPy, JAX (also split over devices along V) or

@@ -11,9 +11,10 @@ from hypothesis import given
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxbias.errors import InputError
-from jaxbias.metrics import METRICS, Examples, evaluate
+from jaxbias.metrics import METRICS, Examples, chunks, evaluate
 from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.chunks import _program
+from jaxbias.metrics.program import make_split
 from jaxbias.metrics.ranking import order_on_device, order_on_host, score_keys
 from jaxbias.metrics.traced import group_metrics
 from tests.metrics.strategies import CASES, assert_same, examples
@@ -123,6 +124,53 @@ def test_validation_split_over_devices():
     expected = run(scores, other)
     for kept in (other, split(other)):
         assert_same(run(split(scores), kept), expected, 1e-12)
+
+
+@pytest.fixture
+def ran_on(monkeypatch):
+    """The devices that programs ran on, each with the number of variants it was given."""
+    found = []
+
+    def program(*arguments):
+        out = _program(*arguments)
+        found.append((out["pairs"].devices(), len(out["pairs"])))
+        return out
+
+    monkeypatch.setattr(chunks, "_program", program)
+    return found
+
+
+@pytest.mark.parametrize("held", [np.asarray, jnp.asarray], ids=["NumPy", "JAX"])
+@pytest.mark.parametrize("platforms", ["cpu and another", "another"])
+def test_beside_an_accelerator_the_host_measures_where_it_can(ran_on, monkeypatch, held, platforms):
+    scores, labels, groups, _ = drawn(300)
+    other, others, _, weights = drawn(300, seed=1)
+    asked = {"validation": Examples(other, others, None, weights), "metrics": RATES, "bootstrap": 9}
+    asked["metrics"] += ("auc",)
+    expected = evaluate(scores, labels, groups, **asked)
+    cpu, accelerator = jax.devices()[0], jax.devices()[3]
+    assert {device for devices, _ in ran_on for device in devices} == {cpu}
+    ran_on.clear()
+    if platforms == "another":
+        monkeypatch.setattr(chunks, "host_device", lambda: accelerator)
+    with jax.default_device(accelerator):
+        report = evaluate(held(scores), labels, groups, **asked)
+    there = cpu if platforms == "cpu and another" else accelerator
+    assert {device for devices, _ in ran_on for device in devices} == {there}
+    assert_same(report, expected, 0)
+
+
+def test_chunks_are_as_wide_as_suits_their_device():
+    """Those of a CPU stay in a core's cache, and a device is filled."""
+
+    class Device:
+        platform = "gpu"
+
+    scores = np.zeros((10_000, N), np.float32)
+    split = make_split(make_channels(np.zeros(N), np.zeros((0, N)), np.ones(N)), np.ones((N, 1)))
+    work = chunks._Work(None, scores, split, None, None, None)
+    widths = [chunks._width(work, len(scores), each) for each in (jax.devices()[0], Device)]
+    assert widths == [4096, 8192]
 
 
 def test_equal_sizes_compile_one_program():
