@@ -6,9 +6,9 @@
 
 Sections (`accelerator_sections.py`), each in a process of its own, in order of what they are worth:
 pretraining (the long loop, images per second) and PyTorch's; packs of whole finetunes, packs of one
-and PyTorch's loop over them; modes times models (ms per step of a variant); metrics of a grid, and
-on the host's CPU; heads by SGD and by L-BFGS. What is found is written as soon as it is, so a run
-that is stopped loses the measurement under way; one that fails leaves its error in one line.
+and PyTorch's loop over them; modes times models (ms per step of a variant); metrics of a grid, on
+the host's CPU; heads by SGD and by L-BFGS. What is found is written as soon as it is, so a run that
+is stopped loses the measurement under way; one that fails leaves its error in one line.
 
 Images are noise on the device and compiling is told apart. Shares of the peak are of the card's
 dense one by its data sheet, bfloat16, or TF32 where models compute in float32; FLOPs of training
@@ -36,7 +36,6 @@ LIMITS = {
     "modes": 100,
     "metrics": 50,
     "heads": 60,
-    "metrics_cpu": 45,
 }
 # With less than this left no section is begun.
 _LEAST = 10.0
@@ -58,7 +57,7 @@ def run_section(name: str, smoke: bool, limit: float, cache: str) -> Iterator[tu
         [*command, *(["--smoke"] if smoke else [])],
         stdout=subprocess.PIPE,
         text=True,
-        env=_environment(name, cache),
+        env=_environment(cache),
     ) as process:
         timer = threading.Timer(limit, process.kill)
         timer.start()
@@ -78,11 +77,9 @@ def run_section(name: str, smoke: bool, limit: float, cache: str) -> Iterator[tu
         yield "error", f"stopped after {limit:.0f} s" if stopped else f"exit status {code}"
 
 
-def _environment(name: str, cache: str) -> dict[str, str]:
+def _environment(cache: str) -> dict[str, str]:
     """Sections share what XLA found out about kernels, and each has the card to itself."""
     added = {"JAX_COMPILATION_CACHE_DIR": cache}
-    if name == "metrics_cpu":
-        added["JAX_PLATFORMS"] = "cpu"
     return {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.9", **os.environ, **added}
 
 

@@ -107,5 +107,4 @@ SECTIONS: dict[str, Callable[[Sizes], Measurements]] = {
     "modes": modes,
     "metrics": metrics,
     "heads": heads,
-    "metrics_cpu": metrics,
 }

@@ -18,10 +18,10 @@ def run(monkeypatch, *words):
 
 def test_a_section_measures_in_a_process_of_its_own(monkeypatch, tmp_path):
     out = tmp_path / "found.json"
-    run(monkeypatch, "--smoke", "--only=metrics_cpu", f"--out={out}")
+    run(monkeypatch, "--smoke", "--only=metrics", f"--out={out}")
     found = json.loads(out.read_text())
     assert found["hardware"]["device"] == "cpu"
-    section = found["metrics_cpu"]
+    section = found["metrics"]
     for name in ("0 replicates", f"{SMOKE.replicates} replicates"):
         assert section[name]["seconds"] > 0
         assert 0.5 < section[name]["mean_auc"] < 1
