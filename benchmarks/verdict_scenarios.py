@@ -208,6 +208,8 @@ BOTH = {c: EPS if i % 2 else -EPS for i, c in enumerate(LEVELS)}
 FLAT = dict.fromkeys(LEVELS, 0.15)
 # One true fix, its neighbours just outside: the steps of the demo's levels.
 ONE_FIX = {c: 0.06 * (5 - i) for i, c in enumerate(LEVELS)}
+# Checkpoints differ little; examples are what is missing.
+ALIKE = Law(base=0.01, draw=0.008, interaction=0.005, test=0.03, validation=0.04)
 FEW = Law(test=0.06, validation=0.08)  # 30 rare positives or negatives a group.
 SMALL_BASE = Law(base=0.01)
 
@@ -330,5 +332,8 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "advice: a fix": follows(
         "an undecided study of one true fix, told what would decide", 0.2, ONE_FIX, Plan(3), Law()
+    ),
+    "advice: a fix, few examples": follows(
+        "the same, of checkpoints that differ little", 0.2, ONE_FIX, Plan(5), ALIKE
     ),
 }  # fmt: skip

@@ -230,3 +230,10 @@ def test_what_would_decide_is_more_than_there_is():
     found = fix({LEVELS[5]: 0.0, LEVELS[6]: -0.1}, law=few)
     assert (found["verdict"], found["reason"]) == ("undecided", "")
     assert found["examples_needed"] > 4000
+
+
+def test_examples_are_no_advice_to_three_checkpoints():
+    few = drawn.Law(test=0.03, validation=0.04)
+    found = fix({LEVELS[5]: 0.0, LEVELS[6]: -0.1}, law=few, plan=drawn.Plan(3))
+    assert (found["verdict"], found["reason"]) == ("undecided", "")
+    assert np.isnan(found["examples_needed"])
