@@ -180,7 +180,8 @@ def legend(
     ]  # fmt: skip
     handles += list(extra)
     widths = [len(handle.get_label()) + 6 for handle in handles]
-    columns = len(handles) if sum(widths) <= _LEGEND else max(_LEGEND // max(widths), 1)
+    most = int(_LEGEND * figure.get_figwidth() / WIDTH)
+    columns = len(handles) if sum(widths) <= most else max(most // max(widths), 1)
     figure.legend(
         handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4,
         handlelength=1.9, handletextpad=0.5,

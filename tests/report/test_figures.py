@@ -265,3 +265,20 @@ def _inflate(stream):
         return zlib.decompress(stream)
     except zlib.error:
         return b""
+
+
+@pytest.mark.parametrize("make", [levels.dose_response, trade_off.auc_gap])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_legends_lie_inside_their_figures(make, targets):
+    """Figures of one panel are narrower: their legends take more lines."""
+    answer = make_answer()
+    kept = list(dict.fromkeys(answer.curves["task"]))[:targets]
+    for name in ("curves", "inherited", "overwritten", "smallest_fix"):
+        frame = getattr(answer, name)
+        object.__setattr__(answer, name, frame[frame["task"].isin(kept)])
+    figure = drawn(make, answer)
+    assert len([axes for axes in figure.axes if axes.axison]) == targets
+    FigureCanvasAgg(figure).draw()
+    for key in figure.legends:
+        box = key.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
