@@ -1,19 +1,21 @@
 """Leases: one process works on a pack at a time, and a dead one's pack is taken over.
 
-A lease is a file `NAME.GENERATION`, created exclusively. It holds until its file's time plus
-`seconds`; the holder renews that time while it works, which needs no space on the disk. A takeover
-creates the next generation, never removes the present one first, so that of two processes that
-see the same expired lease only one gets it. At worst (a stopped machine, clocks a minute apart) a
-pack is trained twice and written twice with the same content.
+A lease is a file `NAME.GENERATION`, written aside and then given that name exclusively. It holds
+until its file's time plus `seconds`; the holder renews that time while it works, which needs no
+space on the disk. A takeover creates the next generation, never removes the present one first, so
+that of two processes that see the same expired lease only one gets it. At worst (a stopped machine,
+clocks a minute apart) a pack is trained twice and written twice with the same content.
 """
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +32,10 @@ _FUTURE = 3600.0
 _PATIENCE = 2.0
 # Files of the leases this process holds.
 _ours: set[Path] = set()
+# Held from when a lease of this process is seen until it stands in `_ours`.
+_creating = threading.Lock()
+# What disks without hard links answer.
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 class Leases:
@@ -64,20 +70,10 @@ class Leases:
         with writing(path):
             make_directory(self.directory)
             try:
-                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+                self._create(path)
             except FileExistsError:
                 return None
-            try:
-                _ours.add(path.absolute())
-                os.write(handle, json.dumps(dataclasses.asdict(Holder.myself())).encode())
-            except OSError:
-                _ours.discard(path.absolute())
-                path.unlink(missing_ok=True)
-                raise
-            finally:
-                os.close(handle)
         lease = Lease(path, self.seconds, self.clock)
-        lease.renew()
         generations = self._generations(name)
         if max(generations, default=-1) > last + 1:
             # What we looked at was swept away by a later holder.
@@ -114,6 +110,20 @@ class Leases:
         """Removes the files of a lease; only where its work is done for good."""
         self._remove(name, self._generations(name))
 
+    def _create(self, path: Path) -> None:
+        # Whole and stamped before it has its name: seen half-made, with the time of the disk's own
+        # clock, a lease looks expired to whoever's clock is far from that.
+        draft = self.directory / f".{uuid.uuid4().hex}"
+        try:
+            draft.write_text(json.dumps(dataclasses.asdict(Holder.myself())))
+            os.utime(draft, (self.clock(), self.clock()))
+            with _creating:
+                _name(draft, path)
+                _ours.add(path.absolute())
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+
     def _path(self, name: str, generation: int) -> Path:
         return self.directory / f"{name}.{generation}"
 
@@ -137,14 +147,15 @@ class Leases:
         holder = self._read(name, generation)
         if holder == Holder.myself():
             # On a disk that was read-only when it ended, a lease of ours looks as if still held.
-            return self._path(name, generation).absolute() in _ours
+            with _creating:
+                return self._path(name, generation).absolute() in _ours
         return holder is None or not holder.is_dead()
 
     def _read(self, name: str, generation: int) -> Holder | None:
         try:
             holder = Holder(**load_json(self._path(name, generation)))
         except (OSError, ValueError, TypeError):
-            return None  # Between being created and being written, or no lease of ours.
+            return None  # Without hard links: not written yet; or no lease of ours.
         kinds = {"host": str, "pid": int, "born": str}
         return holder if all(type(getattr(holder, k)) is t for k, t in kinds.items()) else None
 
@@ -187,3 +198,16 @@ class Lease:
         # Gone, or on a disk gone read-only: it expires, and at worst the work is done twice.
         with contextlib.suppress(OSError):
             os.utime(self._path, (when, when))
+
+
+def _name(draft: Path, path: Path) -> None:
+    """Gives a written file a name that nobody may have yet; FileExistsError: somebody has it."""
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        stamp = draft.stat().st_mtime
+        with path.open("x") as file:
+            file.write(draft.read_text())
+        os.utime(path, (stamp, stamp))

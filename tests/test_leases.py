@@ -1,5 +1,6 @@
 """Leases: one holder at a time, and what a dead or silent one leaves is taken over."""
 
+import errno
 import json
 import os
 import subprocess
@@ -151,8 +152,39 @@ def test_who_saw_an_older_generation_expire_does_not_displace_the_present_one(le
     assert leases.is_held("pack")
 
 
+def test_a_lease_is_seen_whole_and_stamped_or_not_at_all(leases, clock, monkeypatch):
+    """Clocks of the disk and of the process are decades apart here."""
+    seen = []
+
+    def link(draft, path, really=os.link):
+        really(draft, path)
+        monkeypatch.setattr(os, "link", really)
+        threading.Thread(target=lambda: seen.append(leases.take("pack"))).start()
+        seen.append((Path(path).stat().st_mtime, json.loads(Path(path).read_text())["pid"]))
+
+    monkeypatch.setattr(os, "link", link)
+    assert leases.take("pack") is not None
+    while len(seen) < 2:
+        threading.Event().wait(0.01)
+    assert sorted(seen, key=str) == [(clock.now, os.getpid()), None]
+
+
+def test_a_disk_without_hard_links_has_leases_too(leases, clock, monkeypatch):
+    def link(*paths):
+        raise OSError(errno.EOPNOTSUPP, "no hard links")
+
+    monkeypatch.setattr(os, "link", link)
+    assert leases.take("pack") is not None
+    assert leases.take("pack") is None
+    assert leases.holder("pack") == Holder.myself()
+    assert [path.name for path in leases.directory.iterdir()] == ["pack.0"]
+    clock.now += 61
+    elsewhere(monkeypatch)
+    assert leases.take("pack") is not None
+
+
 def test_of_many_who_want_a_lease_one_gets_it(leases, clock):
-    for round in range(20):
+    for round in range(200):
         name = f"pack{round % 2}"
         clock.now += 61
         start = threading.Barrier(8)
