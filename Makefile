@@ -23,6 +23,7 @@ test: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 # What the benchmarks compare with; each then runs as its first lines say.
 bench: $(VENV)/installed-bench

@@ -48,7 +48,7 @@ class _Pack:
     """A pack of whole finetunes, as the runner hands them to the executor."""
 
     def __init__(self, sizes: Sizes, mode: str, width: int, dtype: str) -> None:
-        from jaxbias.grid.programs import networks
+        from jaxbias.engine.programs import networks
         from jaxbias.models import make_network
         from jaxbias.study import ModelSpec
         from jaxbias.training import Schedule
@@ -117,7 +117,7 @@ def _mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dict[st
     """Times the runner's program for a few steps, scores of 64 images included."""
     import jax
 
-    from jaxbias.grid.programs import networks
+    from jaxbias.engine.programs import networks
     from jaxbias.models import make_network
     from jaxbias.parallel import split_variants
     from jaxbias.study import ModelSpec
@@ -165,8 +165,8 @@ def _mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dict[st
 
 
 def _executor(mode: str) -> Any:
-    from jaxbias.grid.executor import Executor
-    from jaxbias.grid.memory import device_room
+    from jaxbias.engine.executor import Executor
+    from jaxbias.engine.memory import device_room
     from jaxbias.parallel import make_mesh
 
     return Executor(make_mesh(1), mode, device_room(0, 1))
@@ -186,8 +186,8 @@ def _member(network: Any, n: int, images: int, seed: int) -> tuple:
     """A finetune of n of so many images, from fresh parameters."""
     import jax
 
-    from jaxbias.grid.members import key_of
-    from jaxbias.grid.small import examples_alike
+    from jaxbias.costs.small import examples_alike
+    from jaxbias.engine.members import key_of
     from jaxbias.training import Hyper
 
     params = jax.tree.map(np.asarray, _init(network)(jax.random.key(seed)))
@@ -204,7 +204,7 @@ def _init(network: Any) -> Callable:
 
 
 def _gib(executor: Any) -> float | None:
-    from jaxbias.grid.memory import program_bytes
+    from jaxbias.engine.memory import program_bytes
 
     needed = program_bytes(next(iter(executor.programs.values())))
     return None if needed is None else round(needed / 2**30, 3)

@@ -26,7 +26,9 @@ from configs import programme
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.faces.attributes import frequencies
 from jaxbias.data.faces.roster import enroll
-from jaxbias.grid import Plan, Runner, Variant, expand, expand_by_experiment, extend_plan
+from jaxbias.engine.runner import Runner
+from jaxbias.plan.packs import Plan, extend_plan
+from jaxbias.plan.variants import Variant, expand, expand_by_experiment
 from jaxbias.study import Study, make_study
 
 

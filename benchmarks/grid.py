@@ -72,16 +72,16 @@ def run_jaxbias(config: dict) -> dict[str, float]:
     jax.config.update("jax_num_cpu_devices", 2)
     jax.config.update("jax_compilation_cache_dir", None)
     jax.config.update("jax_enable_compilation_cache", False)  # Compiling counts.
-    from jaxbias import workflow
     from jaxbias.data import load
-    from jaxbias.results import ResultDirectory
+    from jaxbias.stages import train as train_stage
     from jaxbias.study import make_study
+    from jaxbias.workdir.results import ResultDirectory
 
     study = make_study(config)
     load(study.data)
     with tempfile.TemporaryDirectory() as directory:
         began = time.perf_counter()
-        timings = workflow.train(study, directory)
+        timings = train_stage.train(study, directory)
         seconds = time.perf_counter() - began
         scores = ResultDirectory(directory).scores()
         labels = scores.examples.query("split == 'test'")["Wearing_Earrings"].to_numpy(bool)

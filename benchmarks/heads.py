@@ -33,8 +33,8 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from benchmarks.hardware import hardware
-from jaxbias.grid import programs
-from jaxbias.grid.features import principal_axes
+from jaxbias.engine import programs
+from jaxbias.engine.features import principal_axes
 from jaxbias.models import Head
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
 from jaxbias.training import Examples, Hyper, Penalty, Schedule

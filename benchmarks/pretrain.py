@@ -55,9 +55,11 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     devices = asked.devices if jax.default_backend() == "cpu" else 1
     from jaxbias.models import make_network
     from jaxbias.parallel import make_data_mesh, replicate
-    from jaxbias.pretraining import Curated, Saves, Source, fit
     from jaxbias.study import ModelSpec
     from jaxbias.training import Schedule, batches_of
+    from jaxbias.training.feeds import Curated, Source
+    from jaxbias.training.loop import fit
+    from jaxbias.training.saves import Saves
 
     images, labels = data(asked.size)
     spec = ModelSpec(
@@ -95,7 +97,7 @@ def flops_per_image(step) -> float:
     """Floating-point operations of training on an image, as XLA counts those of a step."""
     import jax
 
-    from jaxbias.grid.flops import count_flops
+    from jaxbias.costs.flops import count_flops
     from jaxbias.training.step import Batch
 
     step, b, s = _counted(step), step.course.batch, step.network.image_size

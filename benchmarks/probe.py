@@ -13,8 +13,8 @@ from pathlib import Path
 
 from jaxbias.analysis.evaluation import evaluate_task
 from jaxbias.curation import target_cells
-from jaxbias.results import ResultDirectory
 from jaxbias.study import EvaluationSpec, make_study
+from jaxbias.workdir.results import ResultDirectory
 
 
 def main() -> None:

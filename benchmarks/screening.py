@@ -26,14 +26,18 @@ import pandas as pd
 
 from benchmarks.hardware import hardware
 from configs import quickstart
-from jaxbias import compilation, data, workflow
+from jaxbias import data
 from jaxbias.analysis.candidates import axes
-from jaxbias.grid import Base, Plan, Recipe, Runner, Variant
-from jaxbias.grid.calibration import Kind, calibrate
+from jaxbias.costs.calibration import Kind, calibrate
+from jaxbias.engine import compilation
+from jaxbias.engine.runner import Runner
 from jaxbias.models import Head, make_network
-from jaxbias.results import ResultDirectory
+from jaxbias.plan.packs import Plan
+from jaxbias.plan.variants import Base, Recipe, Variant
+from jaxbias.stages import train
 from jaxbias.study import Study, make_study, parse_curation
 from jaxbias.training import Schedule
+from jaxbias.workdir.results import ResultDirectory
 
 _SECTIONS = ("plan", "features", "finetune", "compile", "train_and_score")
 
@@ -55,8 +59,8 @@ def run(study: Study, workdir: Path) -> dict[str, Any]:
     Returns:
       The answer's frames for every question, keyed by task, base and n, and seconds by section.
     """
-    workflow.train(study, workdir)
-    answer, _ = workflow.write_report(workdir)
+    train.train(study, workdir)
+    answer, _ = train.write_report(workdir)
     keys = ["task", "base", "n"]
     inherited = answer.inherited_verdicts.set_index(keys)["verdict"]
     fixes = answer.smallest_fix.set_index(keys)

@@ -19,13 +19,13 @@ from typing import Any
 
 import pandas as pd
 
-from jaxbias import compilation
 from jaxbias.analysis.candidates import axes
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.screening import Standing, centre, standings, to_confirm
 from jaxbias.curation import target_cells
-from jaxbias.results import ResultDirectory
+from jaxbias.engine import compilation
 from jaxbias.study import make_study, parse_curation
+from jaxbias.workdir.results import ResultDirectory
 
 _EPSILONS = (0.03, 0.05, 0.08)  # The demo's is the second.
 _REPEATS = (3, 4, 5)

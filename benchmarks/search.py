@@ -36,11 +36,13 @@ import numpy as np
 
 from benchmarks.hardware import hardware
 from jaxbias import data, default_config, make_study
-from jaxbias.compilation import use_compilation_cache
-from jaxbias.grid import Plan, Runner, Variant, extend_plan
-from jaxbias.grid.criteria import MEASURES
-from jaxbias.grid.search import Ended, Results, follow, kept, rung_epochs
-from jaxbias.grid.trials import Trials
+from jaxbias.engine.compilation import use_compilation_cache
+from jaxbias.engine.runner import Runner
+from jaxbias.engine.trials import Trials
+from jaxbias.plan.criteria import MEASURES
+from jaxbias.plan.packs import Plan, extend_plan
+from jaxbias.plan.search import Ended, Results, follow, kept, rung_epochs
+from jaxbias.plan.variants import Variant
 from jaxbias.study import Study
 
 TARGET = "Bags_Under_Eyes"

@@ -21,7 +21,7 @@ from benchmarks.verdict_studies import (
 from jaxbias.analysis import Answer, make_answer
 from jaxbias.analysis.overwriting import best_cut, studied_curations
 from jaxbias.data.dataset import Dataset
-from jaxbias.results import Scores
+from jaxbias.scores.scores import Scores
 from jaxbias.study import Study, default_config, make_study
 
 _SIZES = {"finetune": 2000, "validation": 1000, "test": 2000}

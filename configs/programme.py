@@ -22,8 +22,7 @@ second attribute of the pair; U4 and U5, which mix sources and have many classes
 
 from ml_collections import ConfigDict
 
-from jaxbias import sweep
-from jaxbias.study import default_config, shared
+from jaxbias.study import default_config, shared, sweep
 
 ATTRIBUTES = (
     "Mouth_Slightly_Open", "Smiling", "Eyeglasses", "Black_Hair", "Narrow_Eyes", "Gray_Hair",

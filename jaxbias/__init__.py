@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from jaxbias.errors import InputError
 
 if TYPE_CHECKING:
+    from jaxbias.stages.train import run
     from jaxbias.study import Study, default_config, make_study
-    from jaxbias.workflow import run
 
 __all__ = ["InputError", "Study", "default_config", "make_study", "run"]
 __version__ = "0.1.0"
@@ -16,7 +16,7 @@ _HOMES = {
     "Study": "jaxbias.study",
     "default_config": "jaxbias.study",
     "make_study": "jaxbias.study",
-    "run": "jaxbias.workflow",
+    "run": "jaxbias.stages.train",
 }
 
 

@@ -1,5 +1,5 @@
 """`python -m jaxbias` is the command `jaxbias`."""
 
-from jaxbias.cli import main
+from jaxbias.cli.command import main
 
 main()

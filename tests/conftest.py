@@ -22,7 +22,7 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 @pytest.fixture
 def jaxbias(capsys):
     """Calls the command in this process; returns its exit code, stdout and stderr."""
-    from jaxbias import cli
+    from jaxbias.cli import command as cli
 
     def call(*words):
         try:

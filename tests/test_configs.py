@@ -8,8 +8,9 @@ import pytest
 
 import jaxbias
 from jaxbias import data, make_study
-from jaxbias.grid import Curator, check_limits, curate
-from jaxbias.results import ResultDirectory
+from jaxbias.engine.curator import Curator, curate
+from jaxbias.engine.limits import check_limits
+from jaxbias.workdir.results import ResultDirectory
 from tests.tiny import tiny_config, tiny_dataset
 
 NAMES = (

@@ -13,7 +13,7 @@ import pytest
 from jaxbias import InputError, make_study
 from jaxbias.errors import echo, nearest
 from jaxbias.study import DataSpec, Study, to_dict
-from jaxbias.study.values import Range, fields_of
+from jaxbias.values import Range, fields_of
 from tests.tiny import tiny_config
 
 NUMBERS = (float("nan"), float("inf"), -1, 0, 1e308, 10**30, 10**5000, "1", None, True, [], {})
@@ -151,7 +151,7 @@ def test_a_range_holds_both_its_ends():
     class Spec:
         share: Annotated[float, Range(0, 1)] = 0.5
 
-    from jaxbias.study.values import build
+    from jaxbias.values import build
 
     assert build(Spec, {"share": 0}, "x").share == 0.0
     assert build(Spec, {"share": 1}, "x").share == 1.0

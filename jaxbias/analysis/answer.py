@@ -28,7 +28,7 @@ from jaxbias.curation import Cells, pair_cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.progress import progress
-from jaxbias.results import Scores
+from jaxbias.scores.scores import Scores
 from jaxbias.study import SPLITS, Study, to_dict
 from jaxbias.words import count
 

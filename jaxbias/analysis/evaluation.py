@@ -7,10 +7,17 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.analysis.panels import Panel
-from jaxbias.curation import Cells, population_shares, population_weights
-from jaxbias.metrics import Examples, GroupReport, Groups, evaluate
+from jaxbias.curation import Cells
+from jaxbias.metrics import (
+    Examples,
+    GroupReport,
+    Groups,
+    evaluate,
+    population_shares,
+    population_weights,
+)
 from jaxbias.metrics.degenerate import degenerate
-from jaxbias.results import Scores
+from jaxbias.scores.scores import Scores
 from jaxbias.study import EvaluationSpec, parse_prevalence
 
 # What tells arms apart.
@@ -126,7 +133,10 @@ def evaluate_task(
     """
     chosen = (scores.variants["task"] == cells.task).to_numpy()
     level = spec.level if spec.level >= 0 else None
-    shares = population_shares(cells, level, parse_prevalence("evaluations", spec.prevalence))
+    prevalence = parse_prevalence("evaluations", spec.prevalence)
+    shares = population_shares(
+        cells.shares, cells.targets, cells.groups, level, prevalence, cells.task
+    )
     test = _examples(scores.test, scores, cells, shares, "test")
     validation = _examples(scores.validation, scores, cells, shares, "validation")
     evaluated = test if split == "test" else validation

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from jaxbias.data.dataset import Dataset
-from jaxbias.grid.search import kept, rung_epochs
-from jaxbias.results import Scores
+from jaxbias.plan.search import kept, rung_epochs
+from jaxbias.scores.scores import Scores
 from jaxbias.study import (
     SPLITS,
     BaseSpec,

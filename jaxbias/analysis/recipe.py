@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.errors import InputError
-from jaxbias.results import Scores
+from jaxbias.scores.scores import Scores
 from jaxbias.study import Study
 
 # How heads alone are solved.

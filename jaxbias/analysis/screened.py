@@ -11,7 +11,7 @@ from jaxbias.analysis.design import Design, questions, with_status
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.screening import centre, standings
 from jaxbias.curation import Cells
-from jaxbias.results import Scores
+from jaxbias.scores.scores import Scores
 from jaxbias.study import STUDIED, Study, parse_curation
 
 _KEYS = ["task", "base", "n"]

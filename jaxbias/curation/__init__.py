@@ -2,7 +2,6 @@
 
 from jaxbias.curation.cells import Cells, pair_cells, target_cells
 from jaxbias.curation.draws import Draw, draw
-from jaxbias.curation.populations import population_shares, population_weights
 from jaxbias.curation.quotas import largest_n, quotas, sample_weights
 from jaxbias.curation.sizes import Wanted, realised, shortage
 
@@ -13,8 +12,6 @@ __all__ = [
     "draw",
     "largest_n",
     "pair_cells",
-    "population_shares",
-    "population_weights",
     "quotas",
     "realised",
     "sample_weights",

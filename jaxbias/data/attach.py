@@ -13,7 +13,7 @@ from jaxbias.data.table import SAME, cleaned, labels, spelt
 from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.data.vocabulary import folded
 from jaxbias.errors import InputError
-from jaxbias.paths import expanded
+from jaxbias.files.paths import expanded
 from jaxbias.study import DataSpec
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxbias.errors import InputError
-from jaxbias.paths import expanded
+from jaxbias.files.paths import expanded
 
 _DAY = 24 * 3600
 # What ArrayRecord's C++ says of a full disk, as a RuntimeError of several lines.

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from jaxbias.data import workers
-from jaxbias.json_files import parse_json
+from jaxbias.files.json_files import parse_json
 from jaxbias.progress import progress
 
 try:

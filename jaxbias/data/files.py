@@ -19,7 +19,7 @@ from jaxbias.data.delimited import shown
 from jaxbias.data.nearest_file import nearest_file
 from jaxbias.data.source import Source, only, with_labels
 from jaxbias.errors import InputError
-from jaxbias.paths import expanded
+from jaxbias.files.paths import expanded
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
 from jaxbias.words import count

@@ -18,14 +18,14 @@ import numpy as np
 import pandas as pd
 
 from jaxbias import words
+from jaxbias.capacity import require_disk
 from jaxbias.data import decode
 from jaxbias.data.directories import home, remove_stale, writing
 from jaxbias.data.draft import PIXELS, Draft, locked
 from jaxbias.data.source import Source
 from jaxbias.data.workers import Job
 from jaxbias.errors import InputError
-from jaxbias.json_files import load_json
-from jaxbias.room import require_disk
+from jaxbias.files.json_files import load_json
 
 _EXAMPLES, _RECORD = "examples.parquet", "store.json"
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from jaxbias.data.dataset import listed
 from jaxbias.data.delimited import open_delimited, shown
 from jaxbias.errors import InputError, nearest
-from jaxbias.json_files import parse_json
+from jaxbias.files.json_files import parse_json
 
 ID = "id"
 KINDS = ".csv, .tsv or .parquet"

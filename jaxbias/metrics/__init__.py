@@ -13,6 +13,7 @@ from jaxbias.metrics.intervals import (
     holm,
     t_interval,
 )
+from jaxbias.metrics.populations import population_shares, population_weights
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.targets import TargetsReport
 from jaxbias.metrics.traced import group_metrics
@@ -33,5 +34,7 @@ __all__ = [
     "evaluate",
     "group_metrics",
     "holm",
+    "population_shares",
+    "population_weights",
     "t_interval",
 ]

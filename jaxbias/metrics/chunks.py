@@ -19,6 +19,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias import words
+from jaxbias.capacity import require_ram
 from jaxbias.host import host_device
 from jaxbias.metrics.bootstrap import draw_multiplicities, leave_out
 from jaxbias.metrics.channels import make_channels
@@ -28,7 +29,6 @@ from jaxbias.metrics.groups import ALL
 from jaxbias.metrics.program import Asked, Split, complete, make_split, measure
 from jaxbias.metrics.ranking import order_on_host
 from jaxbias.progress import progress
-from jaxbias.room import require_ram
 
 # Variants × replicates per chunk: the carried float64 sums should stay in a core's cache
 # (measured), and elsewhere fill the device.

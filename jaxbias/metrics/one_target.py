@@ -16,7 +16,7 @@ from jaxbias.metrics.program import Asked
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import check_kind
 from jaxbias.metrics.thresholds import check_rule, cut_keys, parse_rule, two_value_cuts
-from jaxbias.study.values import MOST_REPLICATES, Range, build, fields_of
+from jaxbias.values import MOST_REPLICATES, Range, build, fields_of
 
 LINKS = ("identity", "sigmoid")
 # Parts left out in turn, for BCa's acceleration.

@@ -7,11 +7,86 @@ from typing import Any
 
 import numpy as np
 
-from jaxbias.curation import Cells, population_shares, population_weights
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.examples import Checked
 
 _FIELDS = ("level", "prevalence")
+# A cell of this group belongs to both (the shared negatives of a pair).
+BOTH = -1
+
+
+def population_shares(
+    natural: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    level: float | None,
+    prevalence: float | None,
+    task: str = "",
+) -> np.ndarray:
+    """Returns the cell shares of an evaluation population.
+
+    Args:
+      natural: float64[C], the cells' shares as they are.
+      targets: int[C], the class of each cell.
+      groups: int[C], its group: 0, 1, or -1 where it belongs to both.
+      level: correlation level (of a pair: tenths of the second attribute); None: as it is.
+      prevalence: share of positives; None: as it is.
+      task: its name, for the error.
+
+    Returns:
+      float64[C], adding up to 1.
+
+    Raises:
+      InputError: a class without an example, or more than two classes.
+    """
+    positive = targets == 1
+    positives = float(natural[positive].sum())
+    if prevalence is None:
+        prevalence = positives
+    elif not 0 < positives < 1:
+        label = "negative" if positives == 1 else "positive"
+        raise InputError(f"task '{task}' has no {label} example to weight to a prevalence")
+    by_class = np.where(positive, prevalence, 1 - prevalence)
+    if level is None:
+        within = np.where(positive, positives, 1 - positives)
+        return np.where(within > 0, natural * by_class / np.where(within > 0, within, 1), 0.0)
+    if targets.max() != 1:
+        raise InputError(f"task '{task}' has more than two classes; a level needs two")
+    # Level 0 ties positives to the first group, and negatives to the other unless they are of both.
+    in_second = np.where(positive, level, 10 - level) / 10
+    in_group = np.where(groups == 1, in_second, 1 - in_second)
+    return by_class * np.where(groups == BOTH, 1.0, in_group)
+
+
+def population_weights(
+    codes: np.ndarray, shares: np.ndarray, names: tuple[str, ...], weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Weights examples so that their cells have the given shares.
+
+    Args:
+      codes: int[N], the cell of each example; -1 gets weight 0.
+      shares: float[C], the wanted shares of the cells.
+      names: the cells' names, for the error.
+      weights: float[N], what the examples weigh already; None: 1 each.
+
+    Returns:
+      float64[N], a factor for those weights, with mean 1 over the examples inside the task.
+
+    Raises:
+      InputError: a cell with a positive share has no example.
+
+    >>> population_weights(np.array([0, 0, 0, 1]), np.array([0.5, 0.5]), ("a", "b")).round(2)
+    array([0.67, 0.67, 0.67, 2.  ])
+    """
+    inside = codes >= 0
+    held = None if weights is None else weights[inside]
+    counts = np.bincount(codes[inside], held, minlength=len(shares))
+    empty = (shares > 0) & (counts == 0)
+    if empty.any():
+        cell = names[int(np.argmax(empty))]
+        raise InputError(f"no example of ({cell}) to evaluate on: give that split more images")
+    factors = counts.sum() * shares / np.where(counts > 0, counts, 1) / shares.sum()
+    return np.where(inside, factors[codes], 0.0)
 
 
 def check_population(population: Mapping[str, Any]) -> None:
@@ -55,17 +130,15 @@ def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
         raise InputError("population needs groups that do not overlap")
     group = groups.membership.argmax(axis=0)
     codes = np.where(inside, 2 * examples.labels + group, -1)
-    cells = Cells(
-        task="",
-        names=tuple(f"label {label}, {name}" for label in (0, 1) for name in groups.names),
-        targets=np.array([0, 0, 1, 1], np.int32),
-        groups=np.array([0, 1, 0, 1], np.int32),
-        group_names=groups.names,
-        codes=codes,
-        shares=_shares(codes, examples.weights),
+    shares = population_shares(
+        _shares(codes, examples.weights),
+        np.array([0, 0, 1, 1]),
+        np.array([0, 1, 0, 1]),
+        level,
+        prevalence,
     )
-    shares = population_shares(cells, level, prevalence)
-    factor = population_weights(codes, shares, cells.names, examples.weights)
+    cells = tuple(f"label {label}, {name}" for label in (0, 1) for name in groups.names)
+    factor = population_weights(codes, shares, cells, examples.weights)
     return dataclasses.replace(examples, weights=examples.weights * factor)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from jaxbias import atomic
+from jaxbias.files import atomic
 from jaxbias.report import forest, groups, levels, numbers, style, trade_off
 from jaxbias.report.select import gap_name
 

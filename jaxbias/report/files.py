@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from jaxbias.atomic import write_bytes, write_csv, write_text
-from jaxbias.grid.criteria import MEASURES
+from jaxbias.files.atomic import write_bytes, write_csv, write_text
+from jaxbias.plan.criteria import MEASURES
 
 # Frames of the answer that become a CSV of the same name.
 FRAMES = (

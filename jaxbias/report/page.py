@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from jaxbias import atomic
+from jaxbias.files import atomic
 from jaxbias.report import (
     figures,
     files,

@@ -15,7 +15,7 @@ from jaxbias.study.checks import refuse_solver
 from jaxbias.study.rule import curations_of, parse_curation
 from jaxbias.study.search import SEARCHED, refuse_unsearchable
 from jaxbias.study.specs import FinetuneSpec, Point, Study, Sweep
-from jaxbias.study.values import Images, Seed, build, fields_of
+from jaxbias.values import Images, Seed, build, fields_of
 from jaxbias.words import count
 
 _RECIPE = {

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from jaxbias.study.checks import check_study
 from jaxbias.study.experiments import check_experiments, refuse_too_many
 from jaxbias.study.specs import ScreenSpec, Study
-from jaxbias.study.values import build
+from jaxbias.values import build
 
 
 def default_config() -> ConfigDict:

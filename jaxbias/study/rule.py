@@ -2,10 +2,10 @@
 
 import dataclasses
 
-from jaxbias.digits import real, whole
 from jaxbias.errors import InputError, echo, nearest
+from jaxbias.files.digits import real, whole
 from jaxbias.study.specs import Study
-from jaxbias.study.values import MOST_IMAGES
+from jaxbias.values import MOST_IMAGES
 
 KINDS = (
     "natural",

@@ -5,7 +5,7 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from jaxbias.study.values import (
+from jaxbias.values import (
     MOST_REPLICATES,
     Batch,
     Epochs,
@@ -244,7 +244,7 @@ class SearchSpec:
     keep: Share = 0.7
     first_epochs: Epochs = 3  # Of the first rung.
     max_epochs: Epochs = 24  # Of the last.
-    # See jaxbias/grid/criteria.py.
+    # See jaxbias/plan/criteria.py.
     criterion: Literal["val_loss", "val_auc", "val_worst_group", "val_gap_constrained"] = "val_loss"
     curation: str = ""  # Where targets are searched, such as "correlation 5"; empty: the middle.
     pair_curation: str = ""  # Where pairs are, such as "pair_mix 5".
@@ -360,7 +360,7 @@ class Study:
     )
     answer: AnswerSpec = AnswerSpec()
     grid: GridSpec = GridSpec()
-    # name -> points, made with `jaxbias.sweep`; what a point leaves out takes all the values above.
+    # name -> points, made with `jaxbias.study.sweep`; of what one leaves out, all values above.
     # Empty: the whole grid of the settings above.
     experiments: Mapping[str, Sweep] = _mapping()
 

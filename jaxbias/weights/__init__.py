@@ -12,6 +12,7 @@ from jaxbias.weights.imported import (
     content_hash,
     departures,
     describe_imported,
+    identities,
     import_weights,
     load,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "departures",
     "describe_imported",
     "describe_text",
+    "identities",
     "import_text",
     "import_weights",
     "load",

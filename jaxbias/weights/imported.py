@@ -18,13 +18,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxbias import checkpoint
-from jaxbias.atomic import make_directory, write_text, writing
 from jaxbias.errors import InputError
-from jaxbias.json_files import read_json
+from jaxbias.files.atomic import make_directory, write_text, writing
+from jaxbias.files.json_files import read_json
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.study import ModelSpec, Study
+from jaxbias.weights import checkpoint
 from jaxbias.weights.convert import Converted, checked, convert, flat_names
 from jaxbias.weights.files import is_there, read_tensors
 from jaxbias.weights.limits import refuse_large, shown
@@ -192,6 +192,15 @@ def _own(directory: Path) -> tuple[Arrays, Recipe]:
         return flat_names(checkpoint.load_any(directory)), recipe
     except InputError as error:
         raise InputError(f"--file: {error}; {way_out}") from error
+
+
+def identities(study: Study) -> dict[str, str]:
+    """Returns base -> identity of its weights, of the bases of a study that are imported."""
+    return {
+        name: describe_imported(Path(spec.weights)).identity
+        for name, spec in study.bases.items()
+        if spec.role == "imported"
+    }
 
 
 def describe_imported(directory: Path) -> Imported:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias.errors import InputError
-from jaxbias.json_files import read_json
+from jaxbias.files.json_files import read_json
 from jaxbias.models import Preprocessing
 from jaxbias.weights.limits import shown
 

@@ -13,7 +13,7 @@ from jaxbias.analysis.panels import Panel, difference, estimate
 from jaxbias.analysis.uncertainty import interval, p_value
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
-from jaxbias.results import Scores
+from jaxbias.scores.scores import Scores
 from jaxbias.study import Curation, make_study
 from tests.curation.test_quotas import CELLS
 from tests.tiny import tiny_config

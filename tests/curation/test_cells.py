@@ -3,10 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from jaxbias.curation import draw, pair_cells, population_weights, target_cells
+from jaxbias.curation import draw, pair_cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.study import Curation, GroupSpec
@@ -115,23 +113,3 @@ def test_examples_rendered_for_another_attribute_are_left_out():
     data = dataset(t=boolean(True, False, True), Male=boolean(True, False, False))
     data.table["stratum"] = ["", "u", "t"]
     assert target_cells(data, "t", GroupSpec()).codes.tolist() == [3, -1, 2]
-
-
-@given(
-    codes=st.lists(st.integers(-1, 3), min_size=8, max_size=60),
-    shares=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
-)
-@settings(max_examples=100, deadline=None)
-def test_population_weights_give_cells_their_shares(codes, shares):
-    codes, shares = np.array([*codes, 0, 1, 2, 3]), np.array(shares) / sum(shares)
-    weights = population_weights(codes, shares, ("a", "b", "c", "d"))
-    inside = codes >= 0
-    assert weights[inside].mean() == pytest.approx(1)
-    assert (weights[~inside] == 0).all()
-    got = np.bincount(codes[inside], weights=weights[inside]) / weights.sum()
-    np.testing.assert_allclose(got, shares)
-
-
-def test_an_empty_cell_cannot_be_weighted():
-    with pytest.raises(InputError, match=r"no example of \(b\)"):
-        population_weights(np.array([0, 0]), np.array([0.5, 0.5]), ("a", "b"))

@@ -9,7 +9,7 @@ from jaxbias.data.loading import fingerprint
 from jaxbias.data.source import Source
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
-from jaxbias.study.values import build
+from jaxbias.values import build
 
 COUNT = 200
 

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxbias import data, planning, workflow
+from jaxbias import data
 from jaxbias.data import describe
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import excluded, exclusions
 from jaxbias.errors import InputError
-from jaxbias.results import ResultDirectory
+from jaxbias.stages import planning, train
 from jaxbias.study import GroupSpec, make_study
+from jaxbias.workdir.results import ResultDirectory
 from tests.tiny import tiny_dataset, tiny_study
 
 GROUP = GroupSpec(column="gender", values=("woman", "man"), names=("women", "men"))
@@ -122,7 +123,7 @@ def test_a_study_records_and_a_dry_run_prints_what_is_left_out(tmp_path, monkeyp
     table["group"] = table["group"].cat.add_categories("c").where(table.index % 25 > 0, "c")
     found = dataclasses.replace(found, table=table, notes=("a note",))
     monkeypatch.setattr(data, "load", lambda spec, check=None: found)
-    workflow.train(tiny_study(), tmp_path, "plan")
+    train.train(tiny_study(), tmp_path, "plan")
     said = (
         "In neither group of 'group' (a, b): 16 of 400 examples (pretrain 4, finetune 4,"
         " validation 4, test 4): 16 'c'. They are left out.",

@@ -7,7 +7,7 @@ from jaxbias import study
 from jaxbias.data.faces import attributes, roster
 from jaxbias.data.faces.attributes import ATTRIBUTES, CELEBA, HAIR, Pool, draw_labels
 from jaxbias.errors import InputError
-from jaxbias.study.values import build
+from jaxbias.values import build
 
 N = 40_000
 COLUMN = {name: position for position, name in enumerate(ATTRIBUTES)}

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxbias.errors import InputError
-from jaxbias.metrics import Examples, evaluate
+from jaxbias.metrics import Examples, evaluate, population_weights
 from tests.metrics.strategies import CASES, FEW, assert_same, assert_values, evaluated, examples
 
 ASKED = ("auc", "fpr", "tpr", "selection_rate", "ppv", "accuracy", "fpr_gap", "tpr_gap")
@@ -147,3 +147,23 @@ def test_wrong_populations_are_named(wrong, message):
         arguments["labels"] = [0, 0, 1, 1]
     with pytest.raises(InputError, match=message):
         evaluate([[0.1, 0.2, 0.3, 0.4]], **arguments)
+
+
+@given(
+    codes=st.lists(st.integers(-1, 3), min_size=8, max_size=60),
+    shares=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
+)
+@settings(max_examples=100, deadline=None)
+def test_population_weights_give_cells_their_shares(codes, shares):
+    codes, shares = np.array([*codes, 0, 1, 2, 3]), np.array(shares) / sum(shares)
+    weights = population_weights(codes, shares, ("a", "b", "c", "d"))
+    inside = codes >= 0
+    assert weights[inside].mean() == pytest.approx(1)
+    assert (weights[~inside] == 0).all()
+    got = np.bincount(codes[inside], weights=weights[inside]) / weights.sum()
+    np.testing.assert_allclose(got, shares)
+
+
+def test_an_empty_cell_cannot_be_weighted():
+    with pytest.raises(InputError, match=r"no example of \(b\)"):
+        population_weights(np.array([0, 0]), np.array([0.5, 0.5]), ("a", "b"))

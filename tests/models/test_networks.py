@@ -9,12 +9,12 @@ import pytest
 from flax import nnx, traverse_util
 
 from jaxbias.errors import InputError
-from jaxbias.grid import expand
 from jaxbias.models import make_network
 from jaxbias.models.layers import BatchNorm
 from jaxbias.models.registry import ARCHITECTURES
 from jaxbias.models.resnet import Block
 from jaxbias.parallel import map_variants
+from jaxbias.plan.variants import expand
 from jaxbias.study import ModelSpec
 from jaxbias.training import Examples, Hyper, Schedule, make_score, make_train
 from tests.models.architectures import TINY, tiny_architectures  # noqa: F401

@@ -10,8 +10,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from jaxbias import atomic, report
+from jaxbias import report
 from jaxbias.errors import InputError
+from jaxbias.files import atomic
 from jaxbias.report import interactive, numbers
 
 VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from jaxbias.grid import programs
-from jaxbias.grid.features import principal_axes
+from jaxbias.engine import programs
+from jaxbias.engine.features import principal_axes
 from jaxbias.models import Head, Network
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
 from jaxbias.training import Examples, Penalty, make_fit, make_train

@@ -11,11 +11,18 @@ import pytest
 import safetensors.numpy
 import tensorstore
 
-from jaxbias import checkpoint, cli
+from jaxbias.cli import command as cli
 from jaxbias.errors import InputError
 from jaxbias.models import make_network
 from jaxbias.study import ModelSpec
-from jaxbias.weights import describe_imported, describe_text, import_weights, imported, load
+from jaxbias.weights import (
+    checkpoint,
+    describe_imported,
+    describe_text,
+    import_weights,
+    imported,
+    load,
+)
 from jaxbias.weights.convert import flat_names
 from jaxbias.weights.imported import content_hash
 from jaxbias.weights.recipes import HALF, IMAGENET, recipe_of

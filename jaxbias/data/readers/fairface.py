@@ -13,8 +13,8 @@ from jaxbias.data import files
 from jaxbias.data.source import Source
 from jaxbias.data.table import category, cleaned
 from jaxbias.data.table_file import Table, read_table
-from jaxbias.digits import whole
 from jaxbias.errors import InputError
+from jaxbias.files.digits import whole
 from jaxbias.study import DataSpec
 
 AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")

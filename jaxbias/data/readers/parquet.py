@@ -24,7 +24,7 @@ from jaxbias.data.table_file import (
     unreadable,
 )
 from jaxbias.errors import InputError, nearest
-from jaxbias.paths import expanded
+from jaxbias.files.paths import expanded
 from jaxbias.study import DataSpec
 
 _SHARD = re.compile(r"^(?P<split>.+?)-\d+-of-\d+")  # "train-00000-of-00002-0123abc.parquet"

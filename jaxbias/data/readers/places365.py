@@ -12,8 +12,8 @@ from jaxbias.data import files
 from jaxbias.data.readers import tfds
 from jaxbias.data.source import Source
 from jaxbias.data.table import category
-from jaxbias.digits import whole
 from jaxbias.errors import InputError
+from jaxbias.files.digits import whole
 from jaxbias.study import DataSpec
 
 _CLASSES = "categories_places365.txt"  # "/a/airfield 0"

@@ -20,8 +20,8 @@ from jaxbias.data import files
 from jaxbias.data.decode import BadImageError
 from jaxbias.data.readers.tfds_features import as_text, flat, label_columns, parse, short
 from jaxbias.data.source import Source, locate, with_labels
-from jaxbias.digits import whole
 from jaxbias.errors import InputError, nearest
+from jaxbias.files.digits import whole
 from jaxbias.progress import progress
 from jaxbias.study import DataSpec
 

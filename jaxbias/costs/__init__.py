@@ -1,0 +1,1 @@
+"""Costs: what programs take, in time and memory, from measuring them."""

@@ -1,0 +1,324 @@
+"""Estimates: what the training of a plan costs on the present devices.
+
+By proportion from a short calibration: steps times the seconds of a step, scored images times the
+seconds of a score, for every place of every pack without results, and the compiling of programs.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import jax
+import numpy as np
+
+from jaxbias import words
+from jaxbias.costs.calibration import Rates, calibrate, extraction_seconds
+from jaxbias.costs.small import Kind
+from jaxbias.engine.members import inputs_of, schedule_of
+from jaxbias.engine.runner import Runner
+from jaxbias.models import Head, Network
+from jaxbias.plan.packs import Pack, Plan
+from jaxbias.plan.search import rung_epochs
+from jaxbias.plan.variants import Base, Recipe, Variant
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a set of trainings asks for; programs, FLOPs and seconds are of those to be done.
+
+    Attributes:
+      trainings: variants or bases.
+      done: those with results.
+      packs: that hold any of them.
+      programs: compiled programs.
+      flops: floating-point operations of training and scoring.
+      seconds: on the present devices, compiling included.
+      score_bytes: of all their scores, uncompressed.
+    """
+
+    trainings: int
+    done: int
+    packs: int
+    programs: int
+    flops: float
+    seconds: float
+    score_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """The cost of a plan.
+
+    Attributes:
+      experiments: name -> cost; a variant of two experiments is counted in both.
+      bases: of pretraining.
+      finetunes: of all variants, each once; with a search under way, an upper bound.
+      trials: of a search, each once per rung.
+      feature_seconds: of extracting what heads are trained on.
+      parameter_bytes: of the checkpoints of all bases.
+      feature_bytes: of all features that heads are trained on.
+      image_bytes: of the image store, which every device holds.
+      memory: bytes of the largest calibrated program on one device.
+      kinds: how many kinds of program there are to do.
+      timed: how many of them were timed.
+      fits: whether some heads are fitted to convergence.
+      calibration_seconds: what all this took.
+    """
+
+    experiments: Mapping[str, Cost]
+    bases: Cost
+    finetunes: Cost
+    trials: Cost
+    feature_seconds: float
+    parameter_bytes: int
+    feature_bytes: int
+    image_bytes: int
+    memory: int
+    kinds: int
+    timed: int
+    fits: bool
+    calibration_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Of all that is to be done."""
+        training = self.bases.seconds + self.trials.seconds + self.finetunes.seconds
+        return training + self.feature_seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """One member of a pack, as far as its cost goes."""
+
+    kind: Kind
+    program: tuple
+    units: int
+    scored: int
+    pack: Pack
+    done: bool
+
+
+def estimate(
+    runner: Runner,
+    plan: Plan,
+    experiments: Mapping[str, Sequence[Variant]],
+    has: Callable[[Pack], bool] = lambda pack: False,
+    has_features: Callable[[Base, str], bool] = lambda base, solver: False,
+    budget: float = 15.0,
+) -> Estimate:
+    """Estimates the cost of a plan.
+
+    Args:
+      runner: of the plan's layout.
+      plan: every pack.
+      experiments: the variants of each.
+      has: whether a pack has results.
+      has_features: whether the features of a base for a solver are stored.
+      budget: seconds after which no further kind of program is timed.
+    """
+    began = time.perf_counter()
+    pretraining = [
+        _base_job(runner, base, pack, done)
+        for pack in plan.bases
+        for done in (has(pack),)
+        for base in pack.members
+    ]
+    what = functools.cache(_finetune)
+    scored = len(runner.validation) + len(runner.test)
+    finetuning = {
+        variant.id: _Job(*what(*_settings(runner, variant)), scored, pack, done)
+        for pack in plan.finetunes
+        for done in (has(pack),)
+        for variant in pack.members
+    }
+    trying = [
+        _trial_job(runner, what, trial, pack, done)
+        for pack in plan.rungs
+        for done in (has(pack),)
+        for trial in pack.members
+    ]
+    wanted = [finetuning[id] for id in dict.fromkeys(v.id for e in experiments.values() for v in e)]
+    work: dict[Kind, int] = {}
+    widths: dict[Kind, int] = {}
+    for job in (*pretraining, *trying, *wanted):
+        if not job.done:
+            work[job.kind] = work.get(job.kind, 0) + job.units
+            widths[job.kind] = max(widths.get(job.kind, 0), job.pack.width)
+    # What most of the work is comes first.
+    ordered = {kind: widths[kind] for kind in sorted(work, key=work.__getitem__, reverse=True)}
+    rates, timed = calibrate(runner, ordered, budget)
+
+    seen = {
+        (variant.base, variant.recipe.solver)
+        for variants in experiments.values()
+        for variant in variants
+        if variant.recipe.mode == "head"
+    }
+    per_image = functools.cache(functools.partial(extraction_seconds, runner))
+    rows = len(runner.rows)
+    bases = {base.id: base for pack in plan.bases for base in pack.members}
+    return Estimate(
+        experiments={
+            name: _cost([finetuning[v.id] for v in variants], rates)
+            for name, variants in experiments.items()
+        },
+        bases=_cost(pretraining, rates),
+        finetunes=_cost(wanted, rates),
+        trials=dataclasses.replace(_cost(trying, rates), score_bytes=0),
+        feature_seconds=sum(
+            rows * per_image(runner.starts.finetuned(each[0]))
+            for each in seen
+            if not has_features(*each)
+        ),
+        parameter_bytes=sum(_bytes(runner.network_of(base)) for base in bases.values()),
+        feature_bytes=sum(4 * rows * inputs_of(runner.starts.finetuned(base)) for base, _ in seen),
+        image_bytes=runner.curator.dataset.images.nbytes,
+        memory=max((rate.memory for rate in rates.values()), default=0),
+        kinds=len(rates),
+        timed=timed,
+        fits=any(kind.schedule is None for kind in rates),
+        calibration_seconds=time.perf_counter() - began,
+    )
+
+
+def _cost(jobs: Iterable[_Job], rates: Mapping[Kind, Rates]) -> Cost:
+    jobs = list(jobs)
+    todo = [job for job in jobs if not job.done]
+    programs = {(job.program, job.pack.width): job.kind for job in todo}
+    flops = seconds = 0.0
+    for job in todo:
+        rate = rates[job.kind]
+        flops += job.units * rate.unit_flops + job.scored * rate.score_flops
+        spent = job.units * rate.unit_seconds + job.scored * rate.score_seconds
+        seconds += spent * job.pack.width / len(job.pack.members)  # Padding computes too.
+    return Cost(
+        trainings=len(jobs),
+        done=len(jobs) - len(todo),
+        packs=len({job.pack.id for job in jobs}),
+        programs=len(programs),
+        flops=flops,
+        seconds=seconds + sum(rates[kind].compile_seconds for kind in programs.values()),
+        score_bytes=4 * sum(job.scored for job in jobs),
+    )
+
+
+def _base_job(runner: Runner, base: Base, pack: Pack, done: bool) -> _Job:
+    recipe, network = Recipe.of(runner.study.pretrain), runner.network_of(base)
+    # A pack's first member names its program; the others agree in all that matters.
+    cells = len(runner.curator.cells(pack.members[0].target).names)
+    schedule = schedule_of(recipe, "erm", runner.curator.pretrain_size(base), cells)
+    program = ("pretrain", network, schedule)
+    # Two views of every image. What is done step by step is timed as if it were done in a pack.
+    steps = schedule.steps * (2 if base.objective == "simclr" else 1)
+    return _Job(Kind.of(network, schedule), program, steps, len(runner.validation), pack, done)
+
+
+def _trial_job(runner: Runner, what: Callable, trial: Variant, pack: Pack, done: bool) -> _Job:
+    """One rung of a trial: its own epochs, each of them scored on validation."""
+    rungs, last = rung_epochs(runner.study.search), trial.recipe.epochs
+    first = max((epochs for epochs in rungs if epochs < last), default=0)
+    network, recipe, *rest = _settings(runner, trial)
+    longest = dataclasses.replace(recipe, epochs=rungs[-1])  # All rungs are one program.
+    kind, program, steps = what(network, longest, *rest)
+    scored = (last - first) * len(runner.validation)
+    return _Job(kind, ("rung", *program), steps * (last - first) // rungs[-1], scored, pack, done)
+
+
+def _settings(runner: Runner, variant: Variant) -> tuple[Network, Recipe, str, int, int]:
+    size = runner.curator.size(variant.task, variant.curation, variant.n)
+    cells = len(runner.curator.cells(variant.task).names)
+    return runner.starts.finetuned(variant.base), variant.recipe, variant.objective, size, cells
+
+
+def _finetune(
+    network: Network, recipe: Recipe, objective: str, n: int, cells: int
+) -> tuple[Kind, tuple, int]:
+    """Returns the kind, what else makes the program, and its steps (of a fit: its examples)."""
+    schedule = schedule_of(recipe, objective, n, cells)
+    model = Head(inputs_of(network)) if recipe.mode == "head" else network
+    if recipe.mode == "head" and recipe.solver == "lbfgs":
+        return Kind(model, objective, None), ("fit", objective, n), n
+    return Kind.of(model, schedule), ("finetune", model, schedule), schedule.steps
+
+
+def _bytes(network: Network) -> int:
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    return sum(4 * int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+
+
+def estimate_text(found: Estimate, devices: int) -> str:
+    """Returns an estimate as a table and what it rests on, for a terminal."""
+    wide = max(len(name) for name in (*found.experiments, "experiment", "all variants"))
+    heads = ("variants", "done", "packs", "programs", "FLOPs", "scores", "time")
+    rows = [
+        (name, cost.trainings, cost.done, cost.packs, cost.programs, f"{cost.flops:.1e}",
+         amount(cost.score_bytes), duration(cost.seconds))
+        for name, cost in (
+            *found.experiments.items(),
+            *([("all variants", found.finetunes)] if len(found.experiments) > 1 else []),
+            ("all bases", found.bases),
+            *([("search", found.trials)] if found.trials.trainings else []),
+        )
+    ]  # fmt: skip
+    lines = [
+        f"{name:<{wide}} " + " ".join(f"{value:>9}" for value in values)
+        for name, *values in (("experiment", *heads), *rows)
+    ]
+    if found.trials.trainings > found.trials.done:
+        lines.append(
+            "Finetunes are counted at config.search.max_epochs: the search will choose no more. "
+            "Its trials count once per rung, and keep no scores."
+        )
+    if found.feature_seconds:
+        lines.append(f"Features of frozen bases: {duration(found.feature_seconds)} to extract")
+    device = jax.local_devices()[0]
+    lines += [
+        f"Bytes: images {amount(found.image_bytes)}, bases {amount(found.parameter_bytes)}, "
+        f"features {amount(found.feature_bytes)}, "
+        f"scores {amount(found.finetunes.score_bytes + found.bases.score_bytes)}; "
+        f"largest small program {amount(found.memory)} on a device",
+        f"Time: {duration(found.seconds)} of training, scoring and compiling on {devices} × "
+        f"{device.device_kind}",
+        f"It rests on {found.timed} of {words.count(found.kinds, 'kind')} of program, timed in "
+        f"{found.calibration_seconds:.0f} s over a few steps and scores, and goes by proportion; "
+        "FLOPs are XLA's count of one step and one score.",
+    ]
+    if found.timed < found.kinds:
+        lines.append("The kinds that were not timed are taken at the FLOP/s of the commonest.")
+    if found.kinds and not (found.bases.flops + found.trials.flops + found.finetunes.flops):
+        lines.append("FLOPs could not be counted: JAX_PLATFORMS names no cpu, whose compiler does.")
+    if found.fits:
+        lines.append(
+            "Fits to convergence are timed on noise and may take another number of iterations; "
+            "their FLOPs are left out."
+        )
+    lines.append(
+        "Left out: preparing images, reading and writing, the report. Programs that the "
+        "compilation cache holds already take no time to compile."
+    )
+    return "\n".join(lines)
+
+
+def amount(count: float) -> str:
+    """Returns bytes for people.
+
+    >>> amount(999), amount(12_345_678)
+    ('999 B', '12.3 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds for people.
+
+    >>> duration(4.2), duration(600), duration(100_000)
+    ('4.2 s', '10.0 min', '27.8 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

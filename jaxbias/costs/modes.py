@@ -1,0 +1,261 @@
+"""Modes: which of map, vmap and unroll trains a model fastest on a device, as it was measured.
+
+`config.grid.mode="auto"` looks the model up in the user's table, which `jaxbias run --calibrate`
+writes, and then in the one beside this file. Both hold what was timed, never a guess: images
+trained per second by a pack of small runs of the very program of a study, scoring 64 images each
+included, compiling not. A mode is taken for another than "map" only where it is clearly faster: in
+"map" a variant's results do not depend on the width of its pack.
+
+The table beside this file has one entry, of `python -m benchmarks.accelerator` on an H100: convnets
+on 64² in packs of 16, 32 steps each, the median of five rounds, 3.7 times as many images per second
+by "vmap" as by "map". Heads are not in it, for they were timed without a base to look them up by.
+Where no entry fits, "auto" is "map".
+"""
+
+import dataclasses
+import json
+import math
+import os
+import platform
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxbias import words
+from jaxbias.costs.small import Kind, SmallProgram, small_training, trained_images
+from jaxbias.data.dataset import Dataset
+from jaxbias.data.directories import home
+from jaxbias.engine.members import inputs_of, schedule_of
+from jaxbias.engine.runner import Runner
+from jaxbias.errors import InputError
+from jaxbias.files.atomic import make_directory, write_text
+from jaxbias.files.json_files import load_json
+from jaxbias.models import Head, Network, make_network
+from jaxbias.plan.packs import Plan
+from jaxbias.plan.variants import Recipe
+from jaxbias.progress import progress
+from jaxbias.study import Study
+
+MODES = ("map", "vmap", "unroll")
+DEFAULT = "map"
+# By how much another mode must be faster: timings of equal programs differ by less.
+_CLEARLY = 1.05
+# Members per device of the packs that are timed, and how often, each mode in turn.
+_WIDTHS = (1, 4)
+_ROUNDS = 5
+_SHIPPED = Path(__file__).with_suffix(".json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One pack timed in every mode.
+
+    Attributes:
+      device: its kind, as JAX names it.
+      hardware: it and the host, for people.
+      load: processes that wanted the host's cores meanwhile, its own among them; None: not read.
+      jax: its version.
+      model: its name.
+      parameters: how many it has, for models of one name have many sizes.
+      image_size: side of its images in pixels.
+      batch: images of a step.
+      trains: what is trained, `config.finetune.mode`, with the solver of heads.
+      width: members of the pack.
+      images_per_second: mode -> images trained by all members.
+      compile_seconds: mode -> of one program.
+    """
+
+    device: str
+    hardware: str
+    load: float | None
+    jax: str
+    model: str
+    parameters: int
+    image_size: int
+    batch: int
+    trains: str
+    width: int
+    images_per_second: dict[str, float]
+    compile_seconds: dict[str, float]
+
+    @property
+    def subject(self) -> tuple:
+        """What was timed: a new timing of it takes the place of an old one."""
+        fixed = dataclasses.asdict(self)
+        for name in ("hardware", "load", "images_per_second", "compile_seconds"):
+            del fixed[name]
+        return tuple(fixed.values())
+
+    @property
+    def mode(self) -> str:
+        """The fastest mode, and "map" where no other is clearly faster."""
+        best = max(self.images_per_second, key=self.images_per_second.__getitem__)
+        clearly = self.images_per_second[best] > _CLEARLY * self.images_per_second[DEFAULT]
+        return best if clearly else DEFAULT
+
+
+def user_table() -> Path:
+    """Returns where the user's own timings are."""
+    return home() / "modes.json"
+
+
+def read_table(path: Path) -> list[Entry]:
+    """Reads a table; one that does not exist is empty.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        return [Entry(**entry) for entry in load_json(path)]
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} is no table of modes ({error}); delete it and run `jaxbias run --calibrate`"
+        ) from error
+
+
+def write_table(path: Path, new: list[Entry]) -> None:
+    """Adds timings to a table, in the place of those of the same subject.
+
+    Raises:
+      InputError: it cannot be read or written.
+    """
+    subjects = {entry.subject for entry in new}
+    kept = [entry for entry in read_table(path) if entry.subject not in subjects]
+    make_directory(path.parent)
+    text = json.dumps([dataclasses.asdict(entry) for entry in (*kept, *new)], indent=1)
+    write_text(path, text + "\n")
+
+
+def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
+    """Returns how the variants of a study are mapped on a device.
+
+    Args:
+      study: its `grid.mode` decides, unless it is "auto".
+      device: its kind.
+
+    Returns:
+      The mode, and the timings it follows from. They are those of the same model, of the image size
+      nearest to the study's where its own was not timed; then of the nearest number of parameters
+      and batch, the user's before those that come with jaxbias, by this version of JAX, of the
+      widest pack.
+    """
+    if study.grid.mode != "auto":
+        return study.grid.mode, None
+    name, parameters, trains = _subject(study)
+    fitting = [
+        (own, entry)
+        for own, path in ((True, user_table()), (False, _SHIPPED))
+        for entry in read_table(path)
+        if (entry.device, entry.model, entry.trains) == (device, name, trains)
+    ]
+    if not fitting:
+        return DEFAULT, None
+
+    def distance(item: tuple[bool, Entry]) -> tuple:
+        own, entry = item
+        return (
+            abs(math.log2(entry.image_size / study.data.image_size)),
+            abs(math.log2(entry.parameters / parameters)),
+            abs(math.log2(entry.batch / study.finetune.batch)),
+            not own,
+            entry.jax != jax.__version__,
+            -entry.width,
+        )
+
+    found = min(fitting, key=distance)[1]
+    return found.mode, found
+
+
+def measure_modes(study: Study, dataset: Dataset, devices: int) -> list[Entry]:
+    """Times a study's finetunes in every mode, at two widths.
+
+    Each mode trains the network that a run in it would: which convolution is fast depends on it.
+
+    Args:
+      study: whose program is timed.
+      dataset: its data.
+      devices: that packs are split over.
+    """
+    layout = Plan(dataset.fingerprint, DEFAULT, devices)
+    runner = Runner(study, dataset, layout, lambda base, network: {})
+    name, parameters, trains = _subject(study)
+    kinds = {mode: _kind(study, runner.starts.network(1, mode)) for mode in MODES}
+    entries = []
+    with progress(len(_WIDTHS) * len(MODES), "timing modes", "programs") as advance:
+        for width in (each * devices for each in _WIDTHS):
+            programs = {}
+            for mode, kind in kinds.items():
+                programs[mode] = SmallProgram(
+                    runner, kind.model, small_training(runner, kind, width, mode)
+                )
+                advance()
+            seconds = dict.fromkeys(MODES, math.inf)
+            for _ in range(_ROUNDS):  # In turn, so that what else the machine does meets all.
+                for mode, program in programs.items():
+                    seconds[mode] = min(seconds[mode], program.once())
+            images = width * trained_images(kinds[DEFAULT])
+            entries.append(
+                Entry(
+                    device=runner.mesh.devices.flat[0].device_kind,
+                    hardware=_hardware(devices),
+                    load=round(os.getloadavg()[0], 1),
+                    jax=jax.__version__,
+                    model=name,
+                    parameters=parameters,
+                    image_size=study.data.image_size,
+                    batch=study.finetune.batch,
+                    trains=trains,
+                    width=width,
+                    images_per_second={m: float(f"{images / s:.4g}") for m, s in seconds.items()},
+                    compile_seconds={
+                        mode: round(program.compile_seconds, 2)
+                        for mode, program in programs.items()
+                    },
+                )
+            )
+    return entries
+
+
+def modes_text(entries: list[Entry]) -> str:
+    """Returns timings as a table for a terminal."""
+    lines = [f"{'width':>6} {'mode':>8} {'images/s':>12} {'compiling':>10}"]
+    for entry in entries:
+        lines += [
+            f"{entry.width:>6} {mode:>8} {entry.images_per_second[mode]:>12,.0f} "
+            f"{entry.compile_seconds[mode]:>8.1f} s"
+            for mode in MODES
+        ]
+    return "\n".join(lines)
+
+
+def _kind(study: Study, network: Network) -> Kind:
+    """The kind of the study's finetunes of a network."""
+    recipe = Recipe.of(study.finetune)
+    model = Head(inputs_of(network)) if recipe.mode == "head" else network
+    if recipe.mode == "head" and recipe.solver == "lbfgs":
+        return Kind(model, "erm", None)
+    return Kind.of(model, schedule_of(recipe, "erm", study.finetune.n[0], 1))
+
+
+def _subject(study: Study) -> tuple[str, int, str]:
+    """The model's name, its number of parameters, and what is trained."""
+    network = make_network(study.model, study.data.image_size, 1)
+    shapes = jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)))
+    fine = study.finetune
+    trains = f"head {fine.solver}" if fine.mode == "head" else fine.mode
+    return study.model.name, sum(int(np.prod(leaf.shape)) for leaf in shapes), trains
+
+
+def _hardware(devices: int) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    host = f"{words.count(os.cpu_count(), 'core')} of {names[0] if names else platform.processor()}"
+    device = jax.local_devices()[0]
+    what = "devices" if device.platform == "cpu" else f"× {device.device_kind}"
+    return f"{devices} {what} on {host}"

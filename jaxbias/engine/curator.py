@@ -1,0 +1,183 @@
+"""The curator: from a variant or a base to the examples it is trained on."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from jaxbias.curation import Cells, Draw, draw, pair_cells, realised, target_cells
+from jaxbias.data.dataset import Dataset
+from jaxbias.errors import InputError
+from jaxbias.files.content import content_id
+from jaxbias.plan.variants import Base, Variant, expand
+from jaxbias.study import Curation, Study, parse_curation
+from jaxbias.weights import identities
+
+
+class Curator:
+    """Draws of one study over one dataset; cells are built once per task.
+
+    Args:
+      study: the study.
+      dataset: its data.
+    """
+
+    def __init__(self, study: Study, dataset: Dataset) -> None:
+        self.study = study
+        self.dataset = dataset
+        split = dataset.table["split"].to_numpy()
+        self.pools = {
+            name: split == name for name in ("pretrain", "finetune", "validation", "test")
+        }
+        self.cells = functools.cache(self._cells)
+        self.available = functools.cache(
+            lambda task, split: self.cells(task).available(self.pools[split])
+        )
+        self.counts = functools.cache(self._counts)
+        self.finetune = functools.cache(self._finetune)
+
+    def _cells(self, task: str) -> Cells:
+        if task in self.study.pairs:
+            return pair_cells(self.dataset, task)
+        cells = target_cells(self.dataset, task, self.study.group)
+        if task in self.study.targets:
+            self.dataset.binary(task)  # Finetuning targets are binary; bases may be categorical.
+        return cells
+
+    def _counts(self, task: str, curation: Curation, n: int) -> np.ndarray:
+        """Returns int64[C], the realised counts of a finetuning set, told without drawing it."""
+        return realised(
+            curation,
+            self.cells(task),
+            self.available(task, "finetune"),
+            n,
+            on_shortage=self.study.curations.on_shortage,
+        )
+
+    def size(self, task: str, curation: Curation, n: int) -> int:
+        """Returns the realised n of a finetuning set, told without drawing it."""
+        return int(self.counts(task, curation, n).sum())
+
+    def pretrain_size(self, base: Base) -> int:
+        """Returns the realised n of a pretraining set, told from counts without drawing it."""
+        cells, available = self.cells(base.target), self.available(base.target, "pretrain")
+        with _of_base(base):
+            counts = realised(
+                parse_curation(base.curation, f"config.bases.{base.name}.curation"),
+                cells,
+                available,
+                self.study.pretrain.n,
+                "pretrain",
+            )
+            classes = {int(y) for y, count in zip(cells.targets, counts, strict=True) if count}
+            if base.objective == "supervised" and len(classes) < 2:
+                raise InputError(
+                    f"curation '{base.curation}' leaves one class of '{base.target}', and there is "
+                    "nothing to learn; choose another curation, or objective='simclr'"
+                )
+        return int(counts.sum())
+
+    def _finetune(self, variant: Variant) -> Draw:
+        """Returns what a variant is finetuned on."""
+        return draw(
+            self.cells(variant.task),
+            self.pools["finetune"],
+            variant.curation,
+            variant.n,
+            variant.seed,
+            self.dataset.fingerprint,
+            on_shortage=self.study.curations.on_shortage,
+        )
+
+    def pretrain(self, base: Base) -> Draw:
+        """Returns what a base is pretrained on."""
+        with _of_base(base):
+            return draw(
+                self.cells(base.target),
+                self.pools["pretrain"],
+                parse_curation(base.curation, f"config.bases.{base.name}.curation"),
+                self.study.pretrain.n,
+                base.seed,
+                self.dataset.fingerprint,
+                split="pretrain",
+            )
+
+    def outputs(self, base: Base) -> int:
+        """Returns the logits of the network a base is pretrained with."""
+        if base.objective == "simclr":  # It has a head, but does not train it.
+            return 1
+        classes = self.cells(base.target).classes
+        return 1 + len(base.also) if classes == 2 else classes
+
+    def labels(self, base: Base) -> np.ndarray:
+        """Returns int32[N, K], what a base is pretrained to predict of every example.
+
+        Raises:
+          InputError: several columns are to be learnt together, and one is not binary.
+        """
+        first = self.cells(base.target).labels()
+        with _of_base(base):
+            if base.also:
+                first = self.dataset.binary(base.target)
+            more = [self.dataset.binary(name) for name in base.also]
+        return np.stack([first, *more], axis=1).astype(np.int32)
+
+    def check_evaluation(self, task: str) -> None:
+        """Refuses a task that cannot be evaluated.
+
+        Raises:
+          InputError: a cell of the task has no example in the validation or test split.
+        """
+        cells = self.cells(task)
+        for split in ("finetune", "validation", "test"):
+            counts = cells.available(self.pools[split])
+            if (counts == 0).any():
+                cell = cells.names[int(np.argmin(counts))]
+                raise InputError(
+                    f"task '{task}': the {split} split has no example of ({cell}); give it some, "
+                    "or choose another target, group or config.data.splits"
+                )
+
+
+@contextlib.contextmanager
+def _of_base(base: Base) -> Iterator[None]:
+    """Names the base in what is wrong with its pretraining set."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"base '{base.name}': {error}") from error
+
+
+def curate(study: Study, dataset: Dataset) -> pd.DataFrame:
+    """Draws every curated finetuning set of a study, for people who train elsewhere.
+
+    Returns:
+      One row per set and example: curated_set (an id), task, curation, n, seed, example (the
+      source's id), cell, weight. Bases share sets.
+    """
+    curator = Curator(study, dataset)
+    ids = dataset.table["id"].to_numpy()
+    frames, seen = [], set()
+    for variant in expand(study, dataset.fingerprint, identities(study)):
+        key = (variant.task, variant.curation.name, variant.n, variant.seed)
+        if key in seen:
+            continue
+        seen.add(key)
+        chosen, cells = curator.finetune(variant), curator.cells(variant.task)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "curated_set": content_id(list(key)),
+                    "task": key[0],
+                    "curation": key[1],
+                    "n": key[2],
+                    "seed": key[3],
+                    "example": ids[chosen.ids],
+                    "cell": np.array(cells.names)[cells.codes[chosen.ids]],
+                    "weight": chosen.weights,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,188 @@
+"""The feed: packs trained and scored on images that stay on the host.
+
+For stores that do not fit the devices. A thread gathers the images of the next steps while the
+devices work on these, so two chunks are under way at any time. The steps are those of the whole run
+(`Phase.advance`), cut anywhere, and so are the results.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from jaxbias.engine.executor import Executor
+from jaxbias.engine.programs import advanced, begun, rated
+from jaxbias.models import Network
+from jaxbias.models.registry import Params
+from jaxbias.parallel import WHOLE, replicate, split_variants
+from jaxbias.training import Examples, Hyper, Schedule, State, batches_of, headless
+
+T = TypeVar("T")
+Member = tuple[Params, Examples, Hyper, np.ndarray]
+
+# Of a device's budget, for the chunk that is worked on and the next.
+SHARE = 0.25
+# Where the budget is unknown.
+_PLAIN_BYTES = 256 * 2**20
+# Images per chunk of scoring, at most, and what it is a multiple of: two blocks, for of one alone
+# XLA makes another program, which may round otherwise.
+_SCORED, _UNIT = 4096, 128
+
+
+def prefetched(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Yields what jobs return, in order; the next one runs while the last result is used.
+
+    >>> list(prefetched([lambda: 1, lambda: 2]))
+    [1, 2]
+    """
+    with ThreadPoolExecutor(1, "feed") as pool:
+        pending = None
+        for job in jobs:
+            following = pool.submit(job)
+            if pending is not None:
+                # The next one is queued behind it already; the thread never waits for us.
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
+
+
+class Feed:
+    """Trains packs on images of the host.
+
+    Args:
+      executor: of the devices.
+      images: uint8[N, S, S, 3], possibly a memory map.
+      parts: devices that share a variant's batches.
+    """
+
+    def __init__(self, executor: Executor, images: np.ndarray, parts: int) -> None:
+        self.executor = executor
+        self.images = images
+        self.parts = parts
+        budget = executor.room.budget * SHARE if executor.room else _PLAIN_BYTES
+        self.chunk_bytes = budget / 2
+        self._batches = functools.lru_cache(maxsize=8)(self._batches_of)
+
+    def train(
+        self,
+        network: Network,
+        schedule: Schedule,
+        members: Sequence[Member],
+        width: int,
+        scored: np.ndarray,
+        keep: bool,
+    ) -> dict[str, Any]:
+        """Trains and scores a pack, padded to its width with copies of its last member.
+
+        Args:
+          network: of all members.
+          schedule: of all members.
+          members: parameters to start from, examples, numbers and key of each.
+          width: members after padding.
+          scored: int32[M], images to score.
+          keep: whether the parameters are returned.
+
+        Returns:
+          As of `programs.networks`, on the host.
+        """
+        padded = [*members, *[members[-1]] * (width - len(members))]
+        params, examples, hyper, key = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
+        batches = np.stack([self._batches(schedule, data.tobytes()) for data in key])
+        fixed = split_variants((examples, hyper, key), self.executor.mesh)
+        state = self._trained(network, schedule, schedule.mode, params, fixed, batches, examples)
+        loss, diverged_at = np.asarray(state.loss), np.asarray(state.diverged_at)
+        if schedule.objective == "dfr":
+            places = np.take_along_axis(examples.balanced[:, None, :], batches, axis=2)
+            renewed = headless(jax.tree.map(np.asarray, state.params))
+            state = self._trained(network, schedule, "head", renewed, fixed, places, examples)
+            late, loss = np.asarray(state.diverged_at), np.asarray(state.loss)
+            late = np.where(late < 0, -1, late + schedule.steps)
+            diverged_at = np.where(diverged_at < 0, late, diverged_at)
+        out = {
+            "scores": self._scored(network, state.params, scored),
+            "loss": loss,
+            "diverged_at": diverged_at,
+        }
+        return {**out, "params": jax.tree.map(np.asarray, state.params)} if keep else out
+
+    def _trained(
+        self,
+        network: Network,
+        schedule: Schedule,
+        trains: str,
+        params: Params,
+        fixed: tuple,
+        places: np.ndarray,
+        examples: Examples,
+    ) -> State:
+        """All steps of a phase, on batches int32[V, steps, batch] of places among the examples."""
+        mesh, static = self.executor.mesh, (network, schedule, trains, self.parts)
+        state = self.executor.on_devices((begun, *static), split_variants((params,), mesh), ())
+        steps = chunk_steps(schedule, places.shape[0], self.images, mesh, self.chunk_bytes)
+
+        def gathered(start: int) -> tuple:
+            index = np.arange(start, start + steps, dtype=np.int32)
+            count = np.int32(min(steps, schedule.steps - start))
+            # Steps beyond the last are not taken; they make all chunks one program.
+            inside = np.minimum(index, schedule.steps - 1)
+            batch = places[:, inside]
+            ids = np.take_along_axis(examples.ids[:, None, :], batch, axis=2)
+            images = np.take(self.images, ids, axis=0)
+            return split_variants((batch, images), mesh), replicate((index, count), mesh)
+
+        starts = range(0, schedule.steps, steps)
+        for split, taken in prefetched(functools.partial(gathered, start) for start in starts):
+            state = self.executor.on_devices((advanced, *static), (state, *fixed, *split), taken)
+            jax.block_until_ready(state)
+        return state
+
+    def _scored(self, network: Network, params: Params, ids: np.ndarray) -> np.ndarray:
+        """float[V, M, outputs], chunk by chunk of one shape."""
+        mesh, unit = self.executor.mesh, _UNIT * self.parts
+        size = min(_SCORED, -(-len(ids) // unit) * unit, self.chunk_bytes // self.images[0].nbytes)
+        size = max(1, int(size) // unit) * unit
+
+        def gathered(start: int) -> Any:
+            chunk = np.resize(ids[start : start + size], size)
+            return replicate(np.take(self.images, chunk, axis=0), mesh)
+
+        maker = (rated, network, self.parts)
+        found = [
+            self.executor.call(maker, (params,), images)
+            for images in prefetched(
+                functools.partial(gathered, start) for start in range(0, len(ids), size)
+            )
+        ]
+        return np.concatenate(found, axis=1)[:, : len(ids)]
+
+    def blocks(self, ids: np.ndarray) -> Any:
+        """Puts blocks of images uint8[V, B, S, S, 3] on the devices, a share on each."""
+        return split_variants(np.take(self.images, ids, axis=0), self.executor.mesh, WHOLE)
+
+    def _batches_of(self, schedule: Schedule, key: bytes) -> np.ndarray:
+        data = np.frombuffer(key, np.uint32)
+        return np.asarray(_order(jax.random.wrap_key_data(data), schedule))
+
+
+_order = jax.jit(batches_of, static_argnums=1)
+
+
+def chunk_steps(
+    schedule: Schedule, width: int, images: np.ndarray, mesh: jax.sharding.Mesh, chunk: float
+) -> int:
+    """Returns how many steps a chunk holds: as many as fit, and all chunks about as many.
+
+    Args:
+      schedule: of the members.
+      width: how many there are.
+      images: the store.
+      mesh: members are split over its axis "variant".
+      chunk: bytes that a chunk may have on one device.
+    """
+    each = -(-width // mesh.shape["variant"]) * schedule.batch * images[0].nbytes
+    most = max(1, min(schedule.steps, int(chunk // each)))
+    return -(-schedule.steps // -(-schedule.steps // most))

@@ -1,0 +1,93 @@
+"""Rows: what is kept of a trained member, its settings, counts, status and scores."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from jaxbias.curation import Draw
+from jaxbias.plan.variants import Base, Variant
+
+Row = dict[str, Any]
+
+
+def base_row(base: Base, cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
+    """Returns the row of a base.
+
+    Args:
+      base: it.
+      cells: names of the cells of its target.
+      draw: what it was pretrained on.
+      out: of its pack.
+      i: its place there.
+    """
+    return {
+        "base": base.name,
+        "role": base.role,
+        "target": base.target,
+        "curation": base.curation,
+        "seed": base.seed,
+        "id": base.id,
+        **outcome(cells, draw, out, i),
+        "validation_scores": np.asarray(out["scores"][i], np.float32).reshape(-1),
+    }
+
+
+def variant_row(
+    variant: Variant, cells: tuple[str, ...], draw: Draw, out: Row, i: int, validation: int
+) -> Row:
+    """Returns the row of a variant.
+
+    Args:
+      variant: it.
+      cells: names of the cells of its task.
+      draw: what it was finetuned on.
+      out: of its pack, with the scores of validation and then test examples.
+      i: its place there.
+      validation: how many validation examples there are.
+    """
+    scores = np.asarray(out["scores"][i, :, 0], np.float32)
+    return {
+        **variant_settings(variant),
+        **outcome(cells, draw, out, i),
+        "ids": draw.ids,
+        "validation_scores": scores[:validation],
+        "test_scores": scores[validation:],
+    }
+
+
+def variant_settings(variant: Variant) -> Row:
+    """Returns the columns of a variant that are known before it is trained."""
+    return {
+        "variant": variant.id,
+        "task": variant.task,
+        "base": variant.base.name,
+        "role": variant.base.role,
+        "base_id": variant.base.id,
+        "pretrain_seed": variant.base.seed,
+        "curation": variant.curation.name,
+        "kind": variant.curation.kind,
+        "level": _or_nan(variant.curation.level),
+        "prevalence": _or_nan(variant.curation.prevalence),
+        "k": _or_nan(variant.curation.k),
+        "n": variant.n,
+        **dataclasses.asdict(variant.recipe),
+        "seed": variant.seed,
+    }
+
+
+def outcome(cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
+    """Returns how the training of a member went; see `base_row`."""
+    failed_at = int(out["diverged_at"][i])
+    return {
+        "realised_n": len(draw.ids),
+        "quotas": json.dumps(dict(zip(cells, draw.counts.tolist(), strict=True))),
+        "status": "ok" if failed_at < 0 else f"{out['failure']} {failed_at}",
+        "loss": float(out["loss"][i]),
+        "train_seconds": out["seconds"],
+    }
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,260 @@
+"""Variants: every training of a study, each with an id made of its content alone."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from jaxbias.files.content import content_id
+from jaxbias.study import (
+    Curation,
+    FinetuneSpec,
+    Point,
+    PretrainSpec,
+    Study,
+    curations_of,
+    parse_curation,
+    to_dict,
+)
+
+# No weights are imported.
+NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a training run is done.
+
+    Learning rate, weight decay, drop_at, dro_step, C and tolerance may differ between the variants
+    of one program; the rest fixes its shapes.
+
+    Attributes: see `FinetuneSpec`; a base is pretrained in mode "full".
+    """
+
+    mode: str
+    epochs: int
+    batch: int
+    momentum: float
+    learning_rate: float
+    weight_decay: float
+    drop_at: float
+    dro_step: float
+    solver: str = "sgd"
+    C: float = 1.0
+    tolerance: float = 1e-4
+
+    @classmethod
+    def of(cls, spec: PretrainSpec | FinetuneSpec) -> "Recipe":
+        """Returns the recipe of a study's settings."""
+        plain = {"mode": "full", "dro_step": 0.0}
+        return cls(
+            **{
+                field.name: getattr(spec, field.name, plain.get(field.name, field.default))
+                for field in dataclasses.fields(cls)
+            }
+        )
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What a variant's id is made of; how heads are solved is no part of any other mode."""
+        solving = () if self.mode == "head" else ("solver", "C", "tolerance")
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in solving}
+
+    @property
+    def shape(self) -> tuple:
+        """What must agree within a program."""
+        return self.mode, self.epochs, self.batch, self.momentum
+
+
+_RECIPE = frozenset(field.name for field in dataclasses.fields(Recipe))
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """One initialisation: a kind of base and a pretraining seed.
+
+    Attributes:
+      name: its key in config.bases.
+      role: studied, imported, control or scratch.
+      target: the column it is pretrained to predict; "" for those that are not pretrained here.
+      curation: the curation of its pretraining set.
+      seed: of the draw, the initialisation and the batch order.
+      id: hash of the data, the network, the schedule and the rest (the name and role excepted).
+      objective: what it is pretrained by, "supervised" or "simclr".
+      also: columns learnt together with the target.
+    """
+
+    name: str
+    role: str
+    target: str
+    curation: str
+    seed: int
+    id: str
+    objective: str = "supervised"
+    also: tuple[str, ...] = ()
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether the study pretrains it."""
+        return self.role not in ("imported", "scratch")
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One finetuning: a base, a task, a curation, a size, a recipe and a seed."""
+
+    base: Base
+    task: str
+    curation: Curation
+    n: int
+    recipe: Recipe
+    seed: int
+    id: str
+
+    @property
+    def objective(self) -> str:
+        """What is minimised: "erm", "group_dro", or "dfr" (then the head is refitted)."""
+        return self.curation.kind if self.curation.kind in ("group_dro", "dfr") else "erm"
+
+
+def expand(study: Study, data: str, weights: Mapping[str, str] = NONE) -> list[Variant]:
+    """Returns every variant of a study.
+
+    Repeat r finetunes draw r from pretraining seed r: a repeat renews the base and the draw
+    together, so repeats are independent and the unit of replication.
+
+    Args:
+      study: the study.
+      data: the dataset's fingerprint.
+      weights: base that is imported -> the identity of its weights.
+    """
+    maker = Maker(study, data, weights)
+    if study.experiments:
+        points = itertools.chain.from_iterable(study.experiments.values())
+        return list({variant.id: variant for variant in maker.variants(points)}.values())
+    return list(maker.variants([{}]))
+
+
+def expand_by_experiment(
+    study: Study, data: str, weights: Mapping[str, str] = NONE
+) -> dict[str, list[Variant]]:
+    """Returns the variants of each experiment; experiments may share some.
+
+    A study without experiments has one, of its own name.
+    """
+    if not study.experiments:
+        return {study.name: expand(study, data, weights)}
+    maker = Maker(study, data, weights)
+    return {
+        name: list({variant.id: variant for variant in maker.variants(points)}.values())
+        for name, points in study.experiments.items()
+    }
+
+
+class Maker:
+    """Makes the variants of points; what many of them share is made once."""
+
+    def __init__(self, study: Study, data: str, weights: Mapping[str, str] = NONE) -> None:
+        self.study = study
+        self.tasks = (*study.targets, *study.pairs)
+        self.fixed = {
+            "data": data,
+            "model": study.model.content,
+            "group": to_dict(study.group),
+            "on_shortage": study.curations.on_shortage,
+        }
+        self.base = functools.cache(lambda name, seed: _base(study, data, weights, name, seed))
+        self.curations = functools.cache(lambda task: curations_of(study, task))
+        self.curation = functools.cache(lambda name: parse_curation(name, "config.experiments"))
+        self.rule = functools.cache(dataclasses.asdict)
+        self.recipe = functools.cache(self._recipe)
+        self.done = functools.cache(lambda recipe: recipe.content)
+
+    def variants(self, points: Iterable[Point]) -> Iterator[Variant]:
+        """Yields every variant of every point, in order; an axis left out takes all values."""
+        study = self.study
+        for point in points:
+            recipe = self.recipe(tuple(item for item in point.items() if item[0] in _RECIPE))
+            for task in _of(point, "task", self.tasks):
+                curations = (
+                    (self.curation(point["curation"]),)
+                    if "curation" in point
+                    else self.curations(task)
+                )
+                for n in _of(point, "n", study.finetune.n):
+                    for seed in _of(point, "seed", range(study.finetune.seeds)):
+                        for name in _of(point, "base", study.bases):
+                            base = self.base(name, seed)
+                            for curation in curations:
+                                yield self.make(base, task, curation, n, recipe, seed)
+
+    def _recipe(self, changed: tuple[tuple[str, Any], ...]) -> Recipe:
+        return dataclasses.replace(Recipe.of(self.study.finetune), **dict(changed))
+
+    def make(
+        self, base: Base, task: str, curation: Curation, n: int, recipe: Recipe, seed: int
+    ) -> Variant:
+        """Returns the variant of these settings."""
+        content = {
+            **self.fixed,
+            "base": base.id,
+            "task": task,
+            "curation": self.rule(curation),
+            "n": n,
+            "recipe": self.done(recipe),
+            "seed": seed,
+        }
+        return Variant(base, task, curation, n, recipe, seed, content_id(content))
+
+    def remake(self, variant: Variant) -> Variant:
+        """Returns a variant with the id that it has in this study."""
+        v = variant
+        return self.make(v.base, v.task, v.curation, v.n, v.recipe, v.seed)
+
+
+def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
+    return (point[axis],) if axis in point else values
+
+
+def _base(study: Study, data: str, weights: Mapping[str, str], name: str, seed: int) -> Base:
+    spec = study.bases[name]
+    imported = spec.role == "imported"  # One checkpoint for every seed.
+    base = Base(
+        name,
+        spec.role,
+        spec.target,
+        spec.curation,
+        0 if imported else seed,
+        content_id({"weights": weights[name]}) if imported else "",
+        spec.objective,
+        spec.also,
+    )
+    return base if imported else dataclasses.replace(base, id=base_id(study, data, base))
+
+
+def base_id(study: Study, data: str, base: Base) -> str:
+    """Returns the id of a base that is made here: a hash of what makes it.
+
+    Args:
+      study: the study.
+      data: the dataset's fingerprint.
+      base: of any role but imported; its own id is not looked at.
+    """
+    if base.role == "scratch":
+        return content_id(
+            {"model": study.model.content, "image_size": study.data.image_size, "seed": base.seed}
+        )
+    content = {
+        "data": data,
+        "model": study.model.content,
+        "group": to_dict(study.group),
+        "target": base.target,
+        "curation": base.curation,
+        "pretrain": study.pretrain.content,
+        "seed": base.seed,
+    }
+    if base.objective != "supervised" or base.also:
+        content |= {"objective": base.objective, "also": list(base.also)}
+    return content_id(content)

@@ -1,0 +1,35 @@
+"""Scores of every variant on the validation and test splits, with the examples they are of."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Every finished variant with its scores.
+
+    Attributes:
+      variants: V rows: settings, realised counts, status. `n` is what the study asks for and
+        `realised_n` what was trained on: under curations.on_shortage="shrink" it may be less (with
+        add_minority it is n + k). `quotas` is JSON: name of a cell -> images of it, adding up to
+        `realised_n`; of models trained elsewhere it is "{}" and `realised_n` is their n.
+      validation: float32[V, N_val], scores in the order of `examples` with split "validation".
+      test: float32[V, N_test], likewise for "test".
+      examples: id, split, stratum and labels of every example.
+    """
+
+    variants: pd.DataFrame
+    validation: np.ndarray
+    test: np.ndarray
+    examples: pd.DataFrame
+
+    def only(self, kept: np.ndarray) -> "Scores":
+        """Returns the variants for which kept: bool[V] is true."""
+        return dataclasses.replace(
+            self,
+            variants=self.variants[kept].reset_index(drop=True),
+            validation=self.validation[kept],
+            test=self.test[kept],
+        )

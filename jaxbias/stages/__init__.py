@@ -1,0 +1,1 @@
+"""Stages: the walks through the flow that commands ask for."""

@@ -1,0 +1,211 @@
+"""Doing packs: which are asked for, which this process takes, which it waits for."""
+
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from jaxbias import words
+from jaxbias.errors import InputError, echo
+from jaxbias.plan.packs import Pack, Plan
+from jaxbias.progress import progress
+from jaxbias.workdir.leases import Leases
+from jaxbias.workdir.results import ResultDirectory
+from jaxbias.workdir.telemetry import Clock, Telemetry
+
+# Between two looks at what other processes are doing.
+_POLL_SECONDS = 0.5
+_NO_PACK = "--packs: '{word}' is no pack of stage {stage}; give places such as 0,3-5, or ids"
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Packs of a stage, and how one is done.
+
+    Attributes:
+      stage: its name.
+      verb: what is done, for the progress line.
+      unit: what members are.
+      packs: those to do.
+      do: trains a pack and writes its result.
+      ready: whether what a pack needs is there.
+    """
+
+    stage: str
+    verb: str
+    unit: str
+    packs: Sequence[Pack]
+    do: Callable[[Pack], None]
+    ready: Callable[[Pack], bool] = lambda pack: True
+
+
+class Crew:
+    """The processes that share a result directory, seen from this one.
+
+    Args:
+      directory: the result directory.
+      leases: who works on what.
+      telemetry: is told of every pack done here.
+      clock: its section "wait" gets the time spent waiting for others.
+    """
+
+    def __init__(
+        self, directory: ResultDirectory, leases: Leases, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        self.directory = directory
+        self.leases = leases
+        self.telemetry = telemetry
+        self.clock = clock
+
+    def share(
+        self, work: Work, wait: bool = True, meanwhile: Callable[[], None] | None = None
+    ) -> int:
+        """Does the packs that have no result and that no other process is doing.
+
+        Args:
+          work: the packs.
+          wait: whether to stay until the packs that others are doing have results too; those of a
+            process that dies are taken over.
+          meanwhile: called before each wait.
+
+        Returns:
+          Members done by this process.
+        """
+        left = [pack for pack in work.packs if not self.directory.has(pack)]
+        packs, here = len(left), 0
+        total = sum(len(pack.members) for pack in left)
+        with progress(total, work.verb, work.unit) as advance:
+            while left:
+                behind = []
+                for pack in left:
+                    trained = work.ready(pack) and self._take(work, pack)
+                    if trained:
+                        here += len(pack.members)
+                    if trained or self.directory.has(pack):
+                        packs -= 1
+                        advance(len(pack.members), self._note(packs))
+                    else:
+                        behind.append(pack)
+                if not wait:
+                    break
+                if len(behind) == len(left):
+                    advance(0, self._others(behind))
+                    if meanwhile:
+                        meanwhile()
+                    with self.clock.section("wait"):
+                        time.sleep(_POLL_SECONDS)
+                left = behind
+        return here
+
+    def _take(self, work: Work, pack: Pack) -> bool:
+        """Does a pack unless it is done or being done; returns whether it did."""
+        if self.directory.has(pack):
+            return False
+        lease = self.leases.take(pack.id)
+        if lease is None:
+            return False
+        with lease:
+            # Another may have finished it between our look and our lease.
+            trained = not self.directory.has(pack)
+            if trained:
+                with self.telemetry.pack(work.stage, work.unit, pack):
+                    work.do(pack)
+        self.leases.forget(pack.id)
+        return trained
+
+    def _note(self, packs: int) -> str:
+        return ", ".join(filter(None, (f"{words.count(packs, 'pack')} left", self.telemetry.speed)))
+
+    def _others(self, packs: Sequence[Pack]) -> str:
+        holders = {str(holder) for pack in packs if (holder := self.leases.holder(pack.id))}
+        return f"waiting for {', '.join(sorted(holders)) or 'bases'}"
+
+
+class Bases:
+    """The pretrained bases that finetunes start from.
+
+    Args:
+      plan: tells which pack makes which base.
+      directory: has the results of these packs.
+      leases: tell who is making one now.
+    """
+
+    def __init__(self, plan: Plan, directory: ResultDirectory, leases: Leases) -> None:
+        self._pack_of = {base.id: pack for pack in plan.bases for base in pack.members}
+        self._directory = directory
+        self._leases = leases
+        self._there: set[str] = set()
+
+    def are_there(self, pack: Pack) -> bool:
+        """Whether every base of a pack of finetunes is pretrained."""
+        return not self._missing(pack)
+
+    def check_under_way(self, packs: Sequence[Pack]) -> None:
+        """Refuses finetunes whose bases are neither there nor being pretrained.
+
+        Raises:
+          InputError: nobody works on a base.
+        """
+        for pack in packs:
+            if self._directory.has(pack):
+                continue
+            for base_pack in self._missing(pack):
+                # In this order: a lease ends after its result has appeared.
+                if not self._leases.is_held(base_pack.id) and not self._directory.has(base_pack):
+                    names = ", ".join(f"{base.name} seed {base.seed}" for base in base_pack.members)
+                    raise InputError(
+                        f"pack {pack.id} starts from bases that are not pretrained ({names}); "
+                        "run --stage=pretrain first"
+                    )
+
+    def _missing(self, pack: Pack) -> list[Pack]:
+        ids = {variant.base.id for variant in pack.members if variant.base.trained_here}
+        needed = {self._pack_of[id].id: self._pack_of[id] for id in sorted(ids)}
+        missing = [p for p in needed.values() if p.id not in self._there]
+        self._there |= {p.id for p in missing if self._directory.has(p)}
+        return [p for p in missing if p.id not in self._there]
+
+
+def check_words(text: str, stage: str) -> None:
+    """Refuses what can name no pack of any plan, before there is one; see `select`.
+
+    Raises:
+      InputError: a word is no place, no range, and no 16 hex digits of an id.
+    """
+    for word in (word.strip() for word in text.split(",") if text):
+        if not re.fullmatch(r"\d+(-\d+)?|[0-9a-f]{16}", word):
+            raise InputError(_NO_PACK.format(word=echo(word), stage=stage))
+
+
+def select(packs: Sequence[Pack], text: str, stage: str) -> list[Pack]:
+    """Returns the packs that `--packs` names, in the plan's order.
+
+    Args:
+      packs: all packs of the stage.
+      text: places in the plan from 0, ranges of them, or ids: "0,3-5,1f0c…"; empty: all.
+      stage: its name, for messages.
+
+    Raises:
+      InputError: a name is none of these, or the plan has no such pack.
+    """
+    if not text:
+        return list(packs)
+    places = {pack.id: place for place, pack in enumerate(packs)}
+    wanted: set[int] = set()
+    for word in (word.strip() for word in text.split(",")):
+        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", word)
+        if word in places:  # Before numbers: an id may be all digits.
+            wanted.add(places[word])
+        elif match is None:
+            raise InputError(_NO_PACK.format(word=echo(word), stage=stage))
+        else:
+            first, last = int(match[1]), int(match[2] or match[1])
+            if first > last:
+                raise InputError(f"--packs: {word} runs backwards; write {last}-{first}")
+            if last >= len(packs):
+                raise InputError(
+                    f"--packs: there is no pack {last}; stage {stage} of the plan has "
+                    f"{len(packs)}" + (f", 0 to {len(packs) - 1}" if packs else "")
+                )
+            wanted.update(range(first, last + 1))
+    return [packs[place] for place in sorted(wanted)]

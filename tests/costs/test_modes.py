@@ -1,0 +1,171 @@
+"""The table of modes: what it says is done, the user's before the shipped, "map" where in doubt."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import pytest
+
+from benchmarks import grid
+from jaxbias.costs import modes
+from jaxbias.costs.modes import Entry, chosen_mode, read_table, user_table, write_table
+from jaxbias.engine.runner import Runner
+from jaxbias.errors import InputError
+from jaxbias.models import Head
+from jaxbias.plan.packs import Plan
+from tests.tiny import tiny_dataset, tiny_study
+
+SHIPPED = modes._SHIPPED
+MEASURED = Path(grid.__file__).parent / "results/accelerator.json"
+H100 = "NVIDIA H100 80GB HBM3"
+ON_64 = {"grid": {"mode": "auto"}, "data": {"name": "tiny", "image_size": 64}}
+ENTRY = Entry(
+    device="cpu",
+    hardware="made up",
+    load=1.0,
+    jax="0.0",
+    model="convnet",
+    parameters=177,
+    image_size=8,
+    batch=16,
+    trains="full",
+    width=8,
+    images_per_second={"map": 100.0, "vmap": 50.0, "unroll": 120.0},
+    compile_seconds={"map": 1.0, "vmap": 1.0, "unroll": 1.0},
+)
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path, monkeypatch):
+    """A home of its own, and a shipped table that is empty."""
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path))
+    monkeypatch.setattr(modes, "_SHIPPED", tmp_path / "shipped.json")
+    return tmp_path
+
+
+def mode(device="cpu", **finetune):
+    finetune = {"n": (20,), "epochs": 1, "batch": 16, **finetune}
+    return chosen_mode(tiny_study(grid={"mode": "auto"}, finetune=finetune), device)[0]
+
+
+def with_rates(entry=ENTRY, **rates):
+    return dataclasses.replace(entry, images_per_second=rates)
+
+
+def test_another_mode_than_map_must_be_clearly_faster():
+    assert ENTRY.mode == "unroll"
+    assert with_rates(map=100.0, vmap=50.0, unroll=104.0).mode == "map"
+
+
+def test_auto_asks_the_tables_and_a_mode_that_is_given_does_not():
+    assert mode() == "map"
+    write_table(modes._SHIPPED, [ENTRY])
+    assert mode() == "unroll"
+    assert mode(device="another") == mode(mode="last_block") == "map"
+    assert chosen_mode(tiny_study(grid={"mode": "map"}), "cpu") == ("map", None)
+    write_table(user_table(), [with_rates(map=1.0, vmap=2.0, unroll=1.0)])
+    assert mode() == "vmap"
+
+
+def test_the_nearest_image_size_counts_before_whose_table_it_is():
+    write_table(user_table(), [dataclasses.replace(ENTRY, image_size=64)])
+    write_table(modes._SHIPPED, [with_rates(map=1.0, vmap=9.0, unroll=1.0)])
+    assert mode() == "vmap"
+
+
+def test_the_widest_pack_decides_and_timing_again_replaces():
+    narrow = dataclasses.replace(with_rates(map=1.0, vmap=9.0, unroll=1.0), width=1)
+    write_table(user_table(), [narrow, ENTRY])
+    assert mode() == "unroll"
+    write_table(user_table(), [with_rates(map=9.0, vmap=1.0, unroll=1.0)])
+    assert mode() == "map"
+    assert len(read_table(user_table())) == 2
+
+
+def test_a_damaged_table_is_named():
+    user_table().write_text("[{}]")
+    with pytest.raises(InputError, match=r"modes\.json is no table of modes .* delete it"):
+        mode()
+
+
+@pytest.fixture
+def shipped(monkeypatch):
+    """The table that comes with jaxbias, and none of the user's."""
+    monkeypatch.setattr(modes, "_SHIPPED", SHIPPED)
+
+
+def test_what_comes_with_jaxbias_is_what_was_measured():
+    (entry,) = read_table(SHIPPED)
+    measured = json.loads(MEASURED.read_text())
+    rows = {mode: measured["modes"][f"convnet, {mode}"] for mode in modes.MODES}
+    rates = {mode: row["images_per_second"] for mode, row in rows.items()}
+    assert entry.images_per_second == pytest.approx(rates, rel=5e-4)
+    assert entry.compile_seconds == {mode: row["compile_s"] for mode, row in rows.items()}
+    for name, key in (("image_size", "size"), ("batch", "batch"), ("width", "width")):
+        assert {row[key] for row in rows.values()} == {getattr(entry, name)}
+    machine = measured["hardware"]
+    assert (entry.device, entry.jax) == (machine["device"], machine["jax"])
+    host = f"{machine['cores']} cores of {machine['processor']}"
+    assert entry.hardware == f"{machine['devices']} × {entry.device} on {host}"
+    subject = modes._subject(tiny_study(**ON_64, model={"widths": grid.WIDTHS}))
+    assert subject == (entry.model, entry.parameters, entry.trains)
+
+
+@pytest.mark.usefixtures("shipped")
+def test_on_an_h100_convnets_are_mapped_by_vmap():
+    for model in ({}, {"widths": grid.WIDTHS}):
+        study = tiny_study(**ON_64, model=model)
+        assert chosen_mode(study, H100) == ("vmap", read_table(SHIPPED)[0])
+    for other in ({"model": {"name": "resnet18"}}, {"finetune": {"n": (20,), "mode": "head"}}):
+        assert chosen_mode(tiny_study(**ON_64, **other), H100) == ("map", None)
+
+
+def test_the_table_is_plain_json(tables):
+    write_table(user_table(), [ENTRY])
+    assert json.loads((tables / "modes.json").read_text())[0]["model"] == "convnet"
+
+
+class Timed:
+    """A small program that only says what it would have trained."""
+
+    compile_seconds = 1.0
+
+    def __init__(self, runner, model, program):
+        self.model = model
+
+    def once(self):
+        return 1.0
+
+
+def measured(monkeypatch, platform, **finetune):
+    """The models timed in each mode where JAX's default backend has that name."""
+    timed = {mode: [] for mode in modes.MODES}
+
+    def small_training(runner, kind, width, mode):
+        timed[mode].append(kind.model)
+
+    monkeypatch.setattr(modes, "small_training", small_training)
+    monkeypatch.setattr(modes, "SmallProgram", Timed)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    study = tiny_study(finetune={"n": (20,), "epochs": 1, "batch": 16, **finetune})
+    entries = modes.measure_modes(study, tiny_dataset(), 2)
+    assert [entry.width for entry in entries] == [2, 8]
+    return study, timed
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_each_mode_is_timed_with_the_network_of_a_run_in_it(monkeypatch, platform):
+    study, timed = measured(monkeypatch, platform)
+    for each, models in timed.items():
+        runner = Runner(study, tiny_dataset(), Plan("d", each, 1), lambda base, _: {})
+        assert models == [runner.starts.network(1)] * 2
+    methods = {mode: models[0].spec.convolution for mode, models in timed.items()}
+    of_gpu = {"map": "conv", "vmap": "patches", "unroll": "conv"}
+    assert methods == (of_gpu if platform == "gpu" else dict.fromkeys(modes.MODES, "patches"))
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_heads_are_timed_alike_in_every_mode(monkeypatch, solver):
+    _, timed = measured(monkeypatch, "cpu", mode="head", solver=solver)
+    assert timed == dict.fromkeys(modes.MODES, [Head(64)] * 2)

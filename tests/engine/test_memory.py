@@ -1,0 +1,114 @@
+"""Memory of devices and programs, and the width rule, by hand-made analyses and small systems."""
+
+import types
+
+import jax
+import pytest
+
+from jaxbias.capacity import available_ram
+from jaxbias.engine.memory import Room, device_room, widest
+from jaxbias.errors import InputError
+
+MIB = 2**20
+
+
+def nobody(width):
+    pytest.fail(f"asked for {width}")
+
+
+def test_what_fits_is_compiled_once_and_taken():
+    asked = []
+    width = widest(64, 2, 100, lambda width: asked.append(width) or width, nobody)
+    assert (width, asked) == (64, [64])
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [(5 + 3 * 64, 64), (5 + 3 * 64 - 1, 62), (5 + 3 * 11, 10), (5 + 3 * 2, 2)],
+)
+def test_the_width_is_where_the_line_through_two_small_ones_meets_the_budget(budget, expected):
+    assert widest(64, 2, budget, lambda width: 5 + 3 * width, nobody) == expected
+
+
+def test_the_analysis_of_the_width_itself_has_the_last_word():
+    """Beyond 8 the memory jumps, which no line through 1 and 2 tells."""
+    asked = []
+
+    def analysed(width):
+        asked.append(width)
+        return 10 * width + (1000 if width > 8 else 0)
+
+    assert widest(64, 1, 500, analysed, nobody) == 8
+    assert asked == [64, 1, 2, 50, 37, 27, 20, 15, 11, 8]
+
+
+def test_without_an_analysis_two_small_packs_are_measured_and_nothing_wide_is_run():
+    asked = []
+
+    def measured(width):
+        asked.append(width)
+        return 5 + 3 * width
+
+    assert widest(64, 2, 5 + 3 * 20, lambda width: None, measured) == 20
+    assert asked == [2, 4]
+    assert widest(64, 2, 100, lambda width: None, lambda width: None) is None
+    # What does not grow was not seen, as arguments alone do.
+    assert widest(64, 2, 100, lambda width: None, lambda width: 7) is None
+
+
+def test_what_never_fits_is_refused_with_the_numbers():
+    with pytest.raises(InputError, match=r"a pack of 2 needs 6.0 MiB on a device and has 5.0"):
+        widest(8, 2, 5 * MIB, lambda width: 3 * width * MIB, nobody)
+
+
+def _system(root, meminfo, cgroup, files):
+    for name, text in {"proc/meminfo": meminfo, "proc/self/cgroup": cgroup, **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_available_ram_minds_both_kinds_of_cgroups(tmp_path):
+    meminfo = "MemTotal: 900 kB\nMemAvailable: 800 kB\n"
+    plain = _system(tmp_path / "plain", meminfo, "0::/\n", {})
+    assert available_ram(plain) == 800 * 1024
+    second = _system(
+        tmp_path / "second",
+        meminfo,
+        "0::/a/b\n",
+        {
+            "sys/fs/cgroup/a/b/memory.max": "max\n",
+            "sys/fs/cgroup/a/b/memory.current": "1000\n",
+            # The limit is that of the parent, and its page cache can be given back.
+            "sys/fs/cgroup/a/memory.max": "500000\n",
+            "sys/fs/cgroup/a/memory.current": "200000\n",
+            "sys/fs/cgroup/a/memory.stat": "anon 5\ninactive_file 50000\n",
+        },
+    )
+    assert available_ram(second) == 350_000
+    first = _system(
+        tmp_path / "first",
+        meminfo,
+        "4:memory:/elsewhere/on/the/host\n2:cpu:/\n",
+        {
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "400000\n",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "100000\n",
+        },
+    )
+    assert available_ram(first) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("stats", "room"), [({"bytes_limit": 1000}, Room(900, 1000)), ({}, None), (None, None)]
+)
+def test_accelerators_say_what_they_have(monkeypatch, stats, room):
+    device = types.SimpleNamespace(platform="gpu", memory_stats=lambda: stats)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    assert device_room(0, 1) == room
+
+
+def test_a_setting_goes_before_what_the_device_says():
+    assert device_room(3, 2) == Room(3 * MIB, 3 * MIB)
+    alone, shared = device_room(0, 1), device_room(0, 4)
+    assert alone.budget < alone.limit
+    assert shared.limit < alone.limit / 2
