@@ -8,14 +8,12 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxbias import words
-from jaxbias.errors import InputError, nearest
+from jaxbias.errors import InputError
 
 # Axes of the mesh: different variants, and parts of the batches of one variant.
 VARIANT, DATA = "variant", "data"
 # What members of a pack are split over: where each member's batches are split too, and where not.
 SPLIT, WHOLE = (VARIANT,), (VARIANT, DATA)
-# How a step of pretraining may be spread over devices.
-LIFTS = ("shard_map", "jit", "pmap")
 
 
 def make_mesh(devices: int, data: int = 1) -> Mesh:
@@ -73,7 +71,7 @@ def lift(step: Callable, mesh: Mesh, kind: str) -> Callable:
       the given state is used up.
 
     Raises:
-      InputError: `pmap` over several processes, or an unknown kind.
+      InputError: `pmap` over several processes.
     """
     count, rest, split = mesh.size, PartitionSpec(), PartitionSpec(None, DATA)
     if kind == "jit":
@@ -92,8 +90,6 @@ def lift(step: Callable, mesh: Mesh, kind: str) -> Callable:
         specs = (rest, split, rest, rest)
         sharded = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=rest, check_vma=False)
         return jax.jit(sharded, donate_argnums=0)
-    if kind != "pmap":
-        raise InputError(f"config.pretrain.lift='{kind}' is unknown; {nearest(kind, LIFTS)}")
     if jax.process_count() > 1:
         raise InputError("config.pretrain.lift='pmap' is for one process; use 'jit' or 'shard_map'")
     mapped = jax.pmap(

@@ -169,7 +169,9 @@ def _examples(
         scores=matrix[:, inside],
         labels=cells.labels()[rows],
         groups=Groups(cells.group_names, cells.membership()[:, rows].astype(np.float64)),
-        weights=population_weights(cells.codes[rows], shares, cells.names)
+        weights=population_weights(
+            cells.codes[rows], shares, cells.names, where=f"the {split} split"
+        )
         if len(rows)
         else np.zeros(0),
     )

@@ -2,7 +2,7 @@
 
 from jaxbias.curation.cells import Cells, pair_cells, target_cells
 from jaxbias.curation.draws import Draw, draw
-from jaxbias.curation.quotas import largest_n, quotas, sample_weights
+from jaxbias.curation.quotas import quotas
 from jaxbias.curation.sizes import Wanted, realised, shortage
 
 __all__ = [
@@ -10,11 +10,9 @@ __all__ = [
     "Draw",
     "Wanted",
     "draw",
-    "largest_n",
     "pair_cells",
     "quotas",
     "realised",
-    "sample_weights",
     "shortage",
     "target_cells",
 ]

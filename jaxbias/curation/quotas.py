@@ -1,12 +1,12 @@
 """Quotas: how many examples of each cell a curation takes. Pure functions of counts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from jaxbias.curation.cells import Cells
-from jaxbias.errors import InputError
-from jaxbias.study import KINDS, MITIGATIONS, Curation
+from jaxbias.errors import InputError, nearest
+from jaxbias.study import Curation
 
 
 def largest_remainder(total: int, shares: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -43,49 +43,20 @@ def quotas(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     Raises:
       InputError: the rule does not apply to the task, or k is more than there is to replace.
     """
-    kind = curation.kind
-    if kind == "natural" or kind in MITIGATIONS:
-        return largest_remainder(n, cells.shares)
-    if kind in ("first_group", "second_group"):  # Natural, with the other group left out.
-        inside = cells.groups == ("first_group", "second_group").index(kind)
-        if not (cells.shares * inside).sum():
-            raise InputError(f"curation '{kind}': task '{cells.task}' has nobody of that group")
-        return largest_remainder(n, cells.shares * inside)
-    if kind == "group_balanced":
-        return largest_remainder(n, np.ones(len(cells.names)))
-    if kind == "class_balanced":
-        return largest_remainder(n, _within_class(cells))
-    if kind == "correlation":
-        return _correlation(curation, cells, n)
-    if kind == "pair_mix":
-        return _pair_mix(curation, cells, n)
-    if kind in ("add_minority", "replace_minority"):
-        return _minority(curation, cells, n)
-    raise InputError(f"unknown curation '{kind}'; valid: {', '.join(KINDS)}")
+    if curation.kind not in RULES:
+        raise InputError(f"curation '{curation.kind}' is unknown; {nearest(curation.kind, RULES)}")
+    return RULES[curation.kind](curation, cells, n)
 
 
 def sample_weights(curation: Curation, cells: Cells, counts: np.ndarray) -> np.ndarray:
     """Returns float64[C], the loss weight of an example of each cell.
 
-    1 everywhere, except for
-    - `reweight`: w = n_y·n_a / (n·n_ya), which makes target and group independent under the
-      weights (Kamiran & Calders, 2012);
-    - `group_reweight`: w = n / (C·n_ya), every cell weighs the same (RWG of Idrissi et al., 2022);
-    - `class_reweight`: w = n / (K·n_y), every class weighs the same (RWY).
-    An empty cell has weight 0.
+    1 everywhere, except where `WEIGHTS` has a rule. An empty cell has weight 0.
     """
-    if curation.kind not in ("reweight", "group_reweight", "class_reweight"):
+    if curation.kind not in WEIGHTS:
         return np.ones(len(counts))
-    by_class = np.bincount(cells.targets, counts)[cells.targets]
-    groups = cells.groups - cells.groups.min()  # BOTH is -1.
-    by_group = np.bincount(groups, counts)[groups]
-    total = counts.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
-        weights = {
-            "reweight": by_class * by_group / (total * counts),
-            "group_reweight": total / ((counts > 0).sum() * counts),
-            "class_reweight": total / (len(set(cells.targets[counts > 0])) * by_class),
-        }[curation.kind]
+        weights = WEIGHTS[curation.kind](cells, counts)
     return np.where(counts > 0, weights, 0.0)
 
 
@@ -115,9 +86,27 @@ def fits(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> boo
         return False
 
 
-def _within_class(cells: Cells) -> np.ndarray:
+def _natural(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    return largest_remainder(n, cells.shares)
+
+
+def _one_group(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """Natural, with the other group left out."""
+    inside = cells.groups == ("first_group", "second_group").index(curation.kind)
+    if not (cells.shares * inside).sum():
+        raise InputError(
+            f"curation '{curation.kind}': task '{cells.task}' has nobody of that group"
+        )
+    return largest_remainder(n, cells.shares * inside)
+
+
+def _group_balanced(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    return largest_remainder(n, np.ones(len(cells.names)))
+
+
+def _class_balanced(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     class_share = np.bincount(cells.targets, weights=cells.shares)
-    return cells.shares / np.maximum(class_share[cells.targets], 1e-300)
+    return largest_remainder(n, cells.shares / np.maximum(class_share[cells.targets], 1e-300))
 
 
 def _prevalence(curation: Curation, cells: Cells) -> float:
@@ -166,3 +155,51 @@ def _minority(curation: Curation, cells: Cells, n: int) -> np.ndarray:
             )
         counts[donor] -= curation.k
     return counts
+
+
+# Kind of a curation -> how many examples of each cell, int64[C], make up a set of n.
+RULES: dict[str, Callable[[Curation, Cells, int], np.ndarray]] = {
+    "natural": _natural,
+    "correlation": _correlation,
+    "pair_mix": _pair_mix,
+    "group_balanced": _group_balanced,
+    "class_balanced": _class_balanced,
+    "reweight": _natural,
+    "group_reweight": _natural,
+    "class_reweight": _natural,
+    "group_dro": _natural,
+    "dfr": _natural,
+    "add_minority": _minority,
+    "replace_minority": _minority,
+    "first_group": _one_group,
+    "second_group": _one_group,
+}
+
+
+def _independent(cells: Cells, counts: np.ndarray) -> np.ndarray:
+    """Returns n_y·n_a / (n·n_ya): target and group are independent (Kamiran & Calders, 2012)."""
+    groups = cells.groups - cells.groups.min()  # BOTH is -1.
+    by_group = np.bincount(groups, counts)[groups]
+    return _by_class(cells, counts) * by_group / (counts.sum() * counts)
+
+
+def _cells_alike(cells: Cells, counts: np.ndarray) -> np.ndarray:
+    """Returns n / (C·n_ya): every cell weighs the same (RWG of Idrissi et al., 2022)."""
+    return counts.sum() / ((counts > 0).sum() * counts)
+
+
+def _classes_alike(cells: Cells, counts: np.ndarray) -> np.ndarray:
+    """Returns n / (K·n_y): every class weighs the same (RWY of Idrissi et al., 2022)."""
+    return counts.sum() / (len(set(cells.targets[counts > 0])) * _by_class(cells, counts))
+
+
+def _by_class(cells: Cells, counts: np.ndarray) -> np.ndarray:
+    return np.bincount(cells.targets, counts)[cells.targets]
+
+
+# Kind of a curation -> the loss weight of an example of each cell, float64[C], given their counts.
+WEIGHTS: dict[str, Callable[[Cells, np.ndarray], np.ndarray]] = {
+    "reweight": _independent,
+    "group_reweight": _cells_alike,
+    "class_reweight": _classes_alike,
+}

@@ -137,11 +137,12 @@ def _lacking(short: Sequence[_Short], split: str) -> list[str]:
         worst = [(cell, len(sets), *max(sets, key=lambda s: s[0])) for cell, sets in cells.items()]
         worst.sort(key=lambda row: row[3].available[row[0]] - row[2])
         for cell, sets, need, wanted in worst[:_NAMED]:
-            more = f" ({count(sets - 1, 'more set')} lack them too)" if sets > 1 else ""
-            has = f"the {split} split has {wanted.available[cell]}{more}"
+            lack = "lacks" if sets == 2 else "lack"
+            more = f" ({count(sets - 1, 'more set')} {lack} them too)" if sets > 1 else ""
+            has = f"the {split} split has {wanted.available[cell]:,}{more}"
             parts.append(
-                f"{owner}curation '{wanted.curation.name}' at n={wanted.n} needs {need} examples "
-                f"of ({wanted.cells.names[cell]}); {has}"
+                f"{owner}curation '{wanted.curation.name}' at n={wanted.n} needs "
+                f"{count(need, 'example')} of ({wanted.cells.names[cell]}); {has}"
             )
         if len(worst) > _NAMED:
             parts.append(f"{owner}too few in {count(len(worst) - _NAMED, 'more cell')}")

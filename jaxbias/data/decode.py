@@ -6,10 +6,11 @@ resampled to the wanted size with an antialiased triangle filter, which is the s
 resized to it and the longer one cropped about the centre.
 """
 
+import contextlib
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 # Part of every store's name: change it whenever the pixels that come out change.
 VERSION = "1: orientation, RGB on white, centred square, antialiased triangle"
@@ -21,17 +22,6 @@ Image.init()  # Registers them all: Pillow registers some only when it fails to 
 _MAX_PIXELS = 100_000_000
 # JPEGs are decoded at a reduced scale that still has this many times the wanted side.
 _DRAFT_MARGIN = 2
-
-_ORIENTATION_TAG = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class BadImageError(ValueError):
@@ -65,24 +55,17 @@ def decode(encoded: bytes, size: int) -> np.ndarray:
                     f"{image.width} × {image.height} pixels are more than {_MAX_PIXELS:,}"
                 )
             image.draft(None, (size * _DRAFT_MARGIN, size * _DRAFT_MARGIN))
-            return np.asarray(_square(_upright(_to_rgb(image), _orientation(image)), size))
+            image.load()
+            with contextlib.suppress(Exception):  # Damaged metadata on a sound picture.
+                ImageOps.exif_transpose(image, in_place=True)
+            square = ImageOps.fit(_to_rgb(image), (size, size), Image.Resampling.BILINEAR)
+            return np.asarray(square)
     except BadImageError:
         raise
     except Image.UnidentifiedImageError:
         raise BadImageError("not an image, or of an unknown format") from None
     except Exception as error:  # Hostile bytes make Pillow's decoders raise almost anything.
         raise BadImageError(str(error) or type(error).__name__) from error
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # Damaged metadata on a sound picture: take it as it is stored.
-        return 1
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -102,10 +85,3 @@ def _high_byte(image: Image.Image) -> Image.Image:
     if samples.dtype.kind == "f" or samples.min() < 0 or samples.max() > 0xFFFF:
         raise BadImageError(f"samples of mode {image.mode} have no known range")
     return Image.fromarray((samples.astype(np.uint16) >> 8).astype(np.uint8))
-
-
-def _square(image: Image.Image, size: int) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)

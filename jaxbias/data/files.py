@@ -116,7 +116,7 @@ def find(root: Path, names: Sequence[str], table: str) -> Found:
     """
     normal = [
         name if _PLAIN.fullmatch(name) else _inside(name, row, table)
-        for row, name in enumerate(names, start=1)
+        for row, name in enumerate(names)
     ]
     _check_unique(normal, table)
     resolved = root.resolve()
@@ -130,7 +130,7 @@ def find(root: Path, names: Sequence[str], table: str) -> Found:
                 status = _status(entry, resolved)
                 if status == _LEAVES:
                     raise InputError(
-                        f"row {row + 1} of {table}: {shown(normal[row])} leaves {root} through a"
+                        f"{table} names {shown(normal[row])}, which leaves {root} through a"
                         " symbolic link; put the file itself there"
                     )
                 if status is not None:
@@ -221,12 +221,12 @@ def _inside(name: str, row: int, table: str) -> str:
     """Returns a relative path in normal form, refusing any that could leave its folder."""
     path = PurePosixPath(name)
     if not name or "\0" in name or path == PurePosixPath("."):
-        raise InputError(f"row {row} of {table} names no file")
+        raise InputError(f"{table} names no file in row {row + 1:,}")
     # A table may be written on one system and read on another.
     strict = PureWindowsPath(name) if "\\" in name or ":" in name else path
     if path.root or strict.drive or strict.root or ".." in strict.parts:
         raise InputError(
-            f"row {row} of {table}: {shown(name)} must be a path inside the folder of the images:"
+            f"{table} names {shown(name)}, which must be a path inside the folder of the images:"
             " relative, without '..'"
         )
     return str(path)
@@ -276,11 +276,12 @@ def _left_out(
     near = nearest_file(root, names[missing[0]])
     first = shown(names[missing[0]], _LONG)
     hint = f" (there is '{near}')" if near else ""
-    count = f"{len(missing):,} of the {len(names):,}"
+    gone, every = f"{len(missing):,}", len(names)
     if on_missing == "error" or len(missing) == len(names):
         way_out = "; set config.data.on_missing='skip' to leave such rows out and count them"
         raise InputError(
-            f"{root} lacks {count} image files named in {table}; the first is {first}{hint}"
-            f"{way_out if len(missing) < len(names) else ''}"
+            f"{root} lacks {gone} of the {count(every, 'image file')} named in {table}; the first"
+            f" is {first}{hint}{way_out if len(missing) < len(names) else ''}"
         )
-    return f"Left out, not being there: {count} images named in {table}, such as {first}{hint}."
+    lacking = f"{gone} of the {count(every, 'image')} named in {table}"
+    return f"Left out, not being there: {lacking}, such as {first}{hint}."

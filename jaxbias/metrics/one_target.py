@@ -87,9 +87,9 @@ def evaluate_target(
         if rule.per_group and source.groups.names != test.groups.names:
             raise InputError("validation.groups must be the same groups for 'group_base_rate'")
     if settings.population is not None:
-        test = reweighted(test, settings.population)
+        test = reweighted(test, settings.population, "the set evaluated")
         if threshold_from == "validation":
-            source = reweighted(source, settings.population)
+            source = reweighted(source, settings.population, "validation")
         elif source is not None:
             source = test
     two_values = np.zeros(len(names), bool)

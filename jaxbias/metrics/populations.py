@@ -59,7 +59,11 @@ def population_shares(
 
 
 def population_weights(
-    codes: np.ndarray, shares: np.ndarray, names: tuple[str, ...], weights: np.ndarray | None = None
+    codes: np.ndarray,
+    shares: np.ndarray,
+    names: tuple[str, ...],
+    weights: np.ndarray | None = None,
+    where: str = "the set",
 ) -> np.ndarray:
     """Weights examples so that their cells have the given shares.
 
@@ -68,6 +72,7 @@ def population_weights(
       shares: float[C], the wanted shares of the cells.
       names: the cells' names, for the error.
       weights: float[N], what the examples weigh already; None: 1 each.
+      where: what errors call the examples, such as "the test split".
 
     Returns:
       float64[N], a factor for those weights, with mean 1 over the examples inside the task.
@@ -84,7 +89,7 @@ def population_weights(
     empty = (shares > 0) & (counts == 0)
     if empty.any():
         cell = names[int(np.argmax(empty))]
-        raise InputError(f"no example of ({cell}) to evaluate on: give that split more images")
+        raise InputError(f"{where} has no example of ({cell}) to evaluate on: give it more")
     factors = counts.sum() * shares / np.where(counts > 0, counts, 1) / shares.sum()
     return np.where(inside, factors[codes], 0.0)
 
@@ -101,7 +106,7 @@ def check_population(population: Mapping[str, Any]) -> None:
         raise InputError(f"population prevalence={prevalence!r} must lie between 0 and 1")
 
 
-def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
+def reweighted(examples: Checked, population: Mapping[str, Any], where: str) -> Checked:
     """Weights the (label, group) cells of examples to a population.
 
     Deterministic, and no example is lost: the paper resamples the test set without a seed instead.
@@ -110,6 +115,7 @@ def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
       examples: with one family of two groups.
       population: "level", the correlation of label and group as in curation, 0..10 (absent: as it
         is); "prevalence", the share of positives (absent: as it is).
+      where: what errors call the examples.
 
     Returns:
       The examples with their weights multiplied; those in neither group get none.
@@ -138,7 +144,7 @@ def reweighted(examples: Checked, population: Mapping[str, Any]) -> Checked:
         prevalence,
     )
     cells = tuple(f"label {label}, {name}" for label in (0, 1) for name in groups.names)
-    factor = population_weights(codes, shares, cells, examples.weights)
+    factor = population_weights(codes, shares, cells, examples.weights, where)
     return dataclasses.replace(examples, weights=examples.weights * factor)
 
 

@@ -12,7 +12,6 @@ import functools
 import jax
 import jax.numpy as jnp
 
-METHODS = ("patches", "conv", "by_image")
 # Below this many places of an output XLA's own gradient of the kernel is as fast.
 _FEW = 16 * 16
 
@@ -21,7 +20,7 @@ def choose(setting: str, platform: str, mapped: str) -> str:
     """Returns the method of a setting.
 
     Args:
-      setting: one of `METHODS`, or "auto".
+      setting: config.model.convolution.
       platform: "cpu", "gpu" or "tpu".
       mapped: how variants are mapped: "map", "vmap" or "unroll"; "loop": a step of one network is
         the program, without any loop around it.

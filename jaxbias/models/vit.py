@@ -124,7 +124,11 @@ class VisionTransformer(nnx.Module):
 
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    """Attention of every token to all; each [B, T, heads, D / heads]."""
+    """Attention of every token to all; each [B, T, heads, D / heads].
+
+    `jax.nn.dot_product_attention` takes its softmax in float32 whatever its inputs are, so float64
+    would hold no longer to the 1e-9 by which layouts and frameworks are compared.
+    """
     wide = value.dtype if value.dtype == jnp.float64 else jnp.float32
     affinity = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide)
     shares = jax.nn.softmax(affinity / math.sqrt(query.shape[-1]), axis=-1)

@@ -115,8 +115,8 @@ class Variant:
 
     @property
     def objective(self) -> str:
-        """What is minimised: "erm", "group_dro", or "dfr" (then the head is refitted)."""
-        return self.curation.kind if self.curation.kind in ("group_dro", "dfr") else "erm"
+        """What is minimised; see `Curation.objective`."""
+        return self.curation.objective
 
 
 def expand(study: Study, data: str, weights: Mapping[str, str] = NONE) -> list[Variant]:

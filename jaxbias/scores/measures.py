@@ -30,7 +30,9 @@ def measure(
     shares = population_shares(
         cells.shares, cells.targets, cells.groups, level, prevalence, cells.task
     )
-    weights = population_weights(cells.codes[rows], shares, cells.names)
+    weights = population_weights(
+        cells.codes[rows], shares, cells.names, where="the validation split"
+    )
     labels = cells.labels()[rows]
     finite = np.isfinite(scores).all(axis=1)
     scores = np.where(finite[:, None], scores, np.float32(0))

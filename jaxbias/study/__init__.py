@@ -8,15 +8,8 @@ freezes.
 from jaxbias.study.bases import by_loop
 from jaxbias.study.experiments import AXES, MOST_VARIANTS, typed
 from jaxbias.study.make import default_config, in_head_mode, make_study
-from jaxbias.study.rule import (
-    KINDS,
-    MITIGATIONS,
-    Curation,
-    curations_of,
-    parse_curation,
-    parse_prevalence,
-)
-from jaxbias.study.search import SEARCHED, search_basis, searched_curation
+from jaxbias.study.rule import Curation, curations_of, parse_curation, parse_prevalence
+from jaxbias.study.search import search_basis, searched_curation
 from jaxbias.study.specs import (
     ROLES,
     SPLITS,
@@ -32,7 +25,6 @@ from jaxbias.study.specs import (
     ModelSpec,
     Point,
     PretrainSpec,
-    ScreenSpec,
     SearchSpec,
     Study,
     Sweep,
@@ -41,11 +33,8 @@ from jaxbias.study.specs import (
 
 __all__ = [
     "AXES",
-    "KINDS",
-    "MITIGATIONS",
     "MOST_VARIANTS",
     "ROLES",
-    "SEARCHED",
     "SPLITS",
     "STUDIED",
     "AnswerSpec",
@@ -60,7 +49,6 @@ __all__ = [
     "ModelSpec",
     "Point",
     "PretrainSpec",
-    "ScreenSpec",
     "SearchSpec",
     "Study",
     "Sweep",

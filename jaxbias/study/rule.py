@@ -4,28 +4,17 @@ import dataclasses
 
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.files.digits import real, whole
-from jaxbias.study.specs import Study
+from jaxbias.study.specs import CurationsSpec, Study
 from jaxbias.values import MOST_IMAGES
 
-KINDS = (
-    "natural",
-    "correlation",
-    "group_balanced",
-    "class_balanced",
-    "add_minority",
-    "replace_minority",
-    "pair_mix",
-    "first_group",
-    "second_group",
-    "reweight",
-    "group_reweight",
-    "class_reweight",
-    "group_dro",
-    "dfr",
-)
-# Natural draws whose examples count differently in training: what practitioners set against
-# collecting other data.
-MITIGATIONS = ("reweight", "group_reweight", "class_reweight", "group_dro", "dfr")
+# Kind -> default of its setting: whether it is tried, or with which levels or numbers of images.
+_SETTINGS = {field.name: field.default for field in dataclasses.fields(CurationsSpec)}
+# The natural draw is always tried; the last two are of bases alone.
+KINDS = ("natural", *_SETTINGS, "first_group", "second_group")
+_LEVELED = tuple(kind for kind, setting in _SETTINGS.items() if hasattr(setting, "levels"))
+_COUNTED = tuple(kind for kind, setting in _SETTINGS.items() if isinstance(setting, tuple))
+# Natural draws that are trained by an objective of their own, and not by the mean loss ("erm").
+_OBJECTIVES = ("group_dro", "dfr")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -48,10 +37,15 @@ class Curation:
     @property
     def name(self) -> str:
         """A short name, such as "correlation 5", used in tables and figures."""
-        if self.kind in ("correlation", "pair_mix"):
+        if self.kind in _LEVELED:
             suffix = "" if self.prevalence == 0.5 else f" at {self.prevalence or 'natural'}"
             return f"{self.kind} {self.level}{suffix}"
         return self.kind if self.k is None else f"{self.kind} {self.k}"
+
+    @property
+    def objective(self) -> str:
+        """What is minimised: "erm", "group_dro", or "dfr" (then the head is refitted)."""
+        return self.kind if self.kind in _OBJECTIVES else "erm"
 
 
 def parse_curation(text: str, where: str) -> Curation:
@@ -74,8 +68,8 @@ def parse_curation(text: str, where: str) -> Curation:
     if kind not in KINDS:
         raise InputError(f"{where}: curation '{echo(text)}' is unknown; {nearest(kind, KINDS)}")
     numbers = [whole(part) for part in rest]
-    leveled = kind in ("correlation", "pair_mix")
-    wanted = leveled or kind in ("add_minority", "replace_minority")
+    leveled = kind in _LEVELED
+    wanted = leveled or kind in _COUNTED
     if len(rest) != wanted or None in numbers or (at and not leveled):
         example = f"{kind} 3" if wanted else kind
         raise InputError(f"{where}: curation '{echo(text)}' must be written like '{example}'")
@@ -116,17 +110,16 @@ def parse_prevalence(path: str, text: str) -> float | None:
 
 def curations_of(study: Study, task: str) -> list[Curation]:
     """Returns the curations a study tries on a task, the natural draw first."""
-    spec = study.curations
     curations = [Curation("natural")]
-    if task in study.pairs:
-        p = parse_prevalence("curations.pair_mix.prevalence", spec.pair_mix.prevalence)
-        return curations + [
-            Curation("pair_mix", level=k, prevalence=p) for k in spec.pair_mix.levels
-        ]
-    p = parse_prevalence("curations.correlation.prevalence", spec.correlation.prevalence)
-    curations += [Curation("correlation", level=k, prevalence=p) for k in spec.correlation.levels]
-    for kind in ("group_balanced", "class_balanced", *MITIGATIONS):
-        curations += [Curation(kind)] * getattr(spec, kind)
-    for kind in ("add_minority", "replace_minority"):
-        curations += [Curation(kind, k=k) for k in getattr(spec, kind)]
+    for kind in _SETTINGS:
+        setting = getattr(study.curations, kind)
+        if (kind == "pair_mix") != (task in study.pairs):
+            continue
+        if kind in _LEVELED:
+            share = parse_prevalence(f"curations.{kind}.prevalence", setting.prevalence)
+            curations += [Curation(kind, level=k, prevalence=share) for k in setting.levels]
+        elif kind in _COUNTED:
+            curations += [Curation(kind, k=k) for k in setting]
+        else:
+            curations += [Curation(kind)] * setting
     return curations

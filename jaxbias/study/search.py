@@ -9,8 +9,6 @@ from jaxbias.study.specs import SearchSpec, Study, to_dict
 
 # Fields of a recipe that a search chooses, or, like the last, keeps out of play.
 SEARCHED = ("learning_rate", "weight_decay", "epochs", "drop_at")
-# Trained by another loss, or twice: their trials would say little of the other curations'.
-_OTHERWISE = ("group_dro", "dfr")
 
 
 def searched_curation(study: Study, task: str) -> Curation:
@@ -91,7 +89,7 @@ def check_search(study: Study) -> None:
             raise InputError(
                 f"config.search.{field}='{name}' is for other tasks; set config.search.{where}"
             )
-        if curation.kind in _OTHERWISE:
+        if curation.objective != "erm":  # Its trials would say little of the other curations'.
             raise InputError(
                 f"config.search.{field}='{name}' is trained otherwise than by the plain loss; "
                 "search at another curation, such as 'natural'"

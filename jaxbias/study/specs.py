@@ -113,7 +113,7 @@ class GroupSpec:
 class ModelSpec:
     """The network every base and every finetune uses."""
 
-    name: str = "convnet"  # convnet | resnet18, 34, 50, 101 | vit_ti_16, vit_s_16, vit_b_16
+    name: str = "convnet"  # One of docs/models.md.
     widths: tuple[Annotated[int, Range(1, 65536)], ...] = (16, 32, 64)  # Of the convnet's stages.
     # Of ResNets; small: for images of less than 100 px.
     stem: Literal["imagenet", "small"] = "imagenet"
@@ -126,10 +126,11 @@ class ModelSpec:
     @property
     def content(self) -> dict[str, Any]:
         """What ids are made of: the settings that change this architecture's results."""
-        applied = {"convnet": ("widths",), "resnet": ("stem", "zero_init_residual")}
+        applied = {"convnet": ("widths",), "resnet": ("stem", "zero_init_residual"), "vit": ()}
         kind = next((kind for kind in applied if self.name.startswith(kind)), "")
+        every = tuple(setting for settings in applied.values() for setting in settings)
         changed = () if self.compute_dtype == "float32" else ("compute_dtype",)
-        names = ("name", *applied.get(kind, ()), *changed)
+        names = ("name", *applied.get(kind, every), *changed)
         return {name: to_dict(getattr(self, name)) for name in names}
 
 
@@ -140,8 +141,8 @@ class BaseSpec:
     role: Role = "studied"
     target: str = ""
     weights: str = ""  # Of the role imported: the directory that `jaxbias weights import` wrote.
-    # Of its pretraining set: natural | class_balanced | group_balanced | correlation LEVEL |
-    # first_group | second_group. Cells are those of the target, whatever is learnt.
+    # Of its pretraining set, such as "correlation 9": those of docs/pretraining.md. Cells are those
+    # of the target, whatever is learnt.
     curation: str = "group_balanced"
     objective: Literal["supervised", "simclr"] = "supervised"  # simclr learns without labels.
     also: tuple[str, ...] = ()  # Binary columns learnt together with the target.

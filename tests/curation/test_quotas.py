@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbias.curation import Cells, largest_n, quotas, sample_weights
-from jaxbias.curation.quotas import largest_remainder
+from jaxbias.curation import Cells, quotas
+from jaxbias.curation.quotas import RULES, WEIGHTS, largest_n, largest_remainder, sample_weights
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
+from jaxbias.study.rule import KINDS
 
 
 def four_cells(negative_first, negative_second, positive_first, positive_second):
@@ -38,6 +39,11 @@ def pair():
 
 
 CELLS = four_cells(40, 38, 17, 5)
+
+
+def test_every_kind_of_the_study_has_a_rule():
+    assert set(RULES) == set(KINDS)
+    assert set(WEIGHTS) <= set(KINDS)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbias.curation import Cells, Wanted, largest_n, quotas, realised, shortage
+from jaxbias.curation import Cells, Wanted, quotas, realised, shortage
+from jaxbias.curation.quotas import largest_n
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
 from tests.curation.test_quotas import CELLS, pair
@@ -34,8 +35,8 @@ def test_all_shortages_come_at_once_with_the_n_that_satisfies_them_all():
     for part in (
         "'correlation 9' at n=2000 needs 900 examples of (T=1, m); the finetune split has 30 "
         "(2 more sets lack them too)",
-        "'correlation 0' at n=2000 needs 1000 examples of (T=0, m); the finetune split has 500",
-        "'correlation 0' at n=2000 needs 1000 examples of (T=1, f); the finetune split has 500",
+        "'correlation 0' at n=2000 needs 1,000 examples of (T=0, m); the finetune split has 500",
+        "'correlation 0' at n=2000 needs 1,000 examples of (T=1, f); the finetune split has 500",
         "'correlation 9' at n=2000 needs 900 examples of (T=0, f); the finetune split has 500",
         "Lower config.finetune.n to 67, leave out 'correlation 9', 'correlation 0', 'correlation "
         "5', give",

@@ -165,5 +165,7 @@ def test_population_weights_give_cells_their_shares(codes, shares):
 
 
 def test_an_empty_cell_cannot_be_weighted():
-    with pytest.raises(InputError, match=r"no example of \(b\)"):
-        population_weights(np.array([0, 0]), np.array([0.5, 0.5]), ("a", "b"))
+    with pytest.raises(InputError, match=r"the test split has no example of \(b\)"):
+        population_weights(
+            np.array([0, 0]), np.array([0.5, 0.5]), ("a", "b"), where="the test split"
+        )

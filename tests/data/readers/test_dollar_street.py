@@ -89,7 +89,11 @@ def test_the_older_metadata(tmp_path, holds_contract):
         ("58.0", "much", r"line 2 .*: income 'much' must be a positive"),
         ("['Kids bed']", "[__import__('os')]", r"line 3 .*: topics .* no list of words"),
         ("['Kids bed']", "[" * 9000, r"line 3 .*: topics .* no list of words"),
-        ("assets/5d4c/5d4c.jpg", "../secret.jpg", r"row 2 of images_v2\.csv: .* inside the folder"),
+        (
+            "assets/5d4c/5d4c.jpg",
+            "../secret.jpg",
+            r"names '\.\./secret\.jpg', which",
+        ),
     ],
 )
 def test_rows_that_are_not_as_published(tmp_path, old, new, words):
