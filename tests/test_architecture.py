@@ -35,7 +35,8 @@ def append(file, code, patches):
             patches.enter_context(mock.patch.dict(tables))
     else:
         module = types.ModuleType(name)
-        patches.enter_context(mock.patch.dict(sys.modules, {name: module}))
+        patches.callback(sys.modules.pop, name)
+        sys.modules[name] = module
     exec(compile(code, file, "exec"), vars(module))
     return module
 
@@ -51,12 +52,6 @@ def test_the_example_passes_its_own_test(what, tmp_path):
                     test(*[tmp_path] * len(inspect.signature(test).parameters))
                     ran += 1
     assert ran
-
-
-def test_there_is_an_example_of_everything_that_can_be_added():
-    assert list(examples()) == [
-        "A dataset", "A curation", "A metric", "An objective", "A network",
-    ]  # fmt: skip
 
 
 def test_the_rooms_are_those_of_the_contracts_and_of_the_package():

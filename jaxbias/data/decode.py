@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 # Part of every store's name: change it whenever the pixels that come out change.
-VERSION = "1: orientation, RGB on white, centred square, antialiased triangle"
+VERSION = "2: orientation, RGB on white, centred square, antialiased triangle"
 
 # Formats that photographs come in; every other decoder of Pillow stays out of reach of a file.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")

@@ -8,7 +8,11 @@ from jaxbias.study.specs import CurationsSpec, Study
 from jaxbias.values import MOST_IMAGES
 
 # Kind -> default of its setting: whether it is tried, or with which levels or numbers of images.
-_SETTINGS = {field.name: field.default for field in dataclasses.fields(CurationsSpec)}
+_SETTINGS = {
+    field.name: field.default
+    for field in dataclasses.fields(CurationsSpec)
+    if field.name != "on_shortage"
+}
 # The natural draw is always tried; the last two are of bases alone.
 KINDS = ("natural", *_SETTINGS, "first_group", "second_group")
 _LEVELED = tuple(kind for kind, setting in _SETTINGS.items() if hasattr(setting, "levels"))

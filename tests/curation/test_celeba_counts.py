@@ -71,5 +71,5 @@ def test_more_than_the_smallest_cell_is_refused_with_the_numbers(name):
     available, m = cells.available(pool), min(counts)
     curation = Curation("correlation", 10, 0.5)
     assert quotas(curation, cells, 2 * m)[3] == m
-    with pytest.raises(InputError, match=rf"needs {m + 1} .* has {m}"):
+    with pytest.raises(InputError, match=rf"needs {m + 1:,} .* has {m:,}"):
         realised(curation, cells, available, 2 * m + 2)
