@@ -25,7 +25,8 @@ from jaxbias.files.atomic import check_directory, check_file, write_bytes, write
 from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.metrics.one_target import Settings
 from jaxbias.scores import external, score_files
-from jaxbias.stages import gang, planning, train
+from jaxbias.stages import gang, outlook, train
+from jaxbias.stages.accounting import accounting_text
 from jaxbias.study import Study
 from jaxbias.study.config_file import study as _study
 from jaxbias.weights import describe_text, import_text
@@ -75,21 +76,21 @@ def _run(given: FlagValues) -> None:
         return
     _set_up_devices(study, workdir)
     if given.dry_run:
-        print(planning.dry_run(study, workdir))
+        print(outlook.dry_run(study, workdir))
         return
     timings = train.train(study, workdir, stage, packs)
     if stage:
-        print(train.accounting_text(timings) if timings else "Done already")
+        print(accounting_text(timings) if timings else "Done already")
         return
     began = time.perf_counter()
     _write_report(workdir)
-    print(train.accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
+    print(accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
 
 
 def _calibrate(given: FlagValues, study: Study) -> None:
     refuse_unused(given, ("config", "calibrate"), "jaxbias run --calibrate")
     _set_up_devices(study)
-    print(planning.calibrate(study))
+    print(outlook.calibrate(study))
 
 
 def _report(given: FlagValues) -> None:

@@ -4,28 +4,27 @@ All do the same steps; the first writes what the study keeps. When one dies the 
 the gang is started again as a whole, and goes on from the last checkpoint.
 """
 
-import contextlib
 import dataclasses
-import functools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxbias.engine.compilation import use_compilation_cache
 from jaxbias.engine.memory import peak_memory
 from jaxbias.errors import InputError
-from jaxbias.plan.packs import Pack, Plan
-from jaxbias.stages.bases import pretrain_base
-from jaxbias.stages.planning import agree_on_plan, load_data, runner_of
+from jaxbias.plan.packs import Plan
+from jaxbias.stages.planning import Planner, load_data
+from jaxbias.stages.pretrain import PretrainStage
 from jaxbias.study import Study
-from jaxbias.weights import checkpoint, content_hash
-from jaxbias.workdir.leases import Lease, Leases
-from jaxbias.workdir.results import PARAMETERS, ResultDirectory
-from jaxbias.workdir.telemetry import Telemetry
+from jaxbias.workdir.crew import Crew
+from jaxbias.workdir.leases import Leases
+from jaxbias.workdir.results import ResultDirectory
+from jaxbias.workdir.telemetry import Clock, Telemetry
 
 # As `jax.distributed.initialize` names its arguments.
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -74,59 +73,39 @@ def pretrain_together(study: Study, workdir: str | Path) -> int:
     leases = Leases(directory.path / "leases")
     dataset = load_data(study, directory)
     use_compilation_cache()
-    writes = jax.process_index() == 0
-    with _first_alone("the plan") as first:
-        if first:
-            directory.check_writable()
-            agree_on_plan(study, dataset, directory, leases)
-    plan = _seen(directory)
-    runner = runner_of(study, dataset, directory, leases)
+    planner = Planner(study, dataset, directory, leases)
+    _decided(lambda: _lays_out(planner, directory))
+    plan, runner = _seen(directory), planner.runner
     telemetry = Telemetry(directory.path / "events", runner.counters, peak_memory)
-    done = 0
-    for pack in plan.bases:
-        # The first process has the say: another may not see a new file yet.
-        if multihost_utils.broadcast_one_to_all(directory.has(pack)):
-            continue
-        with contextlib.ExitStack() as held:
-            with _first_alone("a lease") as first:
-                if first:
-                    held.enter_context(_lease(leases, pack))
-            rows = []
-            for base in pack.members:
-                tell = functools.partial(telemetry.trained, base.name, base.id)
-                row, params = pretrain_base(runner, base, directory.training_path(base.id), tell)
-                checkpoint.save(directory.base_path(base.id), params)
-                rows.append({**row, PARAMETERS: content_hash(params)})
-            if writes:
-                directory.write_pack(pack, rows)
-        done += len(pack.members)
+    crew = Crew(directory, leases, telemetry, Clock(), _decided)
+    done = crew.share(PretrainStage(crew, runner).work(plan.bases))
     multihost_utils.sync_global_devices("done")
     return done
 
 
-@contextlib.contextmanager
-def _first_alone(what: str) -> Iterator[bool]:
-    """A part that the first process does while the others wait; where it fails, all do.
+def _decided(ask: Callable[[], bool]) -> bool:
+    """Returns what the first process answers, in all; another may not see a new file yet.
 
     Raises:
       InputError: of the first process; the others name it.
     """
-    first, failure = jax.process_index() == 0, None
-    try:
-        yield first
-    except InputError as error:
-        failure = error
-    if multihost_utils.broadcast_one_to_all(failure is not None):
-        raise failure or InputError(f"{what}: the first process of the job tells what is wrong")
+    answer, failure = False, None
+    if jax.process_index() == 0:
+        try:
+            answer = ask()
+        except InputError as error:
+            failure = error
+    told = np.int32(-1 if failure else answer)
+    told = int(multihost_utils.broadcast_one_to_all(told))
+    if told < 0:
+        raise failure or InputError("the first process of the job tells what is wrong")
+    return bool(told)
 
 
-def _lease(leases: Leases, pack: Pack) -> Lease:
-    lease = leases.take(pack.id)
-    if lease is None:
-        raise InputError(
-            f"another process is working on pack {pack.id} of this workdir; wait for it, or stop it"
-        )
-    return lease
+def _lays_out(planner: Planner, directory: ResultDirectory) -> bool:
+    directory.check_writable()
+    planner.agree()
+    return True
 
 
 def _seen(directory: ResultDirectory) -> Plan:

@@ -1,7 +1,8 @@
 """Walking a search: rung after rung, together with other processes, and its record on disk."""
 
+import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,85 +16,93 @@ from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.search import Ended, Results, follow, rung_epochs
 from jaxbias.plan.search_tables import tables
 from jaxbias.study import Study
+from jaxbias.training import State
 from jaxbias.weights import identities
 from jaxbias.workdir import states
 from jaxbias.workdir.crew import Bases, Crew, Work, select
 from jaxbias.workdir.results import ResultDirectory
+
+# Trial -> the pack of its rung, and its place in it.
+Places = Mapping[str, tuple[Pack, int]]
 
 
 class SearchStage:
     """The search of one study in its directory.
 
     Args:
-      study: the study.
       crew: the processes that share the directory.
       trials: trains packs of trials.
+      bases: that trials start from.
       replan: extends the plan by what follows from the results so far, and returns it.
     """
 
     def __init__(
-        self, study: Study, crew: Crew, trials: Trials, replan: Callable[[], Plan]
+        self, crew: Crew, trials: Trials, bases: Bases, replan: Callable[[], Plan]
     ) -> None:
-        self._study = study
         self._crew = crew
         self._trials = trials
+        self._bases = bases
         self._replan = replan
+        self._rungs = rung_epochs(trials.runner.study.search)
 
-    def walk(
-        self, plan: Plan, packs: str, needed: Bases, meanwhile: Callable[[Work], None]
-    ) -> tuple[Plan, int]:
+    def walk(self, plan: Plan, packs: str) -> tuple[Plan, int]:
         """Trains rung after rung until every arm has its choice; or some packs alone.
 
         Args:
           plan: as far as the search has come.
-          packs: of the plan's rungs, as `packs.select` reads it; empty: the whole search.
-          needed: the bases that trials start from.
-          meanwhile: called with the work before each wait for others.
+          packs: of the plan's rungs, as `select` reads it; empty: the whole search.
 
         Returns:
           The plan at the end, and trials trained by this process, one counted once per rung.
         """
-        directory, count = self._crew.directory, 0
+        count = 0
         while True:
             wanted = select(plan.rungs, packs, "search")
-            work = Work("search", "searching", "trials", wanted, self._do(plan), needed.are_there)
-            count += self._crew.share(work, meanwhile=lambda work=work: meanwhile(work))
+            do = functools.partial(self._do, _places(plan))
+            work = Work("search", "searching", "trials", wanted, do, self._bases.are_there)
+            meanwhile = functools.partial(self._bases.look_after, wanted)
+            count += self._crew.share(work, meanwhile=meanwhile)
             if packs:
                 return plan, count
             longer = self._replan()
             if longer.rungs == plan.rungs:
-                write_record(directory, self._study, longer)
+                write_record(self._crew.directory, self._trials.runner.study, longer)
                 return longer, count
             plan = longer
 
-    def _do(self, plan: Plan) -> Callable[[Pack], None]:
-        directory, rungs = self._crew.directory, rung_epochs(self._study.search)
-        places = {
-            trial.id: (pack, place)
-            for pack in plan.rungs
-            for place, trial in enumerate(pack.members)
-        }
+    def _do(self, places: Places, pack: Pack) -> None:
+        epochs = pack.members[0].recipe.epochs
+        first = max((rung for rung in self._rungs if rung < epochs), default=0)
+        keep = epochs - first
+        begun = [self._trials.begin(trial) for trial in pack.members]
+        stopped = self._stopped(places, pack, first, begun) if first else begun
+        if any(state is None for state in stopped):  # All from their first step, to the same bits.
+            first, stopped = 0, begun
+        rows, ends = self._trials.train(pack, first, stopped, keep)
+        directory = self._crew.directory
+        with self._crew.clock.section("write"):
+            if epochs < self._rungs[-1]:
+                ids = [trial.id for trial in pack.members]
+                states.write(directory.rung_path(pack), ids, ends)
+            directory.write_pack(pack, rows)
 
-        def do(pack: Pack) -> None:
-            epochs = pack.members[0].recipe.epochs
-            first = max((e for e in rungs if e < epochs), default=0)
-            begun = [self._trials.begin(trial) for trial in pack.members]
-            stopped = []
-            for trial, like in zip(pack.members, begun, strict=True) if first else ():
-                id = self._trials.shorter(trial, first).id
-                before, place = places[id]
-                stopped.append(states.read(directory.rung_path(before), place, id, like))
-            if first and all(state is not None for state in stopped):
-                rows, ends = self._trials.train(pack, first, stopped, keep=epochs - first)
-            else:
-                rows, ends = self._trials.train(pack, 0, begun, keep=epochs - first)
-            with self._crew.clock.section("write"):
-                if epochs < rungs[-1]:
-                    ids = [trial.id for trial in pack.members]
-                    states.write(directory.rung_path(pack), ids, ends)
-                directory.write_pack(pack, rows)
+    def _stopped(
+        self, places: Places, pack: Pack, first: int, begun: Sequence[State]
+    ) -> list[State | None]:
+        """Where the trials of a pack stopped at the end of the rung before, None where unknown."""
+        found = []
+        for trial, like in zip(pack.members, begun, strict=True):
+            id = self._trials.shorter(trial, first).id
+            before, place = places[id]
+            path = self._crew.directory.rung_path(before)
+            found.append(states.read(path, place, id, like))
+        return found
 
-        return do
+
+def _places(plan: Plan) -> Places:
+    return {
+        trial.id: (pack, place) for pack in plan.rungs for place, trial in enumerate(pack.members)
+    }
 
 
 def read_results(directory: ResultDirectory, plan: Plan | None) -> Results:

@@ -1,5 +1,6 @@
 """Doing packs: which are asked for, which this process takes, which it waits for."""
 
+import contextlib
 import dataclasses
 import re
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from jaxbias import words
 from jaxbias.errors import InputError, echo
-from jaxbias.plan.packs import Pack, Plan
+from jaxbias.plan.packs import Pack
 from jaxbias.progress import progress
 from jaxbias.workdir.leases import Leases
 from jaxbias.workdir.results import ResultDirectory
@@ -47,15 +48,23 @@ class Crew:
       leases: who works on what.
       telemetry: is told of every pack done here.
       clock: its section "wait" gets the time spent waiting for others.
+      decide: answers a question about the directory; in a gang, whose processes do every pack
+        together, all get the answer of the first.
     """
 
     def __init__(
-        self, directory: ResultDirectory, leases: Leases, telemetry: Telemetry, clock: Clock
+        self,
+        directory: ResultDirectory,
+        leases: Leases,
+        telemetry: Telemetry,
+        clock: Clock,
+        decide: Callable[[Callable[[], bool]], bool] = lambda ask: ask(),
     ) -> None:
         self.directory = directory
         self.leases = leases
         self.telemetry = telemetry
         self.clock = clock
+        self._decide = decide
 
     def share(
         self, work: Work, wait: bool = True, meanwhile: Callable[[], None] | None = None
@@ -71,7 +80,7 @@ class Crew:
         Returns:
           Members done by this process.
         """
-        left = [pack for pack in work.packs if not self.directory.has(pack)]
+        left = [pack for pack in work.packs if not self._has(pack)]
         packs, here = len(left), 0
         total = sum(len(pack.members) for pack in left)
         with progress(total, work.verb, work.unit) as advance:
@@ -81,7 +90,7 @@ class Crew:
                     trained = work.ready(pack) and self._take(work, pack)
                     if trained:
                         here += len(pack.members)
-                    if trained or self.directory.has(pack):
+                    if trained or self._has(pack):
                         packs -= 1
                         advance(len(pack.members), self._note(packs))
                     else:
@@ -97,21 +106,30 @@ class Crew:
                 left = behind
         return here
 
+    def _has(self, pack: Pack) -> bool:
+        return self._decide(lambda: self.directory.has(pack))
+
     def _take(self, work: Work, pack: Pack) -> bool:
         """Does a pack unless it is done or being done; returns whether it did."""
-        if self.directory.has(pack):
-            return False
-        lease = self.leases.take(pack.id)
+        with contextlib.ExitStack() as held:
+            if not self._decide(lambda: self._hold(pack, held)):
+                return False
+            with self.telemetry.pack(work.stage, work.unit, pack):
+                work.do(pack)
+        self.leases.forget(pack.id)
+        return True
+
+    def _hold(self, pack: Pack, held: contextlib.ExitStack) -> bool:
+        """Holds the lease of a pack that has no result and that nobody is doing."""
+        lease = None if self.directory.has(pack) else self.leases.take(pack.id)
         if lease is None:
             return False
-        with lease:
-            # Another may have finished it between our look and our lease.
-            trained = not self.directory.has(pack)
-            if trained:
-                with self.telemetry.pack(work.stage, work.unit, pack):
-                    work.do(pack)
+        held.enter_context(lease)
+        if not self.directory.has(pack):
+            return True
+        held.close()  # Another has finished it between our look and our lease.
         self.leases.forget(pack.id)
-        return trained
+        return False
 
     def _note(self, packs: int) -> str:
         return ", ".join(filter(None, (f"{words.count(packs, 'pack')} left", self.telemetry.speed)))
@@ -122,36 +140,44 @@ class Crew:
 
 
 class Bases:
-    """The pretrained bases that finetunes start from.
+    """The pretrained bases that trials and finetunes start from.
 
     Args:
-      plan: tells which pack makes which base.
-      directory: has the results of these packs.
-      leases: tell who is making one now.
+      crew: whose directory and leases tell which are there and which are being made.
+      work: pretrains all bases of the plan.
+      elsewhere: whether pretraining them is asked of others alone.
     """
 
-    def __init__(self, plan: Plan, directory: ResultDirectory, leases: Leases) -> None:
-        self._pack_of = {base.id: pack for pack in plan.bases for base in pack.members}
-        self._directory = directory
-        self._leases = leases
+    def __init__(self, crew: Crew, work: Work, elsewhere: bool) -> None:
+        self._crew = crew
+        self._work = work
+        self._elsewhere = elsewhere
+        self._pack_of = {base.id: pack for pack in work.packs for base in pack.members}
         self._there: set[str] = set()
 
     def are_there(self, pack: Pack) -> bool:
         """Whether every base of a pack of finetunes is pretrained."""
         return not self._missing(pack)
 
-    def check_under_way(self, packs: Sequence[Pack]) -> None:
-        """Refuses finetunes whose bases are neither there nor being pretrained.
+    def look_after(self, packs: Sequence[Pack]) -> None:
+        """Sees to it, while finetunes wait, that their bases will come.
 
         Raises:
-          InputError: nobody works on a base.
+          InputError: nobody works on a base, and this process is not to.
         """
+        if self._elsewhere:
+            self._check_under_way(packs)
+        else:  # Whoever was pretraining a base may have died.
+            self._crew.share(self._work, wait=False)
+
+    def _check_under_way(self, packs: Sequence[Pack]) -> None:
+        directory, leases = self._crew.directory, self._crew.leases
         for pack in packs:
-            if self._directory.has(pack):
+            if directory.has(pack):
                 continue
             for base_pack in self._missing(pack):
                 # In this order: a lease ends after its result has appeared.
-                if not self._leases.is_held(base_pack.id) and not self._directory.has(base_pack):
+                if not leases.is_held(base_pack.id) and not directory.has(base_pack):
                     names = ", ".join(f"{base.name} seed {base.seed}" for base in base_pack.members)
                     raise InputError(
                         f"pack {pack.id} starts from bases that are not pretrained ({names}); "
@@ -162,7 +188,7 @@ class Bases:
         ids = {variant.base.id for variant in pack.members if variant.base.trained_here}
         needed = {self._pack_of[id].id: self._pack_of[id] for id in sorted(ids)}
         missing = [p for p in needed.values() if p.id not in self._there]
-        self._there |= {p.id for p in missing if self._directory.has(p)}
+        self._there |= {p.id for p in missing if self._crew.directory.has(p)}
         return [p for p in missing if p.id not in self._there]
 
 

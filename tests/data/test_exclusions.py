@@ -11,7 +11,7 @@ from jaxbias.data import describe
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import excluded, exclusions
 from jaxbias.errors import InputError
-from jaxbias.stages import planning, train
+from jaxbias.stages import outlook, train
 from jaxbias.study import GroupSpec, make_study
 from jaxbias.workdir.results import ResultDirectory
 from tests.tiny import tiny_dataset, tiny_study
@@ -130,5 +130,5 @@ def test_a_study_records_and_a_dry_run_prints_what_is_left_out(tmp_path, monkeyp
         "Without a label of 'target': 10 of 400 examples (pretrain 10). They are left out.",
     )
     assert tuple(ResultDirectory(tmp_path).stored_study()["notes"]) == ("a note", *said)
-    lines = planning.dry_run(tiny_study(), tmp_path).splitlines()
+    lines = outlook.dry_run(tiny_study(), tmp_path).splitlines()
     assert all(sentence in lines for sentence in ("a note", *said))

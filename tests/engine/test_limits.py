@@ -12,7 +12,7 @@ from jaxbias.data.faces import builder
 from jaxbias.engine.curator import Curator
 from jaxbias.engine.limits import check_limits, curated_sets, realised_sizes, shrunk_text
 from jaxbias.plan.variants import expand
-from jaxbias.stages import planning, train
+from jaxbias.stages import outlook, planning, train
 from tests.tiny import tiny_config, tiny_dataset, tiny_study
 
 LEVELS = {"correlation": {"levels": (0, 2, 5, 9)}}
@@ -138,7 +138,7 @@ def test_nothing_is_decoded_for_what_is_refused(folder, tmp_path, changes, messa
     study = make_study(tiny_config(data=folder, **changes))
     for attempt in (
         lambda: train.train(study, tmp_path / "out"),
-        lambda: planning.dry_run(study, tmp_path / "out"),
+        lambda: outlook.dry_run(study, tmp_path / "out"),
     ):
         with pytest.raises(InputError) as raised:
             attempt()

@@ -27,22 +27,23 @@ _TRAIN = "train.train(make_study(tiny_config()), sys.argv[1])\n"
 _TOGETHER = """
 import os, time
 from pathlib import Path
-agree, meeting = train.agree_on_plan, Path(sys.argv[1]).parent / "meeting"
-def meet(*args):
-    agreed = agree(*args)
+agree, meeting = train.Planner.agree, Path(sys.argv[1]).parent / "meeting"
+def meet(planner):
+    agreed = agree(planner)
     meeting.mkdir(exist_ok=True)
     (meeting / str(os.getpid())).touch()
     while len(list(meeting.iterdir())) < 2:
         time.sleep(0.005)
     return agreed
-train.agree_on_plan = meet
+train.Planner.agree = meet
 """
 # The process stops for good in the middle of the first pack of a stage that it takes.
 _STUCK = """
 def stuck(self, pack):
     (meeting.parent / "stuck").touch()
     time.sleep(600)
-train.Runner.{stage} = stuck
+from jaxbias.engine.runner import Runner
+Runner.{stage} = stuck
 """
 
 

@@ -14,9 +14,10 @@ from jaxbias import data
 from jaxbias.analysis import smallest_fix
 from jaxbias.analysis.recipe import apart
 from jaxbias.analysis.screening import Standing
+from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.plan.variants import expand
-from jaxbias.stages import planning, screen
+from jaxbias.stages import outlook, screen
 from jaxbias.stages import train as train_stage
 from jaxbias.study import in_head_mode, make_study, sweep
 from jaxbias.workdir.results import ResultDirectory
@@ -147,7 +148,7 @@ def begin_after_bases(whole, workdir):
 def test_cut_anywhere_and_run_again_ends_the_same(finished, tmp_path, monkeypatch, after):
     """In the first round of finetunes, and between rounds: same plan, same bits."""
     monkeypatch.setattr(screen, "standings", far_apart)
-    finetune, done = train_stage.Runner.finetune, []
+    finetune, done = Runner.finetune, []
 
     def cut(self, pack):
         if len(done) == after:
@@ -158,7 +159,7 @@ def test_cut_anywhere_and_run_again_ends_the_same(finished, tmp_path, monkeypatc
     begin_after_bases(finished[0], tmp_path)
     study = make_study(screened_config())
     with monkeypatch.context() as patch:
-        patch.setattr(train_stage.Runner, "finetune", cut)
+        patch.setattr(Runner, "finetune", cut)
         with pytest.raises(KeyboardInterrupt):
             train_stage.train(study, tmp_path)
     train_stage.train(study, tmp_path)
@@ -209,12 +210,12 @@ def test_a_report_before_anything_is_confirmed_says_so(finished, tmp_path):
 
 def test_a_dry_run_estimates_the_heads_and_bounds_of_the_rest(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(screen, "standings", far_apart)
-    monkeypatch.setattr(planning, "estimate", lambda runner, plan, experiments, *_: experiments)
-    monkeypatch.setattr(planning, "estimate_text", lambda rows, _: told.append(rows) or "")
+    monkeypatch.setattr(outlook, "estimate", lambda runner, plan, experiments, *_: experiments)
+    monkeypatch.setattr(outlook, "estimate_text", lambda rows, _: told.append(rows) or "")
     told = []
     study = make_study(screened_config())
     for workdir in (tmp_path / "new", finished[0]):
-        planning.dry_run(study, workdir)
+        outlook.dry_run(study, workdir)
     sizes = [{name: len(variants) for name, variants in rows.items()} for rows in told]
     assert sizes == [
         {"screen": 48, "confirmed, at least": 10, "confirmed, at most": 20},
@@ -228,7 +229,7 @@ def test_two_processes_share_every_round_and_agree_on_what_it_is(finished, tmp_p
     shared = tmp_path / "run"
     begin_after_bases(finished[0], shared)
     train = (
-        "train_stage.train(make_study(tiny_config(screen={'on': True}, curations={'correlation': "
+        "train.train(make_study(tiny_config(screen={'on': True}, curations={'correlation': "
         f"{{'levels': {LEVELS}}}}})), sys.argv[1])\n"
     )
     children = [processes.start(shared, train=train) for _ in range(2)]

@@ -12,9 +12,10 @@ import pytest
 
 from jaxbias import data
 from jaxbias.cli.command import main
+from jaxbias.engine.trials import Trials
 from jaxbias.errors import InputError
 from jaxbias.plan.search import Arm
-from jaxbias.stages import planning, train
+from jaxbias.stages import outlook, train
 from jaxbias.study import make_study, to_dict
 from jaxbias.workdir.results import ResultDirectory
 from tests.stages.test_processes import _CHILD, assert_same_bits, kill, packs, wait_for
@@ -86,7 +87,7 @@ def test_the_record_the_finetunes_and_the_report_agree(finished):
 def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, monkeypatch):
     """In the middle of the second rung, which goes on from stored states; the first has 4 packs."""
     workdir, count = tmp_path / "run", 5
-    trials, calls = train.Trials.train, []
+    trials, calls = Trials.train, []
 
     def stopping(self, *args, **kwargs):
         if len(calls) == count:
@@ -95,7 +96,7 @@ def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, monke
         return trials(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Trials, "train", stopping)
+        patch.setattr(Trials, "train", stopping)
         with pytest.raises(KeyboardInterrupt):
             train.train(study_of(), workdir)
     assert len(list((workdir / "rungs").iterdir())) == count
@@ -198,7 +199,7 @@ def test_other_modes_are_searched_too(mode, tmp_path):
 
 
 def test_a_dry_run_counts_the_trials(finished):
-    lines = planning.dry_run(study_of(), finished).splitlines()
+    lines = outlook.dry_run(study_of(), finished).splitlines()
     row = next(line for line in lines if line.startswith("search"))
     assert row.split()[1:3] == ["28", "28"]  # 16, 8 and 4 trials, all done.
 

@@ -13,8 +13,10 @@ import pytest
 
 import jaxbias
 from jaxbias import data
+from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
-from jaxbias.stages import planning, train
+from jaxbias.stages import outlook, planning, train
+from jaxbias.stages.accounting import accounting_text
 from jaxbias.study import make_study, sweep
 from jaxbias.workdir.results import ResultDirectory
 from tests.tiny import tiny_config, tiny_dataset
@@ -99,8 +101,8 @@ def _natural_weights(dataset, test):
 
 
 def test_running_again_trains_nothing(copy, monkeypatch):
-    monkeypatch.setattr(train.Runner, "finetune", None)
-    monkeypatch.setattr(train.Runner, "pretrain", None)
+    monkeypatch.setattr(Runner, "finetune", None)
+    monkeypatch.setattr(Runner, "pretrain", None)
     before = {p.name: p.stat().st_mtime_ns for p in (copy / "packs").iterdir()}
     jaxbias.run(tiny_config(), copy)
     assert before == {p.name: p.stat().st_mtime_ns for p in (copy / "packs").iterdir()}
@@ -223,7 +225,7 @@ def test_the_accounting_names_every_section_and_compiling_once():
         "compile_seconds": 1.5, "train_and_score_seconds": 4.0,
     }  # fmt: skip
     rates = {"images_per_second": 1200.0, "variants_per_second": 4.0}
-    text = train.accounting_text({**timings, "report_seconds": 3.0, **rates})
+    text = accounting_text({**timings, "report_seconds": 3.0, **rates})
     assert text.splitlines() == [
         "Time: data 2.0 s, finetune 6.0 s, report 3.0 s; "
         "of it compile 1.5 s, train and score 4.0 s, write 0.2 s",
@@ -253,7 +255,7 @@ def test_features_are_extracted_once_per_base(headed, monkeypatch):
     assert len(files) == 2 * 6  # Three bases × two seeds: an array and its record each.
     assert all(np.load(f).shape == (300, 64) for f in files if f.suffix == ".npy")
     stamps = [f.stat().st_mtime_ns for f in files]
-    monkeypatch.setattr(train.Runner, "features", None)
+    monkeypatch.setattr(Runner, "features", None)
     train.train(make_study(head_config(solver)), workdir)
     assert stamps == [f.stat().st_mtime_ns for f in files]
 
@@ -374,14 +376,14 @@ def test_a_dry_run_counts_what_is_done_and_touches_nothing(copy):
         return {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
 
     before = state()
-    text = planning.dry_run(make_study(tiny_config()), copy)
+    text = outlook.dry_run(make_study(tiny_config()), copy)
     assert text.splitlines()[1].split()[:3] == ["tiny", "18", "18"]
     finetune = {"n": (10, 20), "epochs": 1, "batch": 16, "seeds": 2}
-    text = planning.dry_run(make_study(tiny_config(finetune=finetune)), copy)
+    text = outlook.dry_run(make_study(tiny_config(finetune=finetune)), copy)
     assert text.splitlines()[1].split()[:3] == ["tiny", "36", "18"]
     assert state() == before
     with pytest.raises(InputError, match="use a new workdir"):
-        planning.dry_run(make_study(tiny_config(group={"column": "target"})), copy)
+        outlook.dry_run(make_study(tiny_config(group={"column": "target"})), copy)
 
 
 def test_experiments_grow_in_a_directory_and_share_what_is_trained(copy):
@@ -427,5 +429,5 @@ def test_a_store_beyond_the_memory_is_fed_from_the_host_with_the_same_bits(finis
         np.testing.assert_array_equal(scores, found[id])
     small = make_study(tiny_config(grid={"memory_mib": 1, "devices": 2}))
     big = dataclasses.replace(tiny_dataset(), images=np.zeros((1, 512, 512, 3), np.uint8))
-    assert planning._layout(small, tiny_dataset()).store == "device"
-    assert planning._layout(small, big).store == "host"
+    assert planning.layout_of(small, tiny_dataset()).store == "device"
+    assert planning.layout_of(small, big).store == "host"

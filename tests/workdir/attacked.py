@@ -17,7 +17,7 @@ from jaxbias.engine.rows import base_row, variant_row
 from jaxbias.engine.runner import Runner
 from jaxbias.engine.trials import Trials
 from jaxbias.plan.criteria import MEASURES
-from jaxbias.stages import train as train_stage
+from jaxbias.stages import pretrain as pretrain_stage
 from jaxbias.study import make_study
 from jaxbias.training.saves import Saves
 from jaxbias.weights import content_hash
@@ -142,7 +142,7 @@ def stand_in(patch: pytest.MonkeyPatch, seed: int = 0) -> None:
     patch.setattr(data, "load", lambda spec, *_: tiny_dataset(COUNT, seed=seed))
     patch.setattr(Runner, "pretrain", pretrain)
     patch.setattr(Runner, "finetune", finetune)
-    patch.setattr(train_stage, "pretrain_base", pretrain_base)
+    patch.setattr(pretrain_stage, "pretrain_base", pretrain_base)
     patch.setattr(Trials, "begin", begin)
     patch.setattr(Trials, "train", train)
     patch.setattr(

@@ -1,0 +1,124 @@
+"""Before training: what a study would cost and could decide, and which mode is fastest here."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxbias.analysis.evaluation import evaluate_task
+from jaxbias.analysis.prospects import Spread, assumptions, measured, prospects
+from jaxbias.costs.estimate import estimate, estimate_text
+from jaxbias.costs.layout import experiments, extend
+from jaxbias.costs.modes import measure_modes, modes_text, user_table, write_table
+from jaxbias.curation import Cells, target_cells
+from jaxbias.data.dataset import Dataset
+from jaxbias.engine import features
+from jaxbias.engine.compilation import use_compilation_cache
+from jaxbias.engine.runner import Runner
+from jaxbias.plan.search import assumed
+from jaxbias.plan.variants import Base, curations_of
+from jaxbias.stages import screen
+from jaxbias.stages.planning import Planner, devices_of, load_data
+from jaxbias.stages.search import read_results
+from jaxbias.study import STUDIED, Study
+from jaxbias.workdir.leases import Leases
+from jaxbias.workdir.results import ResultDirectory
+
+
+def dry_run(study: Study, workdir: str | Path) -> str:
+    """Estimates what `train` would do, and writes nothing to the directory.
+
+    Returns:
+      Per experiment: variants, packs, programs, FLOPs, bytes and time; in lines for a terminal.
+
+    Raises:
+      InputError: as of `train`.
+    """
+    directory = ResultDirectory(workdir)
+    dataset = load_data(study, directory)
+    directory.check(study, dataset)
+    old = directory.plan()
+    planner = Planner(study, dataset, directory, Leases(directory.path / "leases"))
+    runner = planner.runner_of(old)
+    results = assumed(study, read_results(directory, old))
+    named = experiments(study, dataset.fingerprint, results)
+    note = ""
+    if study.screen.on:
+        named, note = screen.stages(study, dataset, directory)
+    every = {variant.id: variant for variants in named.values() for variant in variants}
+    plan = extend(old or runner.plan, runner, results, list(every.values()))
+    has_features = functools.partial(_has_features, runner, directory)
+    found = estimate(runner, plan, named, directory.has, has_features)
+    said = "".join(f"\n{sentence}" for sentence in dataset.notes)
+    return estimate_text(found, plan.devices) + note + said + _prospects(study, dataset, directory)
+
+
+def _has_features(runner: Runner, directory: ResultDirectory, base: Base, solver: str) -> bool:
+    network = runner.network_of(base) if base.target else runner.starts.finetuned(base)
+    data = runner.curator.dataset.fingerprint
+    name = features.features_id(base, network, data, solver == "lbfgs")
+    return (directory.features_path / f"{name}.json").exists()
+
+
+def _prospects(study: Study, dataset: Dataset, directory: ResultDirectory) -> str:
+    """What the planned repeats and test examples can decide of every target, in lines."""
+    rule, table = study.answer, dataset.table
+    studied = [name for name, base in study.bases.items() if base.role in STUDIED]
+    if not (studied and study.targets):
+        return ""
+    cells = {task: target_cells(dataset, task, study.group) for task in study.targets}
+    natural = (table["stratum"] == "").to_numpy()
+    pools = {name: natural & (table["split"] == name).to_numpy() for name in ("validation", "test")}
+    spread = _spread(study, directory, cells)
+    asked = len(study.targets) * len(studied) * len(study.finetune.n)
+    lines = [
+        prospects(
+            task,
+            cells[task],
+            pools,
+            study.finetune.seeds,
+            len(study.bases) - len(studied),
+            len(curations_of(study, task)) - 1,
+            asked,
+            spread,
+            rule,
+        )
+        for task in study.targets
+    ]
+    return "\n" + "\n".join([assumptions(spread), *(f"  {line}" for line in lines)])
+
+
+def _spread(study: Study, directory: ResultDirectory, cells: Mapping[str, Cells]) -> Spread:
+    """How much repeats differ: measured on natural draws where packs exist."""
+    plan = directory.plan()
+    if plan is None or not any(map(directory.has, plan.finetunes)):
+        return Spread()
+    scores = directory.scores()
+    table = scores.variants
+    natural = (table["curation"] == "natural") & (table["status"] == "ok")
+    scores = scores.only((natural & table["task"].isin(list(cells))).to_numpy())
+    rule, name = study.answer, study.answer.population
+    tasks = [task for task in cells if (scores.variants["task"] == task).any()]
+    spec = study.evaluations[name]
+    return measured(
+        evaluate_task(scores, cells[task], name, spec, "test", rule.replicates, rule.confidence)
+        for task in tasks
+    )
+
+
+def calibrate(study: Study) -> str:
+    """Times the finetunes of a study in every mode and adds that to the user's table.
+
+    Returns:
+      What was measured, in lines for a terminal.
+
+    Raises:
+      InputError: as of `train`, or the table cannot be written.
+    """
+    dataset = load_data(study)
+    use_compilation_cache()
+    entries = measure_modes(study, dataset, devices_of(study))
+    write_table(user_table(), entries)
+    return (
+        f"{modes_text(entries)}\n{user_table()}: config.grid.mode='auto' takes "
+        f"'{entries[-1].mode}' for this model on {entries[-1].hardware}"
+    )
