@@ -2,48 +2,21 @@
 
 import contextlib
 import os
-import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from jaxbias.errors import InputError
 from jaxbias.files.paths import expanded
 
 _DAY = 24 * 3600
-# What ArrayRecord's C++ says of a full disk, as a RuntimeError of several lines.
-_UNWRITTEN = re.compile(r"\w+\(\) failed: ([^;\n]+)")
+# The way out where nothing can be written there.
+ELSEWHERE = "set JAXBIAS_HOME to a folder with room that can be written"
 
 
 def home() -> Path:
     """Returns the user's data directory: $JAXBIAS_HOME, or ~/.cache/jaxbias."""
     chosen = os.environ.get("JAXBIAS_HOME")
     return expanded(chosen or "~/.cache/jaxbias", "JAXBIAS_HOME")
-
-
-@contextlib.contextmanager
-def writing(what: str, folder: Path) -> Iterator[None]:
-    """Says where to write instead, when what is written inside the block cannot be.
-
-    Args:
-      what: what is written, such as "the image store".
-      folder: where, below `home`.
-
-    Raises:
-      InputError: the block raised an OSError, or what ArrayRecord raises in its place.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        unwritten = _UNWRITTEN.search(str(error))
-        if not isinstance(error, OSError) and unwritten is None:
-            raise
-        reason = getattr(error, "strerror", None) or (unwritten[1] if unwritten else error)
-        raise InputError(
-            f"cannot write {what} in {folder}: {reason}; set"
-            " JAXBIAS_HOME to a folder with room that can be written"
-        ) from error
 
 
 def remove_stale(

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,40 +20,12 @@ from jaxbias.data import workers
 from jaxbias.files.json_files import parse_json
 from jaxbias.progress import progress
 
-try:
-    import fcntl
-except ImportError:  # Windows.
-    fcntl = None
-
-PIXELS, _JOURNAL, _LOCK = "pixels.npy", "journal.jsonl", "lock"
+PIXELS, _JOURNAL = "pixels.npy", "journal.jsonl"
 # What is in memory per worker, and read at once when the pixels are checksummed.
 _BLOCK_BYTES = 16 * 2**20
 _MOST_ROWS = 64
 # What a killed build loses at most.
 _SYNC_SECONDS = 5.0
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Makes a folder and holds it alone; waits while another process of this machine does."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / _LOCK).open("a") as file:
-            if fcntl is None:
-                yield
-                return
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("another process decodes these images: waiting for it", file=sys.stderr)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            same = False
-            # Whoever held it may have renamed the folder since: then this lock is of another one.
-            with contextlib.suppress(OSError):
-                same = os.path.samestat(os.fstat(file.fileno()), (folder / _LOCK).stat())
-            if same:
-                yield
-                return
 
 
 class Draft:
@@ -69,7 +40,7 @@ class Draft:
         """Opens a draft that another build left behind, or starts one.
 
         Args:
-          folder: exists, and is locked.
+          folder: exists, and nobody else writes to it.
           count: rows.
           size: side of the squares.
           identity: of the rows; a draft of others is not continued.
@@ -193,7 +164,6 @@ class Draft:
     def close(self) -> None:
         """Removes what only a build needs."""
         self._journal.unlink()
-        (self.path.parent / _LOCK).unlink()
 
     def discard(self) -> None:
         """Removes the draft."""

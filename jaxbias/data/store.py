@@ -20,12 +20,14 @@ import pandas as pd
 from jaxbias import words
 from jaxbias.capacity import require_disk
 from jaxbias.data import decode
-from jaxbias.data.directories import home, remove_stale, writing
-from jaxbias.data.draft import PIXELS, Draft, locked
+from jaxbias.data.directories import ELSEWHERE, home, remove_stale
+from jaxbias.data.draft import PIXELS, Draft
 from jaxbias.data.source import Source
 from jaxbias.data.workers import Job
 from jaxbias.errors import InputError
+from jaxbias.files.atomic import writing
 from jaxbias.files.json_files import load_json
+from jaxbias.files.leases import Leases
 
 _EXAMPLES, _RECORD = "examples.parquet", "store.json"
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.
@@ -73,7 +75,7 @@ def open_store(source: Source, size: int, on_bad_image: str, verify: bool = Fals
             "lower config.data.image_size, or set JAXBIAS_HOME to a folder on a larger disk",
         )
         source.prepare()
-        with writing("the image store", path.parent):
+        with writing(path.parent, "write the image store in", ELSEWHERE):
             _build(path, source, size, on_bad_image)
         store = _opened(path, source, verify, cheap=0)  # Its checksum is a moment old.
         if store is None:
@@ -115,16 +117,19 @@ def _opened(path: Path, source: Source, verify: bool, cheap: int = _CHEAP_BYTES)
 def _build(path: Path, source: Source, size: int, on_bad_image: str) -> None:
     folder = path.with_name(f"{path.name}{_PARTIAL}")
     remove_stale(path.parent, f"*{_PARTIAL}", but=folder, seconds=_ABANDONED)
-    with locked(folder):
+    leases = Leases(home() / "leases")
+    with leases.lock(path.name, "the decoded images"):
         if _opened(path, source, verify=True) is not None:  # Another process has built it.
             shutil.rmtree(folder, ignore_errors=True)
-            return
-        ids = source.table["id"].tolist()
-        identity = hashlib.sha256("\0".join(ids).encode()).hexdigest()
-        _write(Draft(folder, len(ids), size, identity), source, ids, on_bad_image)
-        if path.exists():
-            shutil.rmtree(path)  # Damaged.
-        folder.rename(path)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            ids = source.table["id"].tolist()
+            identity = hashlib.sha256("\0".join(ids).encode()).hexdigest()
+            _write(Draft(folder, len(ids), size, identity), source, ids, on_bad_image)
+            if path.exists():
+                shutil.rmtree(path)  # Damaged.
+            folder.rename(path)
+    leases.forget(path.name)
 
 
 def _write(draft: Draft, source: Source, ids: list[str], on_bad_image: str) -> None:

@@ -30,8 +30,10 @@ _REASON = 120  # Characters of another library's message.
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary name that takes the place of `path` once it is whole.
 
+    What is made of that name may be a directory, where there is nothing at `path` yet.
+
     Raises:
-      InputError: the file cannot be written.
+      InputError: it cannot be written.
     """
     temporary = draft_of(path)
     try:
@@ -41,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 
 
 def draft_of(path: Path) -> Path:
@@ -78,29 +80,41 @@ def _mark(holder: Holder) -> str:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(
+    path: Path,
+    attempt: str = "write",
+    way_out: str = "",
+    raised: tuple[type[Exception], ...] = (OSError,),
+) -> Iterator[None]:
     """Turns what goes wrong inside, while `path` is written, into one line with the way out.
+
+    Args:
+      path: what is written.
+      attempt: what is done to it, as the line says.
+      way_out: what to do, where that does not depend on what went wrong.
+      raised: what goes wrong; libraries have other exceptions for a disk.
 
     Raises:
       InputError: the disk is full, read-only, or not ours.
     """
     try:
         yield
-    except OSError as error:
-        raise InputError(unwritable(path, error)) from error
+    except InputError:
+        raise
+    except raised as error:
+        reason, advice = _unwritable(error)
+        raise InputError(f"cannot {attempt} {path} ({reason}); {way_out or advice}") from error
 
 
-def unwritable(path: Path, error: Exception, attempt: str = "write") -> str:
-    """Returns why a file cannot be written, and what to do."""
+def _unwritable(error: Exception) -> tuple[str, str]:
+    """Why something cannot be written, and what to do."""
+    number = getattr(error, "errno", None)
     reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-    full = getattr(error, "errno", None) in _FULL or "o space left" in str(error)
-    if full:
-        reason, way_out = "no space left on the disk", "free some"
-    elif getattr(error, "errno", None) in _IN_THE_WAY:
-        way_out = "delete what is in its way"
-    else:
-        return f"cannot {attempt} {path} ({reason}); choose a place you can write to"
-    return f"cannot {attempt} {path} ({reason}); {way_out} and run again, what is finished is kept"
+    if number in _FULL or "o space left" in str(error):
+        return "no space left on the disk", "free some and run again, what is finished is kept"
+    if number in _IN_THE_WAY:
+        return reason, "delete what is in its way and run again, what is finished is kept"
+    return reason, "choose a place you can write to"
 
 
 def damaged(path: Path, error: Exception | str, cost: str) -> InputError:
@@ -191,8 +205,6 @@ def make_directory(path: Path) -> Path:
     Raises:
       InputError: it cannot be made.
     """
-    try:
+    with writing(path, "make the directory"):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(unwritable(path, error, "make the directory")) from error
     return path

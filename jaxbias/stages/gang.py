@@ -17,12 +17,13 @@ from jax.experimental import multihost_utils
 from jaxbias.engine.compilation import use_compilation_cache
 from jaxbias.engine.memory import peak_memory
 from jaxbias.errors import InputError
+from jaxbias.files.atomic import check_directory
+from jaxbias.files.leases import Leases
 from jaxbias.plan.packs import Plan
 from jaxbias.stages.planning import Planner, load_data
 from jaxbias.stages.pretrain import PretrainStage
 from jaxbias.study import Study
 from jaxbias.workdir.crew import Crew
-from jaxbias.workdir.leases import Leases
 from jaxbias.workdir.results import ResultDirectory
 from jaxbias.workdir.telemetry import Clock, Telemetry
 
@@ -103,7 +104,7 @@ def _decided(ask: Callable[[], bool]) -> bool:
 
 
 def _lays_out(planner: Planner, directory: ResultDirectory) -> bool:
-    directory.check_writable()
+    check_directory(directory.path)
     planner.agree()
     return True
 

@@ -14,13 +14,13 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.engine import features
 from jaxbias.engine.compilation import use_compilation_cache
 from jaxbias.engine.runner import Runner
+from jaxbias.files.leases import Leases
 from jaxbias.plan.search import assumed
 from jaxbias.plan.variants import Base, curations_of
 from jaxbias.stages import screen
 from jaxbias.stages.planning import Planner, devices_of, load_data
 from jaxbias.stages.search import read_results
 from jaxbias.study import STUDIED, Study
-from jaxbias.workdir.leases import Leases
 from jaxbias.workdir.results import ResultDirectory
 
 

@@ -18,6 +18,7 @@ from jaxbias.engine.limits import check_limits, shrunk_text
 from jaxbias.engine.memory import device_room
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
+from jaxbias.files.leases import Leases
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import make_mesh
@@ -28,7 +29,6 @@ from jaxbias.stages.bases import check_batch
 from jaxbias.stages.search import read_results
 from jaxbias.study import Study, by_loop
 from jaxbias.weights import checkpoint, content_hash, departures
-from jaxbias.workdir.leases import Leases
 from jaxbias.workdir.results import ResultDirectory
 
 # Of parameters, in the training of one network.

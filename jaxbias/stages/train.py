@@ -14,7 +14,8 @@ from jaxbias.engine.memory import peak_memory
 from jaxbias.engine.rows import variant_settings
 from jaxbias.engine.trials import Trials
 from jaxbias.errors import InputError
-from jaxbias.files.atomic import remove_leftovers
+from jaxbias.files.atomic import check_directory, remove_leftovers
+from jaxbias.files.leases import Leases
 from jaxbias.plan.packs import Plan
 from jaxbias.stages.accounting import accounting
 from jaxbias.stages.finetune import FinetuneStage
@@ -24,7 +25,6 @@ from jaxbias.stages.search import SearchStage, check_finished, read_tables
 from jaxbias.study import Study, make_study
 from jaxbias.workdir import manifest
 from jaxbias.workdir.crew import Bases, Crew, select
-from jaxbias.workdir.leases import Leases
 from jaxbias.workdir.results import ResultDirectory
 from jaxbias.workdir.telemetry import Clock, Telemetry
 
@@ -54,7 +54,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     directory = ResultDirectory(workdir)
     if packs and _is_done(directory, study, stage, packs):
         return {}
-    directory.check_writable()
+    check_directory(directory.path)
     remove_leftovers(directory.path)
     leases = Leases(directory.path / "leases")
 

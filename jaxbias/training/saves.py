@@ -18,7 +18,7 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxbias.errors import InputError
 from jaxbias.files import sealed
-from jaxbias.files.atomic import make_directory, unwritable
+from jaxbias.files.atomic import make_directory, writing
 from jaxbias.files.content import content_id
 
 _RECORD = "run.json"
@@ -156,10 +156,8 @@ class Saves:
 
     @contextlib.contextmanager
     def _told(self, step: int) -> Iterator[None]:
-        try:
+        with writing(self.directory / str(step), raised=(OSError, ValueError, RuntimeError)):
             yield
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(unwritable(self.directory / str(step), error)) from error
 
 
 def _refuse_another(record: Path, run: dict[str, Any]) -> None:

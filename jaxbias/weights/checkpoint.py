@@ -13,12 +13,13 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from jaxbias.errors import InputError
-from jaxbias.files.atomic import draft_of, make_directory, unwritable
+from jaxbias.files.atomic import draft_of, make_directory, writing
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
 
 # Beside the parameters, which it may hold twice for a while, a checkpoint is some twenty files.
 _SLACK = 256 * 1024
+_RAISED = (OSError, ValueError, RuntimeError)  # TensorStore's are not OSErrors.
 _REASON = 160  # Characters of another library's message.
 
 
@@ -33,14 +34,13 @@ def save(path: Path, params: Params) -> None:
     together = jax.process_count() > 1
     draft = path.with_name(f".{path.name}.gang.part") if together else draft_of(path)
     try:
-        if first:
-            shutil.rmtree(draft, ignore_errors=True)  # Of a gang that was killed.
-            _check_room(draft, params)
-        ocp.save(draft, params)
-        if first:
-            _put(draft, path, params)
-    except (OSError, ValueError, RuntimeError) as error:  # TensorStore's are not OSErrors.
-        raise InputError(unwritable(path, error)) from error
+        with writing(path, raised=_RAISED):
+            if first:
+                shutil.rmtree(draft, ignore_errors=True)  # Of a gang that was killed.
+                _check_room(draft, params)
+            ocp.save(draft, params)
+            if first:
+                _put(draft, path, params)
     finally:
         for leftover in path.parent.glob(f"{draft.name}*") if first else ():
             shutil.rmtree(leftover, ignore_errors=True)

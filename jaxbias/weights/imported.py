@@ -5,13 +5,9 @@ DIR/weights.json  the architecture, the source, the preprocessing, what was drop
                   fingerprint; written last
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxbias.errors import InputError
-from jaxbias.files.atomic import make_directory, write_text, writing
+from jaxbias.files.atomic import make_directory, replacing, write_text
 from jaxbias.files.json_files import read_json
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
@@ -133,23 +129,11 @@ def import_weights(arch: str, source: str, file: Path, out: Path) -> tuple[Impor
         "dropped": {**converted.dropped, **dict.fromkeys(beside, "beside the network")},
         "fingerprint": fingerprint(network, params, converted.classes),
     }
-    with _whole(out) as draft:
+    with replacing(out) as draft:
+        make_directory(draft)
         checkpoint.save(draft / "params", params)
         write_text(draft / _RECORD, json.dumps(record, indent=1))
     return describe_imported(out), converted
-
-
-@contextlib.contextmanager
-def _whole(directory: Path) -> Iterator[Path]:
-    """Yields a new directory that takes its place once it is whole; what fails leaves nothing."""
-    draft = directory.with_name(f".{directory.name}.{os.getpid()}.part")
-    try:
-        make_directory(draft)
-        yield draft
-        with writing(directory):
-            draft.rename(directory)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def read(arch: str, source: str, file: Path) -> tuple[Converted, str, tuple[str, ...]]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from jaxbias import words
 from jaxbias.errors import InputError, echo
+from jaxbias.files.leases import Leases
 from jaxbias.plan.packs import Pack
 from jaxbias.progress import progress
-from jaxbias.workdir.leases import Leases
 from jaxbias.workdir.results import ResultDirectory
 from jaxbias.workdir.telemetry import Clock, Telemetry
 

@@ -172,7 +172,7 @@ def test_a_data_directory_that_fills_up_while_faces_render_is_one_line(home, mon
     said = str(error.value)
     assert said.startswith(f"cannot write the rendered faces in {home / 'full'}")
     assert said.endswith(
-        ": File too large; set JAXBIAS_HOME to a folder with room that can be written"
+        " (File too large); set JAXBIAS_HOME to a folder with room that can be written"
     )
     assert not list((home / "full").rglob("*.array_record*"))
     assert faces.read(DATA).prepare()(0)  # With room the same call makes them.

@@ -9,9 +9,8 @@ from jaxbias.costs import modes
 from jaxbias.data.json_arrays import elements
 from jaxbias.engine import features
 from jaxbias.errors import InputError
-from jaxbias.files import json_files
+from jaxbias.files import json_files, leases
 from jaxbias.files.json_files import read_json
-from jaxbias.workdir import leases
 
 DEEP = "[" * 100_000
 

@@ -201,8 +201,8 @@ def test_too_large_n_writes_nothing(tmp_path):
 
 def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"workdir .*file.* cannot be written"):
-        ResultDirectory(tmp_path / "file" / "below").check_writable()
+    with pytest.raises(InputError, match=r"cannot write .*file/below .*; delete what is in its"):
+        train.train(make_study(tiny_config()), tmp_path / "file" / "below")
 
 
 def test_a_group_without_test_examples_is_named(monkeypatch):

@@ -14,6 +14,7 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,10 +26,11 @@ from etils import epath
 from PIL import Image
 
 from jaxbias import study
-from jaxbias.data.directories import remove_stale, writing
+from jaxbias.data.directories import ELSEWHERE, remove_stale
 from jaxbias.data.faces.attributes import ATTRIBUTES, salience
 from jaxbias.data.faces.render import CHUNK, render
 from jaxbias.data.faces.roster import Rows, enroll
+from jaxbias.files.atomic import writing
 from jaxbias.progress import progress
 
 _HERE = Path(__file__).parent
@@ -36,6 +38,8 @@ _HERE = Path(__file__).parent
 _SOURCES = sorted(_HERE.glob("*.py"))
 _ENCODERS = os.cpu_count() or 1
 _CHUNKS_AHEAD = 2
+# What ArrayRecord's C++ says of a full disk, as a RuntimeError of several lines.
+_UNWRITTEN = re.compile(r"\w+\(\) failed: ([^;\n]+)")
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -162,7 +166,7 @@ def build(data: study.DataSpec, directory: Path) -> JaxbiasFaces:
     Raises:
       InputError: the directory cannot be written.
     """
-    with _quiet(), writing("the rendered faces", directory):
+    with _quiet(), writing(directory, "write the rendered faces in", ELSEWHERE):
         builder = _open(data, directory)
         if not builder.data_path.exists():
             remove_stale(Path(builder.data_path).parent, "incomplete.*")  # As TFDS names them.
@@ -173,6 +177,11 @@ def build(data: study.DataSpec, directory: Path) -> JaxbiasFaces:
                 if not builder.data_path.exists():
                     raise
                 builder = _open(data, directory)
+            except RuntimeError as error:
+                unwritten = _UNWRITTEN.search(str(error))
+                if unwritten is None:
+                    raise
+                raise OSError(unwritten[1]) from error
     return builder
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from jaxbias.errors import InputError
 from jaxbias.files import holder as holder_module
+from jaxbias.files import leases as module
 from jaxbias.files.holder import Holder
-from jaxbias.workdir import leases as module
-from jaxbias.workdir.leases import Leases
+from jaxbias.files.leases import Leases
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,7 +108,7 @@ def test_a_dead_process_of_this_host_loses_its_lease_at_once(leases):
     code = """
 import sys; sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from jaxbias.workdir.leases import Leases
+from jaxbias.files.leases import Leases
 Leases(Path(sys.argv[1]), clock=lambda: 1e9).take("pack")
 """
     command = [sys.executable, "-c", code, str(leases.directory), str(ROOT)]

@@ -84,13 +84,18 @@ class Leases:
         return lease
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Waits for a lease and holds it inside the block."""
+    def lock(self, name: str, what: str = "") -> Iterator[None]:
+        """Waits for a lease and holds it inside the block.
+
+        Args:
+          name: of the lease.
+          what: it is for, as the line says that tells of waiting; empty: its name.
+        """
         began, told = time.monotonic(), False
         while (lease := self.take(name)) is None:
             if not told and time.monotonic() - began > _PATIENCE:
                 who = self.holder(name) or f"whoever wrote {self.directory / name}.*"
-                print(f"waiting for the {name}, held by {who}", file=sys.stderr)
+                print(f"waiting for {what or f'the {name}'}, held by {who}", file=sys.stderr)
                 told = True
             time.sleep(0.1)
         with lease:
