@@ -25,6 +25,7 @@ from jaxbias.data.draft import PIXELS, Draft
 from jaxbias.data.source import Source
 from jaxbias.data.workers import Job
 from jaxbias.errors import InputError
+from jaxbias.files import arrays
 from jaxbias.files.atomic import writing
 from jaxbias.files.json_files import load_json
 from jaxbias.files.leases import Leases
@@ -98,17 +99,13 @@ def _opened(path: Path, source: Source, verify: bool, cheap: int = _CHEAP_BYTES)
     """Returns the store at `path`, or None when there is none or it is damaged."""
     try:
         record = load_json(path / _RECORD)
-        images = np.load(path / PIXELS, mmap_mode="r", allow_pickle=False)
+        images = arrays.read(path / PIXELS, record, np.uint8, None if verify else cheap)
         examples = pd.read_parquet(path / _EXAMPLES)
         rows = examples["row"].to_numpy(np.int64)
         whole = (
-            list(images.shape) == record["shape"]
-            and images.dtype == np.uint8
-            and len(rows) == len(images)
+            len(rows) == len(images)
             and source.table["id"].iloc[rows].tolist() == examples["id"].tolist()
         )
-        if whole and (verify or images.nbytes <= cheap):
-            whole = hashlib.sha256(images).hexdigest() == record["sha256"]
         return Store(images, rows, record["sha256"], tuple(record["skipped"])) if whole else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

@@ -13,14 +13,13 @@ feature is to a base is part of the question.
 """
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from jaxbias.errors import InputError
-from jaxbias.files import sealed
-from jaxbias.files.atomic import make_directory, replacing
+from jaxbias.files import arrays, sealed
+from jaxbias.files.atomic import make_directory
 from jaxbias.files.content import content_id
 from jaxbias.models import Network
 from jaxbias.plan.variants import Base
@@ -96,13 +95,10 @@ def write(directory: Path, name: str, features: Features, parameters: str = "") 
     make_directory(directory)
     values = np.ascontiguousarray(features.values, np.float32)
     path = directory / f"{name}.npy"
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values)
     record = {
         "name": name,
         "parameters": parameters,
-        "shape": list(values.shape),
-        "sha256": hashlib.sha256(values).hexdigest(),
+        **arrays.write(path, values),
         "scale": features.scale,
         "mean": _listed(features.mean),
         "variances": _listed(features.variances),
@@ -121,15 +117,11 @@ def read(directory: Path, name: str, parameters: str = "") -> Features | None:
     """
     try:
         record = sealed.read(directory / f"{name}.json")
-        values = np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        whole = (
-            (record["name"], record["parameters"]) == (name, parameters)
-            and list(values.shape) == record["shape"]
-            and values.dtype == np.float32
-            and hashlib.sha256(values).hexdigest() == record["sha256"]
-        )
+        if (record["name"], record["parameters"]) != (name, parameters):
+            return None
+        values = arrays.read(directory / f"{name}.npy", record, np.float32)
         mean, variances = _array(record["mean"]), _array(record["variances"])
-        return Features(values, variances, mean, record["scale"]) if whole else None
+        return Features(values, variances, mean, record["scale"])
     except Exception:  # A damaged file may raise anything.
         return None
 
