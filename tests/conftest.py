@@ -1,6 +1,8 @@
 """Strict numerics, several virtual devices and a cache of its own for every test run."""
 
+import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,6 +19,27 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(_HOME / "compilation"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Returns `once(name, make)`, which makes a directory once per test run, for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # Above all workers' own.
+    root = root / "once"
+    root.mkdir(exist_ok=True)
+
+    def made(name, make):
+        place, whole = root / name, root / f"{name}.whole"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                make(place)
+                whole.touch()
+        return place
+
+    return made
 
 
 @pytest.fixture

@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jaxbias import data
 from jaxbias.cli import command as cli
 from jaxbias.errors import InputError
 from jaxbias.files import pack_files
 from jaxbias.stages import train
 from jaxbias.study import make_study
 from jaxbias.workdir.results import ResultDirectory
-from tests.tiny import tiny_config, tiny_dataset
+from tests.tiny import tiny_config
+
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 CONFIG = """
 from ml_collections import ConfigDict
@@ -29,19 +30,10 @@ def get_config(arg=''):
 """
 
 
-@pytest.fixture(autouse=True)
-def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset())
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
+@pytest.fixture
+def expected(finished):
     """Scores on a disk with room."""
-    workdir = tmp_path_factory.mktemp("roomy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset())
-        train.train(make_study(tiny_config()), workdir)
-    return ResultDirectory(workdir).scores()
+    return ResultDirectory(finished[0]).scores()
 
 
 class Disk:

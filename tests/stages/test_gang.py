@@ -2,9 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,24 +11,29 @@ from jaxbias.errors import InputError
 from jaxbias.stages import gang
 from jaxbias.weights import checkpoint
 from jaxbias.workdir.results import ResultDirectory
+from tests.processes import events, finished, start
 
 _ALONE = """
-import sys; sys.path.insert(0, sys.argv[2])
+import sys
 import jax; jax.config.update("jax_num_cpu_devices", {devices})
 from jaxbias import data
 from jaxbias.stages import gang, train
-from tests.training.test_loop import study
-from tests.tiny import tiny_dataset
+from tests.tiny import tiny_dataset, tiny_study
 data.load = lambda spec, check=None: tiny_dataset()
-tiny = study(grid={{"devices": {devices}}})
+tiny = tiny_study(
+    bases={{
+        "Grouped": {{"role": "studied", "target": "group", "curation": "class_balanced"}},
+        "Self": {{"role": "control", "target": "other", "objective": "simclr"}},
+    }},
+    pretrain={{"n": 40, "epochs": 6, "batch": 16, "engine": "loop", "save_every": 5}},
+    grid={{"devices": {devices}}},
+)
 """
 _TOGETHER = _ALONE + "gang.join()\ngang.pretrain_together(tiny, sys.argv[1])\n"
 
 
 def run(code, workdir, **variables):
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", code, str(workdir), str(root)]
-    return subprocess.Popen(command, env={**os.environ, "JAX_PLATFORMS": "cpu", **variables})
+    return start(code, workdir, env={**os.environ, "JAX_PLATFORMS": "cpu", **variables})
 
 
 def free_port():
@@ -68,6 +70,9 @@ def test_two_processes_of_two_devices_are_one_of_four(tmp_path):
         got, expected = (checkpoint.load_any(x.base_path(id)) for x in (ours, theirs))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), got, expected)
     assert ours.base_rows(ours.plan()).status.tolist() == ["ok", "ok"]
+    done = [finished(told) for told in events(tmp_path / "together").values()]
+    assert done == [[pack.id for pack in ours.plan().bases]] * 2
+    assert not [path for path in (tmp_path / "together/leases").iterdir() if path.stem != "plan"]
 
 
 def test_a_gang_without_an_address_is_refused(monkeypatch):

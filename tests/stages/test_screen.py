@@ -1,7 +1,6 @@
 """Screened studies end to end: heads, then rounds of finetunes, cut and resumed and shared."""
 
 import hashlib
-import itertools
 import shutil
 from pathlib import Path
 
@@ -21,8 +20,10 @@ from jaxbias.stages import outlook, screen
 from jaxbias.stages import train as train_stage
 from jaxbias.study import in_head_mode, make_study, sweep
 from jaxbias.workdir.results import ResultDirectory
-from tests.stages import test_processes as processes
+from tests.processes import assert_same_bits
 from tests.tiny import tiny_config, tiny_dataset, tiny_study
+
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 LEVELS = tuple(range(2, 9))
 
@@ -46,13 +47,8 @@ def far_apart(validation, base, n, rule):
     }
 
 
-@pytest.fixture(autouse=True)
-def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def screened(tmp_path_factory):
     """A screened study, its metrics, and among how many each choice was said to be made."""
     workdir, families = tmp_path_factory.mktemp("screened"), []
     find = smallest_fix.smallest_fix
@@ -89,8 +85,8 @@ def test_ids_are_those_of_studies_without_a_screen():
     assert [v.id for v in expand(in_head_mode(on), "d")] == [v.id for v in heads]
 
 
-def test_the_whole_grid_is_screened_and_a_window_confirmed_round_by_round(finished):
-    plan = ResultDirectory(finished[0]).plan()
+def test_the_whole_grid_is_screened_and_a_window_confirmed_round_by_round(screened):
+    plan = ResultDirectory(screened[0]).plan()
     heads = [v for v in plan.variants if v.recipe.mode == "head"]
     assert len(heads) == len(expand(tiny_study(curations=screened_config()["curations"]), "d"))
     full = [v for v in plan.variants if v.recipe.mode == "full"]
@@ -104,8 +100,8 @@ def test_the_whole_grid_is_screened_and_a_window_confirmed_round_by_round(finish
     assert (a, b, c) == ({5}, {6}, {7})  # One step a round, after 2, 3 and 4.
 
 
-def test_the_answer_is_of_the_confirmed_and_shows_the_screen(finished):
-    workdir, frame, _ = finished
+def test_the_answer_is_of_the_confirmed_and_shows_the_screen(screened):
+    workdir, frame, _ = screened
     plan = ResultDirectory(workdir).plan()
     full = {v.id for v in plan.variants if v.recipe.mode == "full"}
     assert set(frame["variant"]) == full
@@ -130,9 +126,9 @@ def test_the_answer_is_of_the_confirmed_and_shows_the_screen(finished):
     assert "The whole grid was first screened" in page
 
 
-def test_the_family_is_all_that_was_screened(finished):
+def test_the_family_is_all_that_was_screened(screened):
     """Six are confirmed, but each choice between them answers for the whole grid."""
-    assert finished[2] == [len(LEVELS)]
+    assert screened[2] == [len(LEVELS)]
 
 
 def begin_after_bases(whole, workdir):
@@ -145,7 +141,7 @@ def begin_after_bases(whole, workdir):
 
 
 @pytest.mark.parametrize("after", [7, 10])
-def test_cut_anywhere_and_run_again_ends_the_same(finished, tmp_path, monkeypatch, after):
+def test_cut_anywhere_and_run_again_ends_the_same(screened, tmp_path, monkeypatch, after):
     """In the first round of finetunes, and between rounds: same plan, same bits."""
     monkeypatch.setattr(screen, "standings", far_apart)
     finetune, done = Runner.finetune, []
@@ -156,20 +152,20 @@ def test_cut_anywhere_and_run_again_ends_the_same(finished, tmp_path, monkeypatc
         done.append(pack.id)
         return finetune(self, pack)
 
-    begin_after_bases(finished[0], tmp_path)
+    begin_after_bases(screened[0], tmp_path)
     study = make_study(screened_config())
     with monkeypatch.context() as patch:
         patch.setattr(Runner, "finetune", cut)
         with pytest.raises(KeyboardInterrupt):
             train_stage.train(study, tmp_path)
     train_stage.train(study, tmp_path)
-    processes.assert_same_bits(tmp_path, finished[0])
+    assert_same_bits(tmp_path, screened[0])
 
 
-def test_stages_extend_the_plan_by_a_round(finished, tmp_path, monkeypatch):
+def test_stages_extend_the_plan_by_a_round(screened, tmp_path, monkeypatch):
     monkeypatch.setattr(screen, "standings", far_apart)
-    whole = ResultDirectory(finished[0]).plan()
-    copy = Path(shutil.copytree(finished[0], tmp_path / "copy"))
+    whole = ResultDirectory(screened[0]).plan()
+    copy = Path(shutil.copytree(screened[0], tmp_path / "copy"))
     directory = ResultDirectory(copy)
     heads = [p for p in whole.finetunes if p.members[0].recipe.mode == "head"]
     for pack in whole.finetunes[len(heads) :]:
@@ -184,11 +180,11 @@ def test_stages_extend_the_plan_by_a_round(finished, tmp_path, monkeypatch):
         train_stage.train(study, copy, "plan")
         sizes.append(len(directory.plan().finetunes))
     assert len(sizes) == 1 + 1 + 4 + 1  # Nothing, heads, four rounds, and no more.
-    processes.assert_same_bits(copy, finished[0])
+    assert_same_bits(copy, screened[0])
 
 
-def test_a_screen_turned_off_trains_the_rest_and_answers_without_heads(finished, tmp_path):
-    copy = Path(shutil.copytree(finished[0], tmp_path / "copy"))
+def test_a_screen_turned_off_trains_the_rest_and_answers_without_heads(screened, tmp_path):
+    copy = Path(shutil.copytree(screened[0], tmp_path / "copy"))
     off = make_study(screened_config(screen={"on": False}))
     more = screened_config(screen={"on": False}, curations={"correlation": {"levels": (8,)}})
     train_stage.train(make_study(more), copy)
@@ -199,8 +195,8 @@ def test_a_screen_turned_off_trains_the_rest_and_answers_without_heads(finished,
     assert set(answering.variants["mode"]) == {"full"}
 
 
-def test_a_report_before_anything_is_confirmed_says_so(finished, tmp_path):
-    copy = Path(shutil.copytree(finished[0], tmp_path / "copy"))
+def test_a_report_before_anything_is_confirmed_says_so(screened, tmp_path):
+    copy = Path(shutil.copytree(screened[0], tmp_path / "copy"))
     for pack in ResultDirectory(copy).plan().finetunes:
         if pack.members[0].recipe.mode == "full":
             (copy / "packs" / f"{pack.id}.parquet").unlink()
@@ -208,13 +204,13 @@ def test_a_report_before_anything_is_confirmed_says_so(finished, tmp_path):
         train_stage.write_report(copy)
 
 
-def test_a_dry_run_estimates_the_heads_and_bounds_of_the_rest(finished, tmp_path, monkeypatch):
+def test_a_dry_run_estimates_the_heads_and_bounds_of_the_rest(screened, tmp_path, monkeypatch):
     monkeypatch.setattr(screen, "standings", far_apart)
     monkeypatch.setattr(outlook, "estimate", lambda runner, plan, experiments, *_: experiments)
     monkeypatch.setattr(outlook, "estimate_text", lambda rows, _: told.append(rows) or "")
     told = []
     study = make_study(screened_config())
-    for workdir in (tmp_path / "new", finished[0]):
+    for workdir in (tmp_path / "new", screened[0]):
         outlook.dry_run(study, workdir)
     sizes = [{name: len(variants) for name, variants in rows.items()} for rows in told]
     assert sizes == [
@@ -222,26 +218,6 @@ def test_a_dry_run_estimates_the_heads_and_bounds_of_the_rest(finished, tmp_path
         {"screen": 48, "confirmed, asked for by now": 18, "confirmed, at most": 20},
     ]
     assert not (tmp_path / "new").exists()
-
-
-def test_two_processes_share_every_round_and_agree_on_what_it_is(finished, tmp_path):
-    """From the same bases and features on: each pack is done once, and nothing is left to do."""
-    shared = tmp_path / "run"
-    begin_after_bases(finished[0], shared)
-    train = (
-        "train.train(make_study(tiny_config(screen={'on': True}, curations={'correlation': "
-        f"{{'levels': {LEVELS}}}}})), sys.argv[1])\n"
-    )
-    children = [processes.start(shared, train=train) for _ in range(2)]
-    assert [child.wait(timeout=300) for child in children] == [0, 0]
-    directory = ResultDirectory(shared)
-    plan = directory.plan()
-    assert all(map(directory.has, plan.finetunes))
-    assert confirmed_of(plan)
-    done = [processes.finished(events) for events in processes.events(shared).values()]
-    assert sorted(itertools.chain.from_iterable(done)) == sorted(pack.id for pack in plan.finetunes)
-    train_stage.train(make_study(screened_config()), shared, "plan")
-    assert directory.plan() == plan
 
 
 @pytest.mark.parametrize(

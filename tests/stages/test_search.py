@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,10 @@ from jaxbias.plan.search import Arm
 from jaxbias.stages import outlook, train
 from jaxbias.study import make_study, to_dict
 from jaxbias.workdir.results import ResultDirectory
-from tests.stages.test_processes import _CHILD, assert_same_bits, kill, packs, wait_for
+from tests.processes import assert_same_bits, events, finished, kill, start, wait_for
 from tests.tiny import tiny_config, tiny_dataset
+
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 SEARCH = {
     "learning_rates": (0.2, 0.02),
@@ -30,11 +30,6 @@ SEARCH = {
     "max_epochs": 4,
     "criterion": "val_auc",
 }
-
-
-@pytest.fixture(autouse=True)
-def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
 
 
 def study_of(mode="full", **changes):
@@ -48,7 +43,7 @@ def study_of(mode="full", **changes):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def searched(tmp_path_factory):
     """The study in one go."""
     workdir = tmp_path_factory.mktemp("searched") / "run"
     with pytest.MonkeyPatch.context() as patch:
@@ -61,12 +56,12 @@ def trials_of(workdir):
     return pd.read_parquet(workdir / "search.parquet")
 
 
-def test_the_record_the_finetunes_and_the_report_agree(finished):
-    trials = trials_of(finished)
+def test_the_record_the_finetunes_and_the_report_agree(searched):
+    trials = trials_of(searched)
     assert len(trials) == 2 * 4 * 2
     assert trials["loss"].map(len).tolist() == trials["epochs"].tolist()
-    choices = pd.read_csv(finished / "report" / "choices.csv").set_index("base")
-    variants = ResultDirectory(finished).scores().variants
+    choices = pd.read_csv(searched / "report" / "choices.csv").set_index("base")
+    variants = ResultDirectory(searched).scores().variants
     assert len(variants) == 2 * 3 * 2
     for base, arm in variants.groupby("base"):
         own = choices.loc[base]
@@ -78,13 +73,13 @@ def test_the_record_the_finetunes_and_the_report_agree(finished):
         best = min(means, key=lambda key: means[key].min())
         assert (own["learning_rate"], own["weight_decay"]) == best
         assert own["epochs"] == 1 + means[best].argmin()
-    page = (finished / "report" / "report.html").read_text()
+    page = (searched / "report" / "report.html").read_text()
     assert "Hyperparameters" in page and "Searched at" in page
     assert "searched once per base, task and n at correlation 2" in page
-    assert not (finished / "rungs").exists()
+    assert not (searched / "rungs").exists()
 
 
-def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, monkeypatch):
+def test_interrupted_and_run_again_gives_the_same_bits(searched, tmp_path, monkeypatch):
     """In the middle of the second rung, which goes on from stored states; the first has 4 packs."""
     workdir, count = tmp_path / "run", 5
     trials, calls = Trials.train, []
@@ -101,12 +96,12 @@ def test_interrupted_and_run_again_gives_the_same_bits(finished, tmp_path, monke
             train.train(study_of(), workdir)
     assert len(list((workdir / "rungs").iterdir())) == count
     train.train(study_of(), workdir)
-    assert_same_bits(workdir, finished)
-    assert trials_of(workdir).equals(trials_of(finished))
+    assert_same_bits(workdir, searched)
+    assert trials_of(workdir).equals(trials_of(searched))
 
 
-def test_a_trial_whose_state_is_gone_is_trained_from_its_first_step(finished, tmp_path):
-    workdir = Path(shutil.copytree(finished, tmp_path / "run"))
+def test_a_trial_whose_state_is_gone_is_trained_from_its_first_step(searched, tmp_path):
+    workdir = Path(shutil.copytree(searched, tmp_path / "run"))
     last = ResultDirectory(workdir).plan().rungs[-1]
     (workdir / "packs" / f"{last.id}.parquet").unlink()
     (workdir / "search.parquet").unlink()
@@ -114,10 +109,10 @@ def test_a_trial_whose_state_is_gone_is_trained_from_its_first_step(finished, tm
     for pack in ResultDirectory(workdir).plan().rungs:
         (workdir / "rungs" / f"{pack.id}.npz").write_bytes(b"damaged")
     train.train(study_of(), workdir)
-    assert trials_of(workdir).equals(trials_of(finished))
+    assert trials_of(workdir).equals(trials_of(searched))
 
 
-def test_stage_by_stage_as_an_engine_does(finished, tmp_path):
+def test_stage_by_stage_as_an_engine_does(searched, tmp_path):
     workdir, study = tmp_path / "run", study_of()
     train.train(study, workdir, "plan")
     with pytest.raises(InputError, match=r"not chosen yet: 16 trials of 16 .*--stage=search"):
@@ -133,24 +128,40 @@ def test_stage_by_stage_as_an_engine_does(finished, tmp_path):
     train.train(study, workdir, "search")
     train.train(study, workdir, "finetune", "0")
     train.train(study, workdir, "finetune")
-    assert_same_bits(workdir, finished)
+    assert_same_bits(workdir, searched)
 
 
-def test_processes_share_a_search_and_one_may_be_killed(finished, tmp_path):
+_CHILD = """
+import sys
+import jax; jax.config.update("jax_num_cpu_devices", 2)
+from jaxbias import data
+from jaxbias.stages import train
+from jaxbias.study import make_study
+from tests.tiny import tiny_dataset
+data.load = lambda spec, check=None: tiny_dataset()
+train.train(make_study({study}), sys.argv[1])
+"""
+
+
+def test_processes_share_a_search_and_one_may_be_killed(searched, tmp_path):
+    """End to end: bases, rungs of one plan that both extend, finetunes; the other takes over."""
     workdir = tmp_path / "run"
-    train = f"train.train(make_study({to_dict(study_of())!r}), sys.argv[1])\n"
-    code, root = _CHILD + train, Path(__file__).parents[2]
-    command = [sys.executable, "-c", code, str(workdir), str(root)]
-    one, other = (subprocess.Popen(command) for _ in range(2))
-    wait_for(lambda: len(packs(workdir)) > 3, one)  # Two packs of bases, and the search has begun.
+    code = _CHILD.format(study=to_dict(study_of()))
+    one, other = (start(code, workdir) for _ in range(2))
+    packs = workdir / "packs"
+    # Two packs of bases, and the search has begun.
+    wait_for(lambda: len(list(packs.glob("*.parquet"))) > 3, one)
     kill(one)
     assert other.wait(timeout=300) == 0
-    assert_same_bits(workdir, finished)
-    assert trials_of(workdir).equals(trials_of(finished))
+    assert_same_bits(workdir, searched)
+    assert trials_of(workdir).equals(trials_of(searched))
+    done = [pack for told in events(workdir).values() for pack in finished(told)]
+    assert {*done} <= {path.stem for path in packs.iterdir()}
+    assert len(done) == len({*done})
 
 
-def test_a_study_grows_by_arms_and_its_choices_stay(finished, tmp_path):
-    workdir = Path(shutil.copytree(finished, tmp_path / "run"))
+def test_a_study_grows_by_arms_and_its_choices_stay(searched, tmp_path):
+    workdir = Path(shutil.copytree(searched, tmp_path / "run"))
     before = ResultDirectory(workdir).plan()
     more = study_of(finetune={"n": (20, 12), "batch": 16, "seeds": 3})
     train.train(more, workdir, "plan")
@@ -174,15 +185,15 @@ def test_a_study_grows_by_arms_and_its_choices_stay(finished, tmp_path):
         ({"evaluations": {"natural": {"level": 5}}}, "evaluation population"),
     ],
 )
-def test_what_choices_rest_on_cannot_change(finished, changes, message):
+def test_what_choices_rest_on_cannot_change(searched, changes, message):
     with pytest.raises(InputError, match=message):
-        train.train(study_of(**changes), finished)
+        train.train(study_of(**changes), searched)
 
 
-def test_levels_may_grow_where_the_searched_curation_is_kept(finished, tmp_path):
+def test_levels_may_grow_where_the_searched_curation_is_kept(searched, tmp_path):
     search = SEARCH | {"curation": "correlation 2"}
     grown = study_of(search=search, curations={"correlation": {"levels": (2, 5, 8)}})
-    ResultDirectory(finished).check(grown)
+    ResultDirectory(searched).check(grown)
 
 
 @pytest.mark.parametrize("mode", ["head", "last_block"])
@@ -198,8 +209,8 @@ def test_other_modes_are_searched_too(mode, tmp_path):
     assert set(variants["learning_rate"]) == set(chosen["learning_rate"])
 
 
-def test_a_dry_run_counts_the_trials(finished):
-    lines = outlook.dry_run(study_of(), finished).splitlines()
+def test_a_dry_run_counts_the_trials(searched):
+    lines = outlook.dry_run(study_of(), searched).splitlines()
     row = next(line for line in lines if line.startswith("search"))
     assert row.split()[1:3] == ["28", "28"]  # 16, 8 and 4 trials, all done.
 
@@ -219,8 +230,8 @@ def test_the_command_refuses_a_search_of_nothing(tmp_path, capsys):
     assert "config.search has nothing to try" in capsys.readouterr().err
 
 
-def test_old_plans_are_read(finished, tmp_path):
-    workdir = Path(shutil.copytree(finished, tmp_path / "run"))
+def test_old_plans_are_read(searched, tmp_path):
+    workdir = Path(shutil.copytree(searched, tmp_path / "run"))
     content = json.loads((workdir / "plan.json").read_text())
     del content["rungs"], content["checksum"]
     (workdir / "plan.json").write_text(json.dumps(content))

@@ -21,25 +21,12 @@ from jaxbias.study import make_study, sweep
 from jaxbias.workdir.results import ResultDirectory
 from tests.tiny import tiny_config, tiny_dataset
 
-
-@pytest.fixture(autouse=True)
-def in_memory(monkeypatch):
-    monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 
 def scores_of(workdir):
     scores = ResultDirectory(workdir).scores()
     return dict(zip(scores.variants["variant"], scores.test, strict=True))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A whole study, run once."""
-    workdir = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda spec, check=None: tiny_dataset(seed=spec.seed))
-        frame = jaxbias.run(tiny_config(), workdir)
-    return workdir, frame
 
 
 def head_config(solver="sgd", **changes):

@@ -1,12 +1,224 @@
-"""Which packs `--packs` names."""
+"""Crews: which packs are asked for, who does them, who waits; kill, share and take over.
+
+The work is fake (`crewed`): what a pack computes is not a crew's business.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from jaxbias.errors import InputError
 from jaxbias.plan.packs import Pack
-from jaxbias.workdir.crew import select
+from jaxbias.workdir import crew as module
+from jaxbias.workdir.crew import Bases, select
+from tests.processes import events, finished, kill, wait_for
+from tests.workdir.crewed import ALL, BASES, PACKS, content_of, crew_of, work_of
 
-PACKS = [Pack(id, 1, ()) for id in ("a0", "b1", "12", "d3", "e4", "f5")]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+
+
+@pytest.fixture
+def crew(tmp_path):
+    return crew_of(tmp_path)
+
+
+def leases_of(workdir):
+    return sorted(path.name for path in (workdir / "leases").iterdir())
+
+
+def told(workdir, kind):
+    lines = (line for log in (workdir / "events").glob("*.jsonl") for line in log.open())
+    return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+
+def test_what_has_no_result_is_done_in_order_and_told(crew, tmp_path):
+    crew.directory.write_pack(PACKS[1])
+    stamp = crew.directory.pack_path(PACKS[1]).stat().st_mtime_ns
+    assert crew.share(work_of(crew, PACKS)) == sum(len(p.members) for p in PACKS) - 2
+    done = [PACKS[0], *PACKS[2:]]
+    assert [event["pack"] for event in told(tmp_path, "pack started")] == [p.id for p in done]
+    ends = told(tmp_path, "pack finished")
+    assert [(e["stage"], e["pack"], e["members"]) for e in ends] == [
+        ("finetune", pack.id, len(pack.members)) for pack in done
+    ]
+    assert crew.directory.pack_path(PACKS[1]).stat().st_mtime_ns == stamp
+    assert leases_of(tmp_path) == []
+    assert crew.share(work_of(crew, PACKS)) == 0
+
+
+def test_what_is_not_ready_comes_later_and_each_wait_is_announced(crew):
+    looks = []
+    work = work_of(crew, PACKS[:2], ready=lambda pack: pack is PACKS[1] or len(looks) == 3)
+    assert crew.share(work, meanwhile=lambda: looks.append(0)) == 3
+    assert len(looks) == 3
+    assert crew.clock.seconds["wait"] > 0
+
+
+def test_what_others_do_is_left_or_waited_for_and_taken_over(crew):
+    lease = crew.leases.take(PACKS[0].id)
+    with lease:
+        assert crew.share(work_of(crew, PACKS[:3]), wait=False) == 3
+        assert not crew.directory.has(PACKS[0])
+        assert not crew.directory.path.joinpath(f"doing-{PACKS[0].id}").exists()
+    assert crew.share(work_of(crew, PACKS[:3])) == 1
+
+
+def test_a_pack_that_another_finishes_meanwhile_is_not_done_here(crew):
+    with crew.leases.take(PACKS[0].id):
+        counted = crew.share(
+            work_of(crew, PACKS[:1]), meanwhile=lambda: crew.directory.write_pack(PACKS[0])
+        )
+    assert counted == 0
+
+
+def test_a_pack_finished_between_the_look_and_the_lease_is_not_done_again(crew, monkeypatch):
+    take = crew.leases.take
+
+    def late(name):
+        crew.directory.write_pack(PACKS[0])
+        return take(name)
+
+    monkeypatch.setattr(crew.leases, "take", late)
+    assert crew.share(work_of(crew, PACKS[:1])) == 0
+    assert told(crew.directory.path, "pack started") == []
+    assert leases_of(crew.directory.path) == []
+
+
+def test_work_that_fails_is_told_and_free_for_the_next(crew, tmp_path):
+    def fail(pack):
+        raise InputError("no space left")
+
+    work = work_of(crew, PACKS[:1])
+    with pytest.raises(InputError, match="no space left"):
+        crew.share(module.Work("finetune", "", "", PACKS[:1], fail))
+    (event,) = told(tmp_path, "pack failed")
+    assert (event["pack"], event["error"]) == (PACKS[0].id, "InputError: no space left")
+    assert not crew.leases.is_held(PACKS[0].id)
+    assert crew.share(work) == 1
+
+
+def test_of_a_gang_the_first_looks_and_takes_and_all_do(tmp_path):
+    """What the first answered, in its order, is all that the others go by."""
+    answers = []
+
+    def first(ask):
+        answers.append(ask())
+        return answers[-1]
+
+    crew = crew_of(tmp_path / "first", decide=first)
+    crew.directory.write_pack(PACKS[2])
+    with crew.leases.take(PACKS[1].id):
+        assert crew.share(work_of(crew, PACKS[:4]), wait=False) == 3
+    crew.share(work_of(crew, PACKS[:4]))
+    heard = iter(answers)
+    other = crew_of(tmp_path / "other", decide=lambda ask: next(heard))
+    assert other.share(work_of(other, PACKS[:4]), wait=False) == 3
+    assert other.share(work_of(other, PACKS[:4])) == 2
+    assert next(heard, None) is None
+    assert [event["pack"] for event in told(tmp_path / "other", "pack finished")] == [
+        PACKS[i].id for i in (0, 3, 1)
+    ]
+    assert not (tmp_path / "other/leases").exists()
+
+
+def test_bases_are_there_once_their_packs_are(crew):
+    bases = Bases(crew, work_of(crew, BASES, "pretrain"), elsewhere=False)
+    assert not bases.are_there(PACKS[0])
+    crew.directory.write_pack(BASES[0])
+    assert bases.are_there(PACKS[0])
+    assert not bases.are_there(PACKS[1])
+    bases.look_after(PACKS)
+    assert bases.are_there(PACKS[1])
+
+
+def test_bases_that_nobody_makes_are_refused_where_others_are_to_make_them(crew):
+    bases = Bases(crew, work_of(crew, BASES, "pretrain"), elsewhere=True)
+    crew.directory.write_pack(BASES[0])
+    bases.look_after([PACKS[0]])
+    message = r"pack pack1 starts from bases that are not pretrained \(b1 seed 0\); run --stage=pr"
+    with pytest.raises(InputError, match=message):
+        bases.look_after(PACKS)
+    with crew.leases.take(BASES[1].id):
+        bases.look_after(PACKS)
+    crew.directory.write_pack(PACKS[1])
+    bases.look_after([PACKS[1]])  # Done: it needs none.
+
+
+def start(workdir, *stuck):
+    command = [sys.executable, "-m", "tests.workdir.crewed", str(workdir), *stuck]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def begin(workdir, children):
+    """Lets children begin at once, when all are there."""
+    meeting = workdir / "meeting"
+    there = len(children)
+    wait_for(lambda: meeting.exists() and len(list(meeting.iterdir())) == there, children[0])
+    (workdir / "go").touch()
+
+
+def assert_whole(workdir):
+    contents = {path.name: path.read_text() for path in (workdir / "packs").iterdir()}
+    assert contents == {pack.id: content_of(pack) for pack in (*BASES, *PACKS)}
+    assert not [path for path in workdir.rglob("*") if ".part" in path.name]
+
+
+def test_killed_in_a_pack_and_run_again_goes_on_from_there(tmp_path):
+    child = start(tmp_path, "pack2")
+    begin(tmp_path, [child])
+    wait_for((tmp_path / "doing-pack2").exists, child)
+    kill(child)
+    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "packs").iterdir()}
+    assert sorted(path.name for path in left) == sorted([*ALL[:2], "pack0", "pack1"])
+    assert leases_of(tmp_path) == ["pack2.0"]
+    assert start(tmp_path).wait(timeout=60) == 0
+    assert {path: path.stat().st_mtime_ns for path in left} == left
+    assert_whole(tmp_path)
+    assert leases_of(tmp_path) == []
+
+
+def test_two_share_do_every_pack_once_and_end_together(tmp_path):
+    children = [start(tmp_path) for _ in range(2)]
+    begin(tmp_path, children)
+    assert [child.wait(timeout=60) for child in children] == [0, 0]
+    by_process = events(tmp_path)
+    assert by_process.keys() == {child.pid for child in children}
+    done = [finished(events) for events in by_process.values()]
+    assert all(done), "one process did everything"
+    assert sorted(done[0] + done[1]) == sorted(ALL)
+    assert leases_of(tmp_path) == []
+    assert_whole(tmp_path)
+
+
+@pytest.mark.parametrize("stuck", ["base0", "pack3"])
+def test_one_of_two_is_killed_in_a_pack_and_the_other_takes_it_over(tmp_path, stuck):
+    victim = start(tmp_path, stuck)
+    begin(tmp_path, [victim])
+    wait_for((tmp_path / f"doing-{stuck}").exists, victim)
+    survivor = start(tmp_path)
+    left = {stuck} | ({"pack0", "pack2", "pack4"} if stuck == "base0" else set())
+    packs = tmp_path / "packs"
+    wait_for(lambda: {path.name for path in packs.iterdir()} >= {*ALL} - left, survivor)
+    time.sleep(0.1)
+    assert survivor.poll() is None  # It waits as long as that pack may still come.
+    kill(victim)
+    assert survivor.wait(timeout=60) == 0
+    assert_whole(tmp_path)
+    done = finished(events(tmp_path)[survivor.pid])
+    assert left <= {*done}
+    assert len(done) == len({*done})
+
+
+SOME = [Pack(id, 1, ()) for id in ("a0", "b1", "12", "d3", "e4", "f5")]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +234,7 @@ PACKS = [Pack(id, 1, ()) for id in ("a0", "b1", "12", "d3", "e4", "f5")]
     ],
 )
 def test_places_ranges_and_ids(text, places):
-    assert select(PACKS, text, "finetune") == [PACKS[place] for place in places]
+    assert select(SOME, text, "finetune") == [SOME[place] for place in places]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +251,7 @@ def test_places_ranges_and_ids(text, places):
 )
 def test_what_is_no_pack_is_named(text, message):
     with pytest.raises(InputError, match=message):
-        select(PACKS, text, "finetune")
+        select(SOME, text, "finetune")
 
 
 def test_a_stage_without_packs_has_none():
