@@ -26,7 +26,7 @@ Question = tuple[str, str, int]
 
 
 def wanted(study: Study, dataset: Dataset, directory: ResultDirectory) -> list[Variant]:
-    """Returns everything to train by what is known so far; without a screen, the whole grid.
+    """Returns everything that a screened study is to train by what is known so far.
 
     Args:
       study: the study.
@@ -34,8 +34,6 @@ def wanted(study: Study, dataset: Dataset, directory: ResultDirectory) -> list[V
       directory: has the finished packs.
     """
     grid = expand(study, dataset.fingerprint, identities(study))
-    if not study.screen.on:
-        return grid
     heads = expand(in_head_mode(study), dataset.fingerprint, identities(study))
     done = directory.done()
     if any(head.id not in done for head in heads):
