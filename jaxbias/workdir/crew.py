@@ -5,14 +5,17 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from jaxbias import words
 from jaxbias.errors import InputError, echo
 from jaxbias.files.leases import Leases
 from jaxbias.plan.packs import Pack
 from jaxbias.progress import progress
-from jaxbias.workdir.results import ResultDirectory
 from jaxbias.workdir.telemetry import Clock, Telemetry
+
+if TYPE_CHECKING:  # It reads data; a crew does not.
+    from jaxbias.workdir.results import ResultDirectory
 
 # Between two looks at what other processes are doing.
 _POLL_SECONDS = 0.5
@@ -54,7 +57,7 @@ class Crew:
 
     def __init__(
         self,
-        directory: ResultDirectory,
+        directory: "ResultDirectory",
         leases: Leases,
         telemetry: Telemetry,
         clock: Clock,
