@@ -59,7 +59,7 @@ def test_two_processes_of_two_devices_are_one_of_four(tmp_path):
         for place in range(2)
     ]
     try:
-        assert [child.wait(timeout=100) for child in (alone, *together)] == [0, 0, 0]
+        assert [child.wait(timeout=300) for child in (alone, *together)] == [0, 0, 0]
     finally:
         for child in (alone, *together):
             child.kill()

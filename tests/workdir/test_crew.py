@@ -3,7 +3,6 @@
 The work is fake (`crewed`): what a pack computes is not a crew's business.
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -36,8 +35,8 @@ def leases_of(workdir):
 
 
 def told(workdir, kind):
-    lines = (line for log in (workdir / "events").glob("*.jsonl") for line in log.open())
-    return [event for event in map(json.loads, lines) if event["event"] == kind]
+    found = (event for told in events(workdir).values() for event in told)
+    return [event for event in found if event["event"] == kind]
 
 
 def test_what_has_no_result_is_done_in_order_and_told(crew, tmp_path):
