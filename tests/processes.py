@@ -22,7 +22,7 @@ def start(code, *arguments, **popen):
 
 def wait_for(there, child):
     """Waits until something is there, which a child is at work on."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not there():
         assert child.poll() is None
         assert time.monotonic() < end
