@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from jaxbias.errors import InputError
+from jaxbias.words import count
 
 # By how often they occur; a header that fits several is refused.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -88,7 +89,7 @@ class Delimited:
         )
         return (
             f"{self.path} line {line}, which begins {shown(fields[0])}, has"
-            f" {len(fields):,} {'field' if len(fields) == 1 else 'fields'}, where the header has"
+            f" {count(len(fields), 'field')}, where the header has"
             f" {len(self.header):,} (separated by {name}): {way_out}"
         )
 

@@ -16,6 +16,7 @@ from jaxbias.data.table_file import Table, read_table
 from jaxbias.errors import InputError
 from jaxbias.files.digits import whole
 from jaxbias.study import DataSpec
+from jaxbias.words import count
 
 AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
 _TABLES = {"train": "fairface_label_train.csv", "val": "fairface_label_val.csv"}
@@ -54,7 +55,8 @@ def read(data: DataSpec) -> Source:
         parts.append(part.assign(age=ages, split=split))
     text, same = cleaned(pd.concat(parts, ignore_index=True), ())
     notes += same
-    note = f"{mended:,} ages of FairFace that a spreadsheet had turned into dates were mended."
+    dates = "a date was" if mended == 1 else "dates were"
+    note = f"{count(mended, 'age')} of FairFace that a spreadsheet had turned into {dates} mended."
     return files.source(
         "FairFace",
         "fairface",
@@ -103,8 +105,8 @@ def _ages(table: Table, ages: pd.Series, on_damage: str) -> tuple[pd.Series, int
         if on_damage == "error":
             raise InputError(
                 f"{table.where(row)}: age '{ages.iloc[row]}' is a date that a spreadsheet made of"
-                f" '{bracket}', with {len(strange):,} rows like it; take the published file, or"
-                " set config.data.damaged_labels='repair'"
+                f" '{bracket}', one of {count(len(strange), 'such row')}; take the published file,"
+                " or set config.data.damaged_labels='repair'"
             )
     known = {age: age for age in ("", *AGES)}
     known |= {age: mend(age) for age in ages.iloc[strange].unique()}
