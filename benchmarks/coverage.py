@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import platform
 import time
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ import pandas as pd
 from scipy import optimize, stats
 
 from jaxbias.metrics import evaluate
-from jaxbias.metrics.resampling import KINDS, interval
+from jaxbias.metrics.resampling import interval
+from jaxbias.metrics.settings import Interval
 from jaxbias.progress import progress
 
 PREVALENCE = 0.4
@@ -83,7 +85,7 @@ def cover(group_size: int, studies: int, replicates: int, seed: int) -> pd.DataF
                 known = {m: truth(m, metric, group) for m in SEPARATION}
                 both = report.resampled(metric, group)
                 one, other = both.of([0]), both.of([1])
-                for kind in KINDS:
+                for kind in typing.get_args(Interval):
                     said = dataclasses.replace(report, interval=kind).intervals(metric, group)
                     low, high, _ = interval(one - other, 0.95, kind)
                     rows += [

@@ -13,10 +13,8 @@ PACKAGE = Path(jaxbias.__file__).parent
 # What prints and what is printed on pages; messages elsewhere use the rule where one can occur.
 FILES = [
     *sorted((PACKAGE / "report").glob("*.py")),
-    *(
-        PACKAGE / name
-        for name in ("cli/command.py", "workdir/crew.py", "stages/screen.py", "weights/command.py")
-    ),
+    *sorted((PACKAGE / "cli").glob("*.py")),
+    *(PACKAGE / name for name in ("workdir/crew.py", "stages/screen.py", "weights/command.py")),
 ]
 THINGS = (
     "array|base|cell|checkpoint|curation|device|draw|epoch|example|feature|finetune|head|id|image|"

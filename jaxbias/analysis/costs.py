@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from jaxbias.curation import Cells, quotas
 from jaxbias.study import Curation
@@ -90,5 +89,7 @@ def _screened(q: np.ndarray, natural: np.ndarray, shares: np.ndarray, n: int) ->
     if (shares[more] <= 0).any():
         return float("inf")
     certainty = 1 - (1 - _CERTAINTY) / more.sum()
+    from scipy import stats  # Takes a second or more: only where something is looked for.
+
     looked = q[more] + stats.nbinom.ppf(certainty, q[more], shares[more])
     return float(max(looked.max(), n))

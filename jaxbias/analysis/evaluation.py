@@ -16,7 +16,7 @@ from jaxbias.metrics import (
     population_shares,
     population_weights,
 )
-from jaxbias.metrics.degenerate import degenerate
+from jaxbias.metrics.degeneracy import degenerate
 from jaxbias.scores.scores import Scores
 from jaxbias.study import EvaluationSpec, parse_prevalence
 

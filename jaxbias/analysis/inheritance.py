@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
@@ -50,6 +49,8 @@ def direction(cells: Cells, counts: np.ndarray) -> Direction:
     sign = 1 if first >= second else -1
     if (table.sum(axis=1) == 0).any():
         return Direction(sign, False)
+    from scipy import stats  # Takes a second or more to import.
+
     return Direction(sign, bool(stats.chi2_contingency(table, correction=False).pvalue < 0.05))
 
 

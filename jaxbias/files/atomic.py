@@ -10,14 +10,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from jaxbias.errors import InputError
 from jaxbias.files.digits import whole
 from jaxbias.files.holder import Holder
+
+if TYPE_CHECKING:  # What may be written where is asked before any table is there.
+    import pandas as pd
+    import pyarrow as pa
 
 _PART = ".part"
 _STALE_SECONDS = 24 * 3600
@@ -154,14 +155,16 @@ def write_text(path: Path, text: str) -> Path:
     return write_bytes(path, text.encode())
 
 
-def write_parquet(path: Path, table: pa.Table) -> Path:
+def write_parquet(path: Path, table: "pa.Table") -> Path:
     """Writes a Parquet file in one piece and returns its path."""
+    import pyarrow.parquet as pq
+
     with replacing(path) as temporary:
         pq.write_table(table, temporary)
     return path
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> Path:
+def write_csv(path: Path, table: "pd.DataFrame") -> Path:
     """Writes a CSV file in one piece and returns its path."""
     return write_text(path, table.to_csv(index=False))
 

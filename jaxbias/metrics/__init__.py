@@ -1,40 +1,19 @@
 """Metrics: ranking, thresholds, rates and gaps of many models at once, with their uncertainty."""
 
-from jaxbias.metrics.definitions import DEFAULT_METRICS, METRICS
-from jaxbias.metrics.degenerate import degenerate
-from jaxbias.metrics.evaluate import evaluate
-from jaxbias.metrics.examples import Examples
-from jaxbias.metrics.groups import ALL, Groups
-from jaxbias.metrics.intervals import (
-    Contrast,
-    contrast_interval,
-    crossed_interval,
-    equivalence,
-    holm,
-    t_interval,
-)
-from jaxbias.metrics.populations import population_shares, population_weights
-from jaxbias.metrics.report import GroupReport
-from jaxbias.metrics.targets import TargetsReport
-from jaxbias.metrics.traced import group_metrics
+from jaxbias.lazy import offer
 
-__all__ = [
-    "ALL",
-    "DEFAULT_METRICS",
-    "METRICS",
-    "Contrast",
-    "Examples",
-    "GroupReport",
-    "Groups",
-    "TargetsReport",
-    "contrast_interval",
-    "crossed_interval",
-    "degenerate",
-    "equivalence",
-    "evaluate",
-    "group_metrics",
-    "holm",
-    "population_shares",
-    "population_weights",
-    "t_interval",
-]
+__getattr__, __all__ = offer(
+    __name__,
+    {
+        "definitions": "ALL DEFAULT_METRICS METRICS",
+        "degeneracy": "degenerate",
+        "evaluation": "evaluate",
+        "examples": "Examples",
+        "groups": "Groups",
+        "intervals": "Contrast contrast_interval crossed_interval equivalence holm t_interval",
+        "populations": "population_shares population_weights",
+        "report": "GroupReport",
+        "targets": "TargetsReport",
+        "traced": "group_metrics",
+    },
+)

@@ -23,9 +23,8 @@ from jaxbias.capacity import require_ram
 from jaxbias.host import host_device
 from jaxbias.metrics.bootstrap import draw_multiplicities, leave_out
 from jaxbias.metrics.channels import make_channels
-from jaxbias.metrics.definitions import Sums
+from jaxbias.metrics.definitions import ALL, Sums
 from jaxbias.metrics.examples import Checked
-from jaxbias.metrics.groups import ALL
 from jaxbias.metrics.program import Asked, Split, complete, make_split, measure
 from jaxbias.metrics.ranking import order_on_host
 from jaxbias.progress import progress

@@ -12,8 +12,8 @@ import numpy as np
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.comparisons import Comparison
-from jaxbias.metrics.groups import ALL
 
+ALL = "all"  # The name of the row over all examples, and of the one family that has no name.
 Array = Any  # A NumPy or a JAX array.
 _ROUNDING = 1e-12  # Weighted rates that are equal differ by no more.
 

@@ -10,8 +10,7 @@ import pandas as pd
 from jaxbias import words
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.arrays import as_array
-
-ALL = "all"  # The name of the row over all examples, and of the one family that has no name.
+from jaxbias.metrics.definitions import ALL
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from jaxbias.errors import InputError
 
@@ -183,6 +182,8 @@ def equivalence(contrast: Contrast, bound: float) -> np.ndarray:
     """
     if not bound > 0:
         raise InputError(f"bound={bound} must be positive")
+    from scipy import stats
+
     with np.errstate(divide="ignore", invalid="ignore"):
         below = stats.t.sf((contrast.estimate + bound) / contrast.error, contrast.df)
         above = stats.t.sf((bound - contrast.estimate) / contrast.error, contrast.df)
@@ -192,6 +193,8 @@ def equivalence(contrast: Contrast, bound: float) -> np.ndarray:
 def _contrast(
     estimate: np.ndarray, variance: np.ndarray, df: np.ndarray, confidence: float
 ) -> Contrast:
+    from scipy import stats  # Takes a second or more to import, and metrics of models need none.
+
     error = np.sqrt(variance)
     half = stats.t.ppf((1 + confidence) / 2, df) * error
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,70 +1,24 @@
 """One target: its examples checked, its sums swept, its report made."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from jaxbias.errors import InputError, echo
+from jaxbias.errors import InputError
 from jaxbias.metrics.chunks import sweep
 from jaxbias.metrics.definitions import Sums, sums_for
 from jaxbias.metrics.examples import Checked, Examples, check, variant_names
 from jaxbias.metrics.groups import Groups
-from jaxbias.metrics.populations import check_population, reweighted
+from jaxbias.metrics.populations import reweighted
 from jaxbias.metrics.program import Asked
 from jaxbias.metrics.report import GroupReport
-from jaxbias.metrics.resampling import check_kind
-from jaxbias.metrics.thresholds import check_rule, cut_keys, parse_rule, two_value_cuts
-from jaxbias.values import MOST_REPLICATES, Range, build, fields_of
+from jaxbias.metrics.rules import parse_rule
+from jaxbias.metrics.settings import Settings
+from jaxbias.metrics.thresholds import check_rule, cut_keys, two_value_cuts
 
-LINKS = ("identity", "sigmoid")
 # Parts left out in turn, for BCa's acceleration.
 _FOLDS = 40
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How variants are evaluated; the keywords of `evaluate`, checked.
-
-    Attributes: see `evaluate`; `common_positives` may also be one number per channel.
-    """
-
-    threshold: Any
-    metrics: tuple[str, ...]
-    link: str
-    population: Mapping[str, Any] | None
-    intersections: Sequence[Sequence[str]]
-    train_shares: Mapping[str, tuple[float, float]] | None
-    common_positives: float | np.ndarray | None
-    bootstrap: Annotated[int, Range(0, MOST_REPLICATES)]
-    interval: str
-    confidence: Annotated[float, Range(1e-6, 1 - 1e-6)]
-    seed: Annotated[int, Range(0, 2**63 - 1)]
-    description: str
-
-    def __post_init__(self) -> None:
-        if isinstance(self.metrics, str):
-            raise InputError(
-                f"metrics='{self.metrics}' must be a list of names: ['{self.metrics}']"
-            )
-        sums_for(self.metrics)
-        if not self.metrics:
-            raise InputError("metrics is empty; name at least one, such as 'auc'")
-        if self.link not in LINKS:
-            raise InputError(f"link='{self.link}' must be one of {', '.join(LINKS)}")
-        for name in ("bootstrap", "confidence", "seed"):
-            build(fields_of(Settings)[name], getattr(self, name), name)
-        common = np.asarray(1.0 if self.common_positives is None else self.common_positives)
-        # Of two dimensions where `targets` sets it.
-        if common.ndim not in (0, 2) or not ((common > 0) & np.isfinite(common)).all():
-            raise InputError(
-                f"common_positives={echo(self.common_positives)} must be a positive number"
-            )
-        check_kind(self.interval)
-        if isinstance(self.threshold, (str, Mapping)):
-            parse_rule(self.threshold, 1)
-        check_population(self.population or {})
 
 
 def evaluate_target(

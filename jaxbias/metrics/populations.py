@@ -1,16 +1,14 @@
 """Populations: weights under which examples stand for other frequencies than their own."""
 
 import dataclasses
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxbias.errors import InputError, nearest
+from jaxbias.errors import InputError
 from jaxbias.metrics.examples import Checked
 
-_FIELDS = ("level", "prevalence")
 # A cell of this group belongs to both (the shared negatives of a pair).
 BOTH = -1
 
@@ -94,18 +92,6 @@ def population_weights(
     return np.where(inside, factors[codes], 0.0)
 
 
-def check_population(population: Mapping[str, Any]) -> None:
-    """Refuses a field of a population that is unknown or out of range, with an InputError."""
-    for name in population:
-        if name not in _FIELDS:
-            raise InputError(f"population has no field '{name}'; {nearest(name, _FIELDS)}")
-    level, prevalence = (population.get(name) for name in _FIELDS)
-    if level is not None and not (isinstance(level, numbers.Real) and 0 <= level <= 10):
-        raise InputError(f"population level={level!r} must be a number in 0..10")
-    if prevalence is not None and not (isinstance(prevalence, numbers.Real) and 0 < prevalence < 1):
-        raise InputError(f"population prevalence={prevalence!r} must lie between 0 and 1")
-
-
 def reweighted(examples: Checked, population: Mapping[str, Any], where: str) -> Checked:
     """Weights the (label, group) cells of examples to a population.
 
@@ -121,10 +107,9 @@ def reweighted(examples: Checked, population: Mapping[str, Any], where: str) -> 
       The examples with their weights multiplied; those in neither group get none.
 
     Raises:
-      InputError: not two groups, a field that is unknown or out of range, or an empty cell.
+      InputError: not two groups, or an empty cell.
     """
-    check_population(population)
-    level, prevalence = (population.get(name) for name in _FIELDS)
+    level, prevalence = population.get("level"), population.get("prevalence")
     groups = examples.groups
     if len(groups.families) != 1 or len(groups.names) != 2:
         raise InputError(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from jaxbias.errors import InputError
 from jaxbias.metrics.definitions import METRICS, compute
@@ -50,7 +50,7 @@ def detectable(report: "GroupReport", power: float, gap: float | None) -> pd.Dat
                 error = _largest_error(report, rate, groups)
             else:
                 error = _binomial_error(report, rate, groups)
-            smallest = (critical + stats.norm.ppf(power)) * error
+            smallest = (critical + special.ndtri(power)) * error
             n = report.family_counts[family]
             row = {
                 "variant": report.names,

@@ -10,7 +10,8 @@ from jaxbias.metrics import calibration, sweeps
 from jaxbias.metrics.channels import Channels
 from jaxbias.metrics.definitions import Array
 from jaxbias.metrics.ranking import key_scores, order_on_device, rank, score_keys
-from jaxbias.metrics.thresholds import Rule, find_thresholds
+from jaxbias.metrics.rules import Rule
+from jaxbias.metrics.thresholds import find_thresholds
 
 # What a program can sum.
 SUMS = (

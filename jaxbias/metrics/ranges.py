@@ -15,10 +15,10 @@ pair has it, and it is enough to cover that one. `benchmarks/coverage.py` measur
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from jaxbias.metrics.comparisons import Comparison
 from jaxbias.metrics.resampling import Resampled, Share, share_bounds
@@ -92,7 +92,13 @@ def tukey(alpha: float, groups: int) -> float:
     >>> round(tukey(0.05, 2), 2), round(tukey(0.05, 10), 2)
     (1.96, 3.16)
     """
-    return float(stats.studentized_range.isf(alpha, groups, np.inf)) / 2**0.5
+    return float(_studentized_range().isf(alpha, groups, np.inf)) / 2**0.5
+
+
+def _studentized_range() -> Any:
+    from scipy import stats  # A second or more, and of three groups and more alone.
+
+    return stats.studentized_range
 
 
 class _Groups(NamedTuple):
@@ -199,12 +205,12 @@ def _unsigned(
     """Of a range or a ratio, or of the largest or mean of several."""
     count, tests = len(groups[0].values), len(groups) * jointly
     statistic = np.max([_distance(g.lowest_range, g.values[0]) for g in groups], axis=0)
-    tail = stats.studentized_range.sf(statistic * 2**0.5, count, np.inf)
+    tail = _studentized_range().sf(statistic * 2**0.5, count, np.inf)
     p = np.where(statistic > 0, -np.expm1(tests * np.log1p(-np.clip(tail, 0, 1))), 1.0)
     surely = tukey(1 - confidence ** (1 / tests), count)
     # In a mean of several every one must be covered; of the largest that one alone.
     covered = jointly * (len(groups) if comparison.take == "mean" else 1)
-    alone = float(stats.norm.isf((1 - confidence) / 2 / covered))
+    alone = float(-special.ndtri((1 - confidence) / 2 / covered))
     if comparison.form == "ratio":
         low = [_off_diagonal(g.ratios(alone)[0]).min(axis=0) for g in groups]
         high = [_off_diagonal(g.ratios(surely)[1]).min(axis=0) for g in groups]
@@ -220,13 +226,13 @@ def _unsigned(
 def _signed(groups: Sequence[_Groups], confidence: float) -> tuple[np.ndarray, ...]:
     """Of the first of two groups minus the second, or of the mean of two such gaps."""
     gap = functools.partial(_gap, groups)
-    low, high = gap(float(stats.norm.isf((1 - confidence) / 2)))
+    low, high = gap(float(-special.ndtri((1 - confidence) / 2)))
 
     def beyond(z: np.ndarray) -> np.ndarray:
         low, high = gap(z)
         return np.maximum(low, -high)
 
-    p = 2 * stats.norm.sf(_distance(beyond, low))
+    p = 2 * special.ndtr(-_distance(beyond, low))
     return low, high, p, np.full(p.shape, np.nan)
 
 
@@ -248,8 +254,8 @@ def _least(groups: Sequence[_Groups], confidence: float) -> tuple[np.ndarray, ..
     """Of the smallest of all groups' rates: it is below any, and one of them is it."""
     cells = len(groups) * len(groups[0].values)
     tail = (1 - confidence) / 2
-    surely = float(stats.norm.isf(-np.expm1(np.log1p(-tail) / cells)))
-    low = np.min([g.bounds(float(stats.norm.isf(tail)))[0] for g in groups], axis=(0, 1))
+    surely = float(-special.ndtri(-np.expm1(np.log1p(-tail) / cells)))
+    low = np.min([g.bounds(float(-special.ndtri(tail)))[0] for g in groups], axis=(0, 1))
     high = np.min([g.bounds(surely)[1] for g in groups], axis=(0, 1))
     nan = np.full(low.shape, np.nan)
     return low, high, nan, nan

@@ -9,8 +9,7 @@ import pandas as pd
 from jaxbias import words
 from jaxbias.errors import InputError, nearest
 from jaxbias.metrics.comparisons import Comparison
-from jaxbias.metrics.definitions import METRICS, Sums, compute, places, undefined_reason
-from jaxbias.metrics.groups import ALL
+from jaxbias.metrics.definitions import ALL, METRICS, Sums, compute, places, undefined_reason
 from jaxbias.metrics.intervals import holm
 from jaxbias.metrics.power import detectable
 from jaxbias.metrics.ranges import Compared, Rate, compare_groups
@@ -44,7 +43,7 @@ class GroupReport:
       two_values: bool[V], whether a variant's scores take two values only. They are cut midway
         between them (0 and 1 at 0.5), not at the base-rate threshold; its shortfall is NaN.
       confidence: of the intervals.
-      interval: their kind, one of `resampling.KINDS`.
+      interval: their kind, one of `settings.Interval`.
       bootstrap: R, the number of replicates.
       sums: column 0 the sample itself, then a column per replicate, then per part left out.
     """

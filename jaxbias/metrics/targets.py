@@ -9,10 +9,10 @@ import pandas as pd
 
 from jaxbias.errors import InputError
 from jaxbias.metrics.arrays import as_array
-from jaxbias.metrics.definitions import METRICS
+from jaxbias.metrics.definitions import ALL, METRICS
 from jaxbias.metrics.examples import Examples, check_indices, check_weights, variant_names
-from jaxbias.metrics.groups import ALL, as_groups
-from jaxbias.metrics.one_target import Settings, evaluate_target
+from jaxbias.metrics.groups import as_groups
+from jaxbias.metrics.one_target import evaluate_target
 from jaxbias.metrics.ranges import Compared
 from jaxbias.metrics.report import (
     GroupReport,
@@ -22,6 +22,7 @@ from jaxbias.metrics.report import (
     value_rows,
 )
 from jaxbias.metrics.resampling import Resampled, interval
+from jaxbias.metrics.settings import Settings
 
 MEAN = "mean"
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from jaxbias.errors import InputError
 from jaxbias.metrics.channels import make_channels
-from jaxbias.metrics.definitions import DEFAULT_METRICS, Sums, compute, places, sums_for
+from jaxbias.metrics.definitions import ALL, DEFAULT_METRICS, Sums, compute, places, sums_for
 from jaxbias.metrics.examples import check_labels, check_weights
-from jaxbias.metrics.groups import ALL, as_groups
+from jaxbias.metrics.groups import as_groups
 from jaxbias.metrics.program import Asked, complete, make_split, measure
-from jaxbias.metrics.thresholds import check_rule, parse_rule, traced_cuts
+from jaxbias.metrics.rules import parse_rule
+from jaxbias.metrics.thresholds import check_rule, traced_cuts
 
 
 def group_metrics(

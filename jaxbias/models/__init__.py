@@ -1,7 +1,8 @@
 """Models: networks as pure functions of their parameters, behind one registry."""
 
-from jaxbias.models.head import Head
-from jaxbias.models.preprocessing import Preprocessing
-from jaxbias.models.registry import Network, Parts, make_network
+from jaxbias.lazy import offer
 
-__all__ = ["Head", "Network", "Parts", "Preprocessing", "make_network"]
+__getattr__, __all__ = offer(
+    __name__,
+    {"head": "Head", "preprocessing": "Preprocessing", "registry": "Network Parts make_network"},
+)

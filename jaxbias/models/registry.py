@@ -1,4 +1,4 @@
-"""One registry of architectures; a network is its NNX graph and pure functions of its state."""
+"""Networks: an architecture as pure functions of the state of its NNX graph."""
 
 import dataclasses
 import functools
@@ -10,100 +10,14 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 
 from jaxbias.errors import InputError, nearest
-from jaxbias.models.convnet import ConvNet
+from jaxbias.models.architectures import ARCHITECTURES, Path
 from jaxbias.models.convolution import choose
 from jaxbias.models.layers import BatchNorm
 from jaxbias.models.preprocessing import Preprocessing
-from jaxbias.models.resnet import ResNet
-from jaxbias.models.vit import VisionTransformer
 from jaxbias.study import ModelSpec
 
 Params = dict[str, Any]  # Nested dicts of arrays: what crosses vmap, scan and checkpoints.
-Path = tuple[str | int, ...]
 Flat = dict[Path, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """What the registry knows of a name.
-
-    Attributes:
-      kind: "convnet", "resnet" or "vit".
-      make: (spec, image size, outputs, dtype, rngs) -> module with a layer `head`, which maps
-        `features(x)` to the logits.
-      last_block: spec -> the parts that mode "last_block" trains beside the head, as prefixes of
-        paths.
-      multiple: what the side of its images must be a multiple of.
-      heads: of its attention.
-    """
-
-    kind: str
-    make: Callable[[ModelSpec, int, int, Any, nnx.Rngs], nnx.Module]
-    last_block: Callable[[ModelSpec], tuple[Path, ...]]
-    multiple: int = 1
-    heads: int = 0
-
-
-def convnet() -> Architecture:
-    """A small convnet of `widths`; its last block is the last convolution."""
-    return Architecture(
-        "convnet",
-        lambda spec, size, outputs, dtype, rngs: ConvNet(
-            spec.widths, size, outputs, method=spec.convolution, dtype=dtype, rngs=rngs
-        ),
-        last_block=lambda spec: (("stages", len(spec.widths) - 1),),
-    )
-
-
-def resnet(blocks: tuple[int, ...], *, bottleneck: bool, width: int = 64) -> Architecture:
-    """A ResNet; its last block is the last stage (torchvision's layer4), norms included."""
-    return Architecture(
-        "resnet",
-        lambda spec, size, outputs, dtype, rngs: ResNet(
-            blocks,
-            outputs,
-            width=width,
-            bottleneck=bottleneck,
-            stem=spec.stem,
-            zero_init=spec.zero_init_residual,
-            method=spec.convolution,
-            dtype=dtype,
-            rngs=rngs,
-        ),
-        last_block=lambda spec: (("stages", len(blocks) - 1),),
-    )
-
-
-def vit(*, width: int, depth: int, heads: int, patch: int = 16) -> Architecture:
-    """A vision transformer; its last block is the last of the encoder and the norm after it."""
-    return Architecture(
-        "vit",
-        lambda spec, size, outputs, dtype, rngs: VisionTransformer(
-            size,
-            outputs,
-            patch=patch,
-            width=width,
-            depth=depth,
-            heads=heads,
-            dtype=dtype,
-            rngs=rngs,
-        ),
-        last_block=lambda spec: (("blocks", depth - 1), ("norm",)),
-        multiple=patch,
-        heads=heads,
-    )
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "convnet": convnet(),
-    "resnet18": resnet((2, 2, 2, 2), bottleneck=False),
-    "resnet34": resnet((3, 4, 6, 3), bottleneck=False),
-    "resnet50": resnet((3, 4, 6, 3), bottleneck=True),
-    "resnet101": resnet((3, 4, 23, 3), bottleneck=True),
-    "vit_ti_16": vit(width=192, depth=12, heads=3),
-    "vit_s_16": vit(width=384, depth=12, heads=6),
-    "vit_b_16": vit(width=768, depth=12, heads=12),
-}
 
 
 class Parts(NamedTuple):

@@ -1,7 +1,12 @@
 """The report: figures, the self-contained page, tables as files, and the answer on a terminal."""
 
-from jaxbias.report.metrics_table import show_comparison, show_metrics
-from jaxbias.report.page import write
-from jaxbias.report.terminal import terminal
+from jaxbias.lazy import offer
 
-__all__ = ["show_comparison", "show_metrics", "terminal", "write"]
+__getattr__, __all__ = offer(
+    __name__,
+    {
+        "metrics_table": "show_comparison show_metrics",
+        "page": "write",
+        "terminal": "show_answer",
+    },
+)

@@ -18,7 +18,7 @@ _WIDTH = 100  # Columns, where the output is a file and has no width of its own.
 _COLOURS = {"yes": "red", "reversed": "red", "no": "green", "practically none": "green"}
 
 
-def terminal(answer: Any, console: Console | None = None) -> None:
+def show_answer(answer: Any, console: Console | None = None) -> None:
     """Prints the answer in words, what failed, and one row per target.
 
     Args:

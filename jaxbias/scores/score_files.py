@@ -13,9 +13,7 @@ from jaxbias.data.dataset import listed
 from jaxbias.data.delimited import shown
 from jaxbias.data.table import Labels, labels
 from jaxbias.data.table_file import ID, Table, read_table
-from jaxbias.errors import InputError, echo, nearest
-from jaxbias.files.atomic import write_bytes, write_csv
-from jaxbias.files.digits import real
+from jaxbias.errors import InputError, nearest
 from jaxbias.metrics import Examples, GroupReport, degenerate, evaluate
 from jaxbias.metrics.one_target import calibrated
 from jaxbias.scores.score_table import (
@@ -29,8 +27,6 @@ from jaxbias.scores.score_table import (
 from jaxbias.study import SPLITS, DataSpec
 from jaxbias.words import count
 
-# What a terminal shows where no metrics were named.
-SHOWN = ("auc", "fpr", "tpr", "fpr_gap", "tpr_gap", "auc_gap")
 _MARKS = 10  # Degenerate models named in the notes.
 
 
@@ -120,48 +116,6 @@ def evaluate_files(
             said.append(f"Left out: {count(len(rows), 'row')} of split '{name}'.")
     said += [*_unused(table, read), *table.notes, *read.notes]
     return report, [*_notes(report), *found.notes, *said]
-
-
-def parse_threshold(text: str) -> Any:
-    """Reads a threshold as the command line has it.
-
-    >>> parse_threshold("fpr:0.1"), parse_threshold("0.5"), parse_threshold("youden")
-    ({'fpr': 0.1}, 0.5, 'youden')
-    """
-    rule, colon, rate = text.partition(":")
-    number = real(rate if colon else text)
-    if number is None:
-        return text
-    return {rule: number} if colon else number
-
-
-def parse_population(text: str | None) -> dict[str, float] | None:
-    """Reads a population as the command line has it.
-
-    >>> parse_population("level=2,prevalence=0.5")
-    {'level': 2.0, 'prevalence': 0.5}
-    """
-    if text is None:
-        return None
-    fields = [part.partition("=") for part in text.split(",")]
-    found = {name: real(value) for name, _, value in fields}
-    if None in found.values() or len(found) < len(fields):
-        raise InputError(f"--population={echo(text)} must be written like level=2,prevalence=0.5")
-    return found
-
-
-def frame_path(out: str) -> Path:
-    """Returns where a frame is to be written; refuses what `write_frame` cannot write."""
-    if Path(out).suffix.lower() not in (".csv", ".parquet"):
-        raise InputError(f"--out={out} must end in .csv or .parquet")
-    return Path(out)
-
-
-def write_frame(frame: pd.DataFrame, path: Path) -> Path:
-    """Writes a frame as .csv or .parquet, whole or not at all."""
-    if path.suffix.lower() == ".parquet":
-        return write_bytes(path, frame.to_parquet(index=False))
-    return write_csv(path, frame)
 
 
 def _notes(report: GroupReport) -> list[str]:

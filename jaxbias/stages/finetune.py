@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 from jaxbias.engine.runner import Runner
 from jaxbias.plan.packs import Pack, Plan
+from jaxbias.plan.selection import select
 from jaxbias.plan.variants import Base
 from jaxbias.progress import progress
-from jaxbias.workdir.crew import Bases, Crew, Work, select
+from jaxbias.workdir.crew import Bases, Crew, Work
 
 
 class FinetuneStage:

@@ -15,11 +15,12 @@ from jaxbias.plan.criteria import MEASURES
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.search import Ended, Results, follow, rung_epochs
 from jaxbias.plan.search_tables import tables
+from jaxbias.plan.selection import select
 from jaxbias.study import Study
 from jaxbias.training import State
 from jaxbias.weights import identities
 from jaxbias.workdir import states
-from jaxbias.workdir.crew import Bases, Crew, Work, select
+from jaxbias.workdir.crew import Bases, Crew, Work
 from jaxbias.workdir.results import ResultDirectory
 
 # Trial -> the pack of its rung, and its place in it.

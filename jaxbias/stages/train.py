@@ -17,6 +17,7 @@ from jaxbias.errors import InputError
 from jaxbias.files.atomic import check_directory, remove_leftovers
 from jaxbias.files.leases import Leases
 from jaxbias.plan.packs import Plan
+from jaxbias.plan.selection import select
 from jaxbias.stages.accounting import accounting
 from jaxbias.stages.finetune import FinetuneStage
 from jaxbias.stages.planning import Planner, load_data
@@ -24,11 +25,9 @@ from jaxbias.stages.pretrain import PretrainStage
 from jaxbias.stages.search import SearchStage, check_finished, read_tables
 from jaxbias.study import Study, make_study
 from jaxbias.workdir import manifest
-from jaxbias.workdir.crew import Bases, Crew, select
+from jaxbias.workdir.crew import Bases, Crew
 from jaxbias.workdir.results import ResultDirectory
 from jaxbias.workdir.telemetry import Clock, Telemetry
-
-STAGES = ("plan", "pretrain", "search", "finetune", "report")
 
 
 def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -> dict[str, float]:
@@ -40,7 +39,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
       study: the study.
       workdir: the result directory; finished packs in it are kept.
       stage: "plan", "pretrain", "search" or "finetune": that alone; empty: all.
-      packs: of this stage, as `crew.select` reads it; empty: all.
+      packs: of this stage, as `selection.select` reads it; empty: all.
 
     Returns:
       Where the time went: seconds by section (compiling is part of the training sections),

@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import grain
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -30,7 +29,7 @@ class Curated(NamedTuple):
     weights: np.ndarray  # float32[n]
 
 
-class Source(grain.sources.RandomAccessDataSource):
+class Source:
     """Batches by their number: this process's share of each.
 
     Args:
@@ -73,6 +72,8 @@ def feed(source: Source, begin: int, mesh: Mesh) -> Iterator[Batch]:
     if source.images is None:
         batches = (source[i] for i in steps)
     else:
+        import grain  # Takes Orbax with it, a second or two: only where images are on the host.
+
         options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_AHEAD)
         batches = iter(grain.MapDataset.source(source)[begin:].to_iter_dataset(options))
     coming = collections.deque(

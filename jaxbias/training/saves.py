@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from orbax.checkpoint import v1 as ocp
 
 from jaxbias.errors import InputError
 from jaxbias.files import sealed
@@ -50,6 +49,8 @@ class Saves:
                 raise _lost(record, "it is gone, and checkpoints are there")
             sealed.write(record, run)
         self._run = content_id(run)
+        from orbax.checkpoint import v1 as ocp  # Takes a second or more: only where it is used.
+
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=lambda metrics: -metrics["loss"], n=1)
         self._checkpointer = ocp.training.Checkpointer(

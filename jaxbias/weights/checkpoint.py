@@ -7,10 +7,10 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import draft_of, make_directory, writing
@@ -21,6 +21,13 @@ from jaxbias.models.registry import Params
 _SLACK = 256 * 1024
 _RAISED = (OSError, ValueError, RuntimeError)  # TensorStore's are not OSErrors.
 _REASON = 160  # Characters of another library's message.
+
+
+def _orbax() -> Any:
+    """Orbax, which takes a second or more to import: whoever reads and writes no base is spared."""
+    from orbax.checkpoint import v1
+
+    return v1
 
 
 def save(path: Path, params: Params) -> None:
@@ -38,7 +45,7 @@ def save(path: Path, params: Params) -> None:
             if first:
                 shutil.rmtree(draft, ignore_errors=True)  # Of a gang that was killed.
                 _check_room(draft, params)
-            ocp.save(draft, params)
+            _orbax().save(draft, params)
             if first:
                 _put(draft, path, params)
     finally:
@@ -72,7 +79,7 @@ def _put(draft: Path, path: Path, params: Params) -> None:
 
 def _equal(path: Path, params: Params) -> bool:
     try:
-        stored = ocp.load(path)
+        stored = _orbax().load(path)
         same = jax.tree.map(lambda a, b: np.array_equal(np.asarray(a), b), stored, params)
     except Exception:  # A damaged checkpoint may raise anything.
         return False
@@ -91,7 +98,7 @@ def load(path: Path, network: Network) -> Params:
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
     try:
-        return jax.tree.map(np.asarray, ocp.load(path.absolute(), template))
+        return jax.tree.map(np.asarray, _orbax().load(path.absolute(), template))
     except Exception as error:  # A damaged checkpoint may raise anything.
         raise _unusable(path, error) from error
 
@@ -103,7 +110,7 @@ def load_any(path: Path) -> Params:
       InputError: there is no whole checkpoint.
     """
     try:
-        return jax.tree.map(np.asarray, ocp.load(path.absolute()))
+        return jax.tree.map(np.asarray, _orbax().load(path.absolute()))
     except Exception as error:  # A damaged checkpoint may raise anything.
         raise _unusable(path, error) from error
 
@@ -117,7 +124,7 @@ def declared_bytes(path: Path) -> int:
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)  # Of a damaged one Orbax logs pages, and returns nothing.
     try:
-        leaves = jax.tree.leaves(ocp.metadata(path.absolute()).metadata)
+        leaves = jax.tree.leaves(_orbax().metadata(path.absolute()).metadata)
         return sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
     except Exception as error:  # A damaged checkpoint may raise anything.
         raise _unusable(path, error) from error

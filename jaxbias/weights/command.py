@@ -4,8 +4,8 @@ from pathlib import Path
 
 from jaxbias import words
 from jaxbias.errors import InputError
-from jaxbias.models.registry import ARCHITECTURES
-from jaxbias.weights.convert import Converted, convert
+from jaxbias.models.architectures import ARCHITECTURES
+from jaxbias.weights.conversion import Converted, convert
 from jaxbias.weights.files import is_there, read_tensors
 from jaxbias.weights.imported import Imported, describe_imported, import_weights
 from jaxbias.weights.layouts import Names

@@ -55,12 +55,7 @@ def read_tensors(path: Path) -> Tensors:
       InputError: there is no such file, it is of another kind than its suffix says, damaged, larger
         than `limits.MOST_BYTES`, or would run code.
     """
-    _refuse_absent(path)
-    kind = _KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(
-            f"{path}: '{path.suffix}' is no kind of checkpoint; known are {', '.join(_KINDS)}"
-        )
+    kind = kind_of(path)
     refuse_other(path, kind)
     try:
         arrays, beside = _READERS[kind](path)
@@ -81,12 +76,24 @@ def is_there(path: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
         return False
 
 
-def _refuse_absent(path: Path) -> None:
-    if is_there(path, Path.is_file):
-        return
-    dangling = is_there(path, Path.is_symlink)
-    what = f"{path} links to a file that is not there" if dangling else f"there is no file {path}"
-    raise InputError(f"--file: {what}")
+def kind_of(path: Path) -> str:
+    """Returns which kind of checkpoint the suffix of a file says.
+
+    Raises:
+      InputError: there is no such file, or no such kind.
+    """
+    if not is_there(path, Path.is_file):
+        dangling = is_there(path, Path.is_symlink)
+        what = (
+            f"{path} links to a file that is not there" if dangling else f"there is no file {path}"
+        )
+        raise InputError(f"--file: {what}")
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise InputError(
+            f"{path}: '{path.suffix}' is no kind of checkpoint; known are {', '.join(_KINDS)}"
+        )
+    return kind
 
 
 def _safetensors(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:

@@ -21,11 +21,11 @@ from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.study import ModelSpec, Study
 from jaxbias.weights import checkpoint
-from jaxbias.weights.convert import Converted, checked, convert, flat_names
+from jaxbias.weights.conversion import Converted, convert, flat_names
 from jaxbias.weights.files import is_there, read_tensors
 from jaxbias.weights.limits import refuse_large, shown
 from jaxbias.weights.recipes import Recipe, recipe_of
-from jaxbias.weights.sources import SOURCES, Arrays
+from jaxbias.weights.sources import SOURCES, Arrays, checked
 
 _FORMAT = 1
 _RECORD = "weights.json"

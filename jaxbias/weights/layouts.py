@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxbias.models.registry import Path
+from jaxbias.models.architectures import Path
 
 Names = Callable[[Path], tuple[str, ...]]
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxbias.errors import InputError
 from jaxbias.files.json_files import read_json
-from jaxbias.models import Preprocessing
 from jaxbias.weights.limits import shown
+
+if TYPE_CHECKING:
+    from jaxbias.models import Preprocessing
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
@@ -56,8 +58,10 @@ class Recipe:
                 raise ValueError(f"{name}={shown(values)} is not three numbers of {least:g} to 1")
 
     @property
-    def preprocessing(self) -> Preprocessing:
+    def preprocessing(self) -> "Preprocessing":
         """What a network of these weights does with a study's images."""
+        from jaxbias.models import Preprocessing  # Needs JAX, which a list of sources does not.
+
         method = self.interpolation if self.interpolation in ("bilinear", "bicubic") else "bilinear"
         return Preprocessing(self.crop, tuple(self.mean), tuple(self.std), method)
 

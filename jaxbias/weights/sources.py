@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jaxbias.errors import InputError
+from jaxbias.errors import InputError, nearest
+from jaxbias.models.architectures import ARCHITECTURES
 from jaxbias.weights.layouts import (
     Names,
     big_vision_vit,
@@ -179,3 +180,20 @@ SOURCES: dict[str, Source] = {
         recipes={"convnet": HALF, "resnet": HALF, "vit": HALF},
     ),
 }
+
+
+def checked(arch: str, source: str) -> tuple[Source, str]:
+    """Looks a source and an architecture up; returns the source and the architecture's kind.
+
+    Raises:
+      InputError: there is none of that name, or the source has no such architecture.
+    """
+    if source not in SOURCES:
+        raise InputError(f"--source={source} is unknown; {nearest(source, SOURCES)}")
+    if arch not in ARCHITECTURES:
+        raise InputError(f"--arch={arch} is unknown; {nearest(arch, ARCHITECTURES)}")
+    kind = ARCHITECTURES[arch].kind
+    if kind not in SOURCES[source].names:
+        valid = [name for name, a in ARCHITECTURES.items() if a.kind in SOURCES[source].names]
+        raise InputError(f"--source={source} has no {arch}; it has {', '.join(valid)}")
+    return SOURCES[source], kind

@@ -7,14 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from jaxbias import __version__
-from jaxbias.cli import command as cli
-from jaxbias.cli.arguments import FLAGS
-from jaxbias.scores import score_files
+from jaxbias import __version__, data
+from jaxbias.cli.command import COMMANDS, main
+from jaxbias.cli.flags import FLAGS
+from jaxbias.scores import external, score_files
+from jaxbias.stages import gang, train
+from jaxbias.weights import command as weights
 
 ROOT = Path(__file__).parents[2]
 QUICK = f"--config={ROOT}/configs/quickstart.py"
-COMMANDS = tuple(cli._COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -27,7 +28,7 @@ def test_help_of_a_command_lists_its_own_flags_and_no_others(jaxbias, name, how)
         for line in out.partition("\nflags:\n")[2].splitlines()
         if line.startswith("  --")
     }
-    own = set(cli._COMMANDS[name].flags)
+    own = set(COMMANDS[name].flags)
     assert listed == own | {"flagfile"} | ({"config.FIELD"} if "config" in own else set())
     assert f"  jaxbias {name} " in out
     assert max(map(len, out.splitlines())) <= 100
@@ -115,11 +116,11 @@ def no_work(monkeypatch):
         raise AssertionError("work began before the refusal")
 
     for module, name in (
-        (cli.data, "load"),
-        (cli.train, "train"),
-        (cli.gang, "join"),
-        (cli.external, "read_external"),
-        (cli, "import_text"),
+        (data, "load"),
+        (train, "train"),
+        (gang, "join"),
+        (external, "read_external"),
+        (weights, "import_text"),
         (score_files, "read_table"),
         (score_files, "read_scores"),
     ):
@@ -143,7 +144,7 @@ def no_work(monkeypatch):
         (("evaluate", "--population=level=20"), "level=20.0 must be a number in 0..10"),
         (("evaluate", "--intersections=a:b", "--groups=a"), "'b' is not among --groups"),
         (("evaluate", "--intersections=a", "--groups=a"), "names one column"),
-        (("evaluate", "--link=logit"), "must be one of identity, sigmoid"),
+        (("evaluate", "--link=logit"), "link='logit' is unknown; valid: identity, sigmoid"),
         (("evaluate", "--interval=bc"), "did you mean 'bca'?"),
         (("evaluate", "--bootstrap=-1"), "bootstrap=-1 must be in 0..100,000"),
         (("evaluate", "--confidence=1"), "confidence=1.0 must be in 1e-06..0.999999"),
@@ -200,7 +201,7 @@ def test_a_model_to_compare_with_is_looked_for_before_anything_is_computed(
 
 def test_a_flagfile_holds_flags_and_overrides_and_what_follows_wins(jaxbias, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(cli.train, "train", lambda study, workdir, *_: seen.append(study) or {})
+    monkeypatch.setattr(train, "train", lambda study, workdir, *_: seen.append(study) or {})
     (tmp_path / "flags").write_text(
         f"# A comment.\n{QUICK}:smoke\n--config.finetune.epochs=7\n--config.name=filed\n\n"
         "--config.targets=('Smiling',)\n--stage=pretrain\n"
@@ -222,7 +223,7 @@ def test_a_flagfile_holds_flags_and_overrides_and_what_follows_wins(jaxbias, tmp
 
 
 def test_every_flag_has_a_line_of_help_and_a_command():
-    assert set(FLAGS) == {flag for command in cli._COMMANDS.values() for flag in command.flags}
+    assert set(FLAGS) == {flag for command in COMMANDS.values() for flag in command.flags}
     assert all(spec.help.endswith(".") for spec in FLAGS.values())
 
 
@@ -230,7 +231,7 @@ def test_a_terminal_that_knows_no_minus_sign_is_no_reason_to_fail(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     with pytest.raises(SystemExit) as stop:
-        cli.main(["jaxbias", "report", "--help"])
+        main(["jaxbias", "report", "--help"])
     sys.stdout.flush()
     assert stop.value.code == 0
     assert rb"first \u2212 second" in written.getvalue()

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jaxbias.cli import command as cli
 from jaxbias.costs import modes
+from jaxbias.stages import train as stage
 from jaxbias.workdir.results import ResultDirectory
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_names_of_ones_own_can_be_given_on_the_command_line(monkeypatch, jaxbias
         seen.append(study)
         raise SystemExit(0)
 
-    monkeypatch.setattr(cli.train, "train", train)
+    monkeypatch.setattr(stage, "train", train)
     words = (
         "--config.data.faces.salience.Smiling=2",
         "--config.bases.Mine={'role': 'control', 'target': 'Bangs'}",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxbias.metrics import Examples, evaluate
-from jaxbias.metrics.thresholds import cut_keys, parse_rule, traced_cuts, two_value_cuts
+from jaxbias.metrics.rules import parse_rule
+from jaxbias.metrics.thresholds import cut_keys, traced_cuts, two_value_cuts
 
 NO_GROUPS = None
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxbias.models import registry
-from jaxbias.models.registry import resnet, vit
+from jaxbias.models.architectures import resnet, vit
 
 TINY = {
     "resnet_block": resnet((1,), bottleneck=True, width=4),

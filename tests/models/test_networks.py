@@ -10,8 +10,8 @@ from flax import nnx, traverse_util
 
 from jaxbias.errors import InputError
 from jaxbias.models import make_network
+from jaxbias.models.architectures import ARCHITECTURES
 from jaxbias.models.layers import BatchNorm
-from jaxbias.models.registry import ARCHITECTURES
 from jaxbias.models.resnet import Block
 from jaxbias.parallel import map_variants
 from jaxbias.plan.variants import expand

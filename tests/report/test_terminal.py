@@ -4,12 +4,12 @@ import io
 
 from rich.console import Console
 
-from jaxbias.report import terminal
+from jaxbias.report import show_answer
 
 
 def printed(answer, width=100):
     out = io.StringIO()
-    terminal(answer, Console(file=out, width=width))
+    show_answer(answer, Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -32,7 +32,7 @@ def test_models_that_failed_are_counted(answer):
 
 
 def test_a_pipe_gets_100_columns(answer, capsys):
-    terminal(answer)
+    show_answer(answer)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 100
     assert "\x1b" not in out

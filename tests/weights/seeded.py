@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxbias.models import make_network
 from jaxbias.study import ModelSpec
-from jaxbias.weights.convert import entries_of
+from jaxbias.weights.conversion import entries_of
 
 CLASSES = {"torchvision": 1000}  # Of the sources that release heads of one number.
 

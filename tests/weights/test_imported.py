@@ -23,7 +23,7 @@ from jaxbias.weights import (
     imported,
     load,
 )
-from jaxbias.weights.convert import flat_names
+from jaxbias.weights.conversion import flat_names
 from jaxbias.weights.imported import content_hash
 from jaxbias.weights.recipes import HALF, IMAGENET, recipe_of
 from tests.models.architectures import tiny_architectures  # noqa: F401

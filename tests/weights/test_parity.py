@@ -20,7 +20,7 @@ if _ABSENT:
     pytest.skip(reason, allow_module_level=True)
 
 from jaxbias.weights import SOURCES, convert  # noqa: E402
-from jaxbias.weights.convert import entries_of  # noqa: E402
+from jaxbias.weights.conversion import entries_of  # noqa: E402
 from jaxbias.weights.files import read_tensors  # noqa: E402
 from jaxbias.weights.imported import fixed_images  # noqa: E402
 from tests.weights.pytorch import build, inputs, logits_of, torch  # noqa: E402

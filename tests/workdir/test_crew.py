@@ -1,4 +1,4 @@
-"""Crews: which packs are asked for, who does them, who waits; kill, share and take over.
+"""Crews: who does which packs, who waits; kill, share and take over.
 
 The work is fake (`crewed`): what a pack computes is not a crew's business.
 """
@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from jaxbias.errors import InputError
-from jaxbias.plan.packs import Pack
 from jaxbias.workdir import crew as module
-from jaxbias.workdir.crew import Bases, select
+from jaxbias.workdir.crew import Bases
 from tests.processes import events, finished, kill, wait_for
 from tests.workdir.crewed import ALL, BASES, PACKS, content_of, crew_of, work_of
 
@@ -215,44 +214,3 @@ def test_one_of_two_is_killed_in_a_pack_and_the_other_takes_it_over(tmp_path, st
     done = finished(events(tmp_path)[survivor.pid])
     assert left <= {*done}
     assert len(done) == len({*done})
-
-
-SOME = [Pack(id, 1, ()) for id in ("a0", "b1", "12", "d3", "e4", "f5")]
-
-
-@pytest.mark.parametrize(
-    ("text", "places"),
-    [
-        ("", [0, 1, 2, 3, 4, 5]),
-        ("0", [0]),
-        ("0,3-5", [0, 3, 4, 5]),
-        ("5, 1-2 ,1", [1, 2, 5]),
-        ("d3,0", [0, 3]),
-        ("12", [2]),  # An id, though all digits.
-        ("2-2", [2]),
-    ],
-)
-def test_places_ranges_and_ids(text, places):
-    assert select(SOME, text, "finetune") == [SOME[place] for place in places]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("6", "there is no pack 6; stage finetune of the plan has 6, 0 to 5"),
-        ("0-6", "there is no pack 6"),
-        ("4-2", "4-2 runs backwards; write 2-4"),
-        ("x", "'x' is no pack of stage finetune"),
-        ("1,", "'' is no pack"),
-        ("-1", "'-1' is no pack"),
-        ("1-2-3", "'1-2-3' is no pack"),
-    ],
-)
-def test_what_is_no_pack_is_named(text, message):
-    with pytest.raises(InputError, match=message):
-        select(SOME, text, "finetune")
-
-
-def test_a_stage_without_packs_has_none():
-    with pytest.raises(InputError, match=r"stage pretrain of the plan has 0$"):
-        select([], "0", "pretrain")

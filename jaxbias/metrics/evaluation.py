@@ -8,8 +8,9 @@ import numpy as np
 from jaxbias.errors import InputError
 from jaxbias.metrics.definitions import DEFAULT_METRICS
 from jaxbias.metrics.examples import Examples
-from jaxbias.metrics.one_target import Settings, evaluate_target
+from jaxbias.metrics.one_target import evaluate_target
 from jaxbias.metrics.report import GroupReport
+from jaxbias.metrics.settings import Settings
 from jaxbias.metrics.targets import TargetsReport, evaluate_targets
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jaxbias.errors import InputError
 from jaxbias.weights import convert
-from jaxbias.weights.convert import flat_names
+from jaxbias.weights.conversion import flat_names
 from jaxbias.weights.sources import SOURCES
 from tests.models.architectures import tiny_architectures  # noqa: F401
 from tests.weights.seeded import seeded_arrays

@@ -10,14 +10,15 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from jaxbias.errors import InputError, nearest
+from jaxbias.errors import InputError
 from jaxbias.models import Network, make_network
-from jaxbias.models.registry import ARCHITECTURES, Params, Path
+from jaxbias.models.architectures import ARCHITECTURES, Path
+from jaxbias.models.registry import Params
 from jaxbias.study import ModelSpec
 from jaxbias.weights.layouts import Entry, Names, entry
 from jaxbias.weights.limits import shown
 from jaxbias.weights.recipes import MOST_SIDE, Recipe
-from jaxbias.weights.sources import SOURCES, Arrays, Source
+from jaxbias.weights.sources import SOURCES, Arrays, checked
 
 _NAMED = 4  # Tensors that an error lists.
 _OTHER_HEAD = "a head of another form than one linear layer: every finetune has its own"
@@ -107,19 +108,6 @@ def entries_of(network: Network, source: str) -> dict[Path, Entry]:
 def _shapes(network: Network) -> dict[Path, tuple[int, ...]]:
     shapes = traverse_util.flatten_dict(jax.eval_shape(network.init, jax.random.key(0)))
     return {path: leaf.shape for path, leaf in shapes.items()}
-
-
-def checked(arch: str, source: str) -> tuple[Source, str]:
-    """Looks a source and an architecture up; returns the source and the architecture's kind."""
-    if source not in SOURCES:
-        raise InputError(f"--source={source} is unknown; {nearest(source, SOURCES)}")
-    if arch not in ARCHITECTURES:
-        raise InputError(f"--arch={arch} is unknown; {nearest(arch, ARCHITECTURES)}")
-    kind = ARCHITECTURES[arch].kind
-    if kind not in SOURCES[source].names:
-        valid = [name for name, a in ARCHITECTURES.items() if a.kind in SOURCES[source].names]
-        raise InputError(f"--source={source} has no {arch}; it has {', '.join(valid)}")
-    return SOURCES[source], kind
 
 
 def _geometry(tensors: Arrays, arch: str, source: str, recipe: Recipe) -> tuple[ModelSpec, int]:

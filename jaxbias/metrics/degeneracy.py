@@ -1,9 +1,9 @@
 """Degenerate models: those whose gaps say nothing, because the model says nothing."""
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
-from jaxbias.metrics.groups import ALL
+from jaxbias.metrics.definitions import ALL
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import interval
 
@@ -80,7 +80,7 @@ def _at_chance(report: GroupReport) -> list[str]:
     value = report.value("auc")
     negatives, positives = report.sizes[:, 0]
     error = np.sqrt((negatives + positives + 1) / (12 * negatives * positives))
-    bound = np.maximum(value - stats.norm.ppf(_CONFIDENCE) * error, 0)
+    bound = np.maximum(value - special.ndtri(_CONFIDENCE) * error, 0)
     if report.bootstrap:
         # The two-sided interval's lower bound that is missed as often as the one-sided one's.
         found, _, _ = interval(

@@ -1,0 +1,63 @@
+"""`jaxbias curate`, `data describe` and `data prepare`: a study's data without any training.
+
+What takes seconds to import, pandas and JAX, is imported after what flags alone can tell.
+"""
+
+import functools
+import io
+from pathlib import Path
+
+from absl.flags import FlagValues
+
+from jaxbias.cli.arguments import required
+from jaxbias.files.atomic import check_file, write_bytes, write_csv
+from jaxbias.study import config_file as studies
+from jaxbias.words import count
+
+
+def curate(given: FlagValues) -> None:
+    """Writes the example ids of every curated set of a study."""
+    study = studies.study(given)
+    out = check_file(Path(required(given, "out", "a CSV file for the example ids")))
+    from jaxbias import data
+    from jaxbias.engine.curator import curate
+    from jaxbias.engine.limits import check_limits
+
+    check = functools.partial(check_limits, study, trained=False)
+    table = curate(study, data.load(study.data, check))
+    write_csv(out, table)
+    sets = count(table["curated_set"].nunique(), "curated set")
+    print(f"{out}: {count(len(table), 'row')}, {sets}")
+
+
+def describe(given: FlagValues) -> None:
+    """Prints what a dataset holds, and draws a contact sheet of it."""
+    study = studies.study(given)
+    out = check_file(Path(given.out or f"{study.name}-contact-sheet.png"))
+    from jaxbias import data
+    from jaxbias.data.duplicates import duplicates_text, near_duplicates
+
+    dataset = data.load(study.data)
+    tasks = (*study.targets, *study.pairs)
+    print(data.describe(dataset, study.group, tasks))
+    print(f"\n{duplicates_text(near_duplicates(dataset))}\n")
+    png = io.BytesIO()
+    data.contact_sheet(dataset, study.group, tasks[0]).save(png, "PNG")
+    write_bytes(out, png.getvalue())
+    print(f"Contact sheet: {out}")
+
+
+def prepare(given: FlagValues) -> None:
+    """Decodes the images of a study."""
+    study = studies.study(given)
+    from jaxbias import data
+
+    dataset = data.load(study.data, verify=True)
+    images, size = dataset.images.shape[:2]
+    done = "decoded" if dataset.built else "decoded before and whole"
+    print(
+        f"{dataset.name}: {count(images, 'image')} of {size} × {size}, {done}, in "
+        f"{data.home()}/stores"
+    )
+    for note in dataset.notes:
+        print(note)

@@ -1,0 +1,107 @@
+"""`jaxbias run` and `jaxbias pretrain`: a study from its config to what is done of it."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+from absl.flags import FlagValues
+
+from jaxbias.cli.arguments import refuse_unused, required
+from jaxbias.cli.reports import show_report
+from jaxbias.errors import InputError, nearest
+from jaxbias.files.atomic import check_directory
+from jaxbias.plan.selection import PACKED, STAGES, check_words
+from jaxbias.study import Study
+from jaxbias.study import config_file as studies
+
+_WORKDIR = "a directory for the results"
+
+
+def run(given: FlagValues) -> None:
+    """Trains what a study lacks and writes its report, or does what other flags ask for."""
+    study = studies.study(given)
+    if given.calibrate:
+        _calibrate(given, study)
+        return
+    workdir, stage, packs = _asked(given, study)
+    if stage == "report":
+        show_report(workdir)
+        return
+    # JAX, Flax and pandas, which take seconds: after everything that flags alone can tell.
+    from jaxbias.stages import outlook, train
+    from jaxbias.stages.accounting import accounting_text
+
+    _set_up_devices(study, workdir)
+    if given.dry_run:
+        print(outlook.dry_run(study, workdir))
+        return
+    timings = train.train(study, workdir, stage, packs)
+    if stage:
+        print(accounting_text(timings) if timings else "Done already")
+        return
+    began = time.perf_counter()
+    show_report(workdir)
+    print(accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
+
+
+def pretrain(given: FlagValues) -> None:
+    """Pretrains the bases of a study step by step."""
+    study = studies.study(given)
+    study = dataclasses.replace(study, pretrain=dataclasses.replace(study.pretrain, engine="loop"))
+    workdir = Path(required(given, "workdir", _WORKDIR))
+    if not any(base.target for base in study.bases.values()):
+        raise InputError("config.bases has none that is pretrained here; give one a target")
+    check_directory(workdir)
+    from jaxbias.stages import gang, train
+    from jaxbias.workdir.results import ResultDirectory
+
+    if given.distributed:
+        gang.join()
+        gang.pretrain_together(study, workdir)
+    else:
+        _set_up_devices(study, workdir)
+        train.train(study, workdir, "pretrain")
+    plan = ResultDirectory(workdir).plan()
+    for base in [base for pack in plan.bases for base in pack.members]:
+        print(f"{base.name}, seed {base.seed}: {workdir / 'bases' / base.id}")
+
+
+def _asked(given: FlagValues, study: Study) -> tuple[Path, str, str]:
+    """The result directory, the stage and its packs; "" for all."""
+    workdir = Path(required(given, "workdir", _WORKDIR))
+    stage, packs = given.stage or "", given.packs or ""
+    if stage and stage not in STAGES:
+        raise InputError(f"--stage={stage} is no stage; {nearest(stage, STAGES)}")
+    if packs and stage not in PACKED:
+        raise InputError("--packs needs --stage=pretrain, search or finetune: whose packs?")
+    check_words(packs, stage)
+    if stage == "search" and not study.search.on:
+        raise InputError(
+            "--stage=search: config.search has nothing to try; set config.search.learning_rates"
+        )
+    if stage and given.dry_run:
+        raise InputError("--dry_run estimates whole runs; leave out --stage")
+    return workdir, stage, packs
+
+
+def _calibrate(given: FlagValues, study: Study) -> None:
+    refuse_unused(given, ("config", "calibrate"), "jaxbias run --calibrate")
+    from jaxbias.stages import outlook
+
+    _set_up_devices(study)
+    print(outlook.calibrate(study))
+
+
+def _set_up_devices(study: Study, workdir: Path | None = None) -> None:
+    """One virtual CPU device per core, or as many as the plan has; before JAX starts."""
+    import jax
+
+    from jaxbias.workdir.results import ResultDirectory
+
+    forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if forced or jax.config.jax_num_cpu_devices != -1:
+        return  # Somebody has chosen already: JAX_NUM_CPU_DEVICES, or the caller of `main`.
+    plan = ResultDirectory(workdir).plan() if workdir else None
+    devices = plan.devices if plan else study.grid.devices
+    jax.config.update("jax_num_cpu_devices", devices or min(os.cpu_count() or 1, 8))

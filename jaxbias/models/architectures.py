@@ -1,0 +1,107 @@
+"""Architectures: what is known of each by name, before any network is made.
+
+Flax is imported when one is made: who only asks which there are does not wait for it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from jaxbias.study import ModelSpec
+
+Path = tuple[str | int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What the registry knows of a name.
+
+    Attributes:
+      kind: "convnet", "resnet" or "vit".
+      make: (spec, image size, outputs, dtype, rngs) -> module with a layer `head`, which maps
+        `features(x)` to the logits.
+      last_block: spec -> the parts that mode "last_block" trains beside the head, as prefixes of
+        paths.
+      multiple: what the side of its images must be a multiple of.
+      heads: of its attention.
+    """
+
+    kind: str
+    make: Callable[[ModelSpec, int, int, Any, Any], Any]
+    last_block: Callable[[ModelSpec], tuple[Path, ...]]
+    multiple: int = 1
+    heads: int = 0
+
+
+def convnet() -> Architecture:
+    """A small convnet of `widths`; its last block is the last convolution."""
+
+    def make(spec: ModelSpec, size: int, outputs: int, dtype: Any, rngs: Any) -> Any:
+        from jaxbias.models.convnet import ConvNet
+
+        return ConvNet(spec.widths, size, outputs, method=spec.convolution, dtype=dtype, rngs=rngs)
+
+    return Architecture(
+        "convnet", make, last_block=lambda spec: (("stages", len(spec.widths) - 1),)
+    )
+
+
+def resnet(blocks: tuple[int, ...], *, bottleneck: bool, width: int = 64) -> Architecture:
+    """A ResNet; its last block is the last stage (torchvision's layer4), norms included."""
+
+    def make(spec: ModelSpec, size: int, outputs: int, dtype: Any, rngs: Any) -> Any:
+        from jaxbias.models.resnet import ResNet
+
+        del size
+        return ResNet(
+            blocks,
+            outputs,
+            width=width,
+            bottleneck=bottleneck,
+            stem=spec.stem,
+            zero_init=spec.zero_init_residual,
+            method=spec.convolution,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    return Architecture("resnet", make, last_block=lambda spec: (("stages", len(blocks) - 1),))
+
+
+def vit(*, width: int, depth: int, heads: int, patch: int = 16) -> Architecture:
+    """A vision transformer; its last block is the last of the encoder and the norm after it."""
+
+    def make(spec: ModelSpec, size: int, outputs: int, dtype: Any, rngs: Any) -> Any:
+        from jaxbias.models.vit import VisionTransformer
+
+        del spec
+        return VisionTransformer(
+            size,
+            outputs,
+            patch=patch,
+            width=width,
+            depth=depth,
+            heads=heads,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    return Architecture(
+        "vit",
+        make,
+        last_block=lambda spec: (("blocks", depth - 1), ("norm",)),
+        multiple=patch,
+        heads=heads,
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "convnet": convnet(),
+    "resnet18": resnet((2, 2, 2, 2), bottleneck=False),
+    "resnet34": resnet((3, 4, 6, 3), bottleneck=False),
+    "resnet50": resnet((3, 4, 6, 3), bottleneck=True),
+    "resnet101": resnet((3, 4, 23, 3), bottleneck=True),
+    "vit_ti_16": vit(width=192, depth=12, heads=3),
+    "vit_s_16": vit(width=384, depth=12, heads=6),
+    "vit_b_16": vit(width=768, depth=12, heads=12),
+}
