@@ -155,7 +155,7 @@ class Metric:
     Attributes:
       compute: of the sums and a channel (scope "group"), or of the sums and the channels of a
         family's groups (scope "family"); float64[V, R].
-      sums: what it is made of, names of `program.SUMS`.
+      sums: what it is made of; see `program.Asked`.
       needs: "positives" and "negatives": the classes it divides by; "any": one example;
         "selected": needs a positive prediction; "groups": needs two groups.
       scope: "group": overall and in each group; "family": of a family's groups together.

@@ -13,18 +13,6 @@ from jaxbias.metrics.ranking import key_scores, order_on_device, rank, score_key
 from jaxbias.metrics.rules import Rule
 from jaxbias.metrics.thresholds import find_thresholds
 
-# What a program can sum.
-SUMS = (
-    "pairs",
-    "selected",
-    "precisions",
-    "normalized_precisions",
-    "calibration",
-    "mass_calibration",
-    "brier",
-    "log_loss",
-    "distances",
-)
 # Examples per matrix product on the host, which bounds the memory.
 _ROWS = 4096
 
@@ -47,7 +35,8 @@ class Asked(NamedTuple):
     """What a program is compiled for.
 
     Attributes:
-      sums: some of `SUMS`.
+      sums: some of "pairs", "selected", "precisions", "normalized_precisions", "calibration",
+        "mass_calibration", "brier", "log_loss" and "distances".
       rule: of the thresholds.
       link: "identity": scores are probabilities; "sigmoid": they are logits.
       families: places of each family's groups among the groups.
