@@ -24,7 +24,7 @@ from benchmarks.verdict_studies import (
     natural_gaps,
     with_levels,
 )
-from jaxbias.analysis import inheritance, overwriting, smallest_fix, underrepresentation
+from jaxbias.analysis import inheritance, overwriting, question, underrepresentation
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
 
@@ -120,15 +120,15 @@ def fixes(
     return Scenario(says, study)
 
 
-def decided(drawn: Drawn) -> smallest_fix.Decision:
+def decided(drawn: Drawn) -> question.Decision:
     """The decision on the smallest fix."""
-    return smallest_fix.answer_to(asked_of(drawn), drawn.design, BASE, N, RULE)[0]
+    return question.answer_to(asked_of(drawn), drawn.design, BASE, N, RULE)[0]
 
 
-def asked_of(drawn: Drawn) -> smallest_fix.Question:
+def asked_of(drawn: Drawn) -> question.Question:
     """What is decided on; costs are the same in every study and computed once."""
     kept = _COSTS.get(id(drawn.design))
-    found = smallest_fix.question(drawn.validation, drawn.test, drawn.design, BASE, N, RULE, kept)
+    found = question.question(drawn.validation, drawn.test, drawn.design, BASE, N, RULE, kept)
     _COSTS[id(drawn.design)] = found.costs
     return found
 
@@ -141,10 +141,10 @@ def follows(says: str, natural: float, levels: dict, plan: Plan, law: Law) -> Sc
         none = {"decided with the checkpoints": None, "decided with the examples": None}
         drawn = draw(rng, law, plan, gaps)
         asked = asked_of(drawn)
-        decision, _ = smallest_fix.answer_to(asked, drawn.design, BASE, N, RULE)
+        decision, _ = question.answer_to(asked, drawn.design, BASE, N, RULE)
         if decision.verdict != "undecided":
             return none
-        need = smallest_fix.what_decides(asked, 2000, 4000, drawn.design, BASE, N, RULE)
+        need = question.what_decides(asked, 2000, 4000, drawn.design, BASE, N, RULE)
         if need is None:
             return none
         if need.checkpoints == need.checkpoints:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from jaxbias.analysis.estimates import Estimate
 from jaxbias.analysis.evaluation import Evaluation
 from jaxbias.analysis.overwriting import auc_change, gap
-from jaxbias.analysis.panels import Estimate
 from jaxbias.study import AnswerSpec, Curation
 
 

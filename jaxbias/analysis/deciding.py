@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from jaxbias.analysis.candidates import Candidate
-from jaxbias.analysis.panels import Estimate, covariances
+from jaxbias.analysis.estimates import Estimate, covariances
 from jaxbias.analysis.uncertainty import MAX_T_UNITS, critical, level_of_chosen
 from jaxbias.study import AnswerSpec
 
@@ -59,7 +59,7 @@ class Truth:
 
 
 def chances(truth: Truth, units: int, times: float, rule: AnswerSpec) -> tuple[float, float]:
-    """Returns the chances of "confirmed" and of "none" by the rule of `smallest_fix.decide`.
+    """Returns the chances of "confirmed" and of "none" by the rule of `question.decide`.
 
     Args:
       truth: what is simulated.

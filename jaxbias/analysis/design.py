@@ -75,10 +75,13 @@ class Design:
     @functools.cached_property
     def _arms(self) -> dict[tuple[str, str, int], Arm]:
         marks = dict(zip(self.evaluation.variants["variant"], self.evaluation.marks, strict=True))
-        planned = self.planned.assign(mark=[marks.get(v, "") for v in self.planned["variant"]])
+        mark = np.array([marks.get(v, "") for v in self.planned["variant"]], dtype=object)
+        status, units, realised_n = (
+            self.planned[name].to_numpy() for name in ("status", "pretrain_seed", "realised_n")
+        )
         return {
-            (base, curation, int(n)): _arm(rows)
-            for (base, curation, n), rows in planned.groupby(_KEYS, sort=False)
+            (base, curation, int(n)): _arm(status[at], units[at], mark[at], realised_n[at])
+            for (base, curation, n), at in self.planned.groupby(_KEYS, sort=False).indices.items()
         }
 
     def arm(self, base: str, curation: str, n: int) -> Arm:
@@ -87,8 +90,15 @@ class Design:
 
     def bases(self, n: int, curation: str = "natural") -> dict[str, str]:
         """Returns base -> role of all planned at a curation and n."""
-        rows = self.planned[(self.planned["n"] == n) & (self.planned["curation"] == curation)]
-        return dict(zip(rows["base"], rows["role"], strict=True))
+        return self._bases.get((curation, int(n)), {})
+
+    @functools.cached_property
+    def _bases(self) -> dict[tuple[str, int], dict[str, str]]:
+        found: dict[tuple[str, int], dict[str, str]] = {}
+        rows = self.planned[["curation", "n", "base", "role"]].drop_duplicates()
+        for curation, n, base, role in rows.itertuples(index=False):
+            found.setdefault((curation, int(n)), {})[base] = role
+        return found
 
     def studied(self) -> list[tuple[str, int]]:
         """Returns (base, n) of the studied bases."""
@@ -108,7 +118,14 @@ class Design:
 
     def waiting(self, base: str, n: int) -> int:
         """Returns how many models of a base's curations are not trained yet."""
-        return sum(self.arm(base, c, n).waiting for c in self.curations(base, n)["curation"])
+        return self._waiting[base, int(n)]
+
+    @functools.cached_property
+    def _waiting(self) -> Counter[tuple[str, int]]:
+        found: Counter[tuple[str, int]] = Counter()
+        for (base, curation, n), arm in self._arms.items():
+            found[base, n] += arm.waiting if curation != "natural" else 0
+        return found
 
     def family(self, base: str, n: int) -> int:
         """Returns how many curations a choice among them answers for."""
@@ -185,26 +202,25 @@ def _short(reason: str) -> str:
     return first.split(": ")[-1] if "chance" in first else first.split(":")[0]
 
 
-def _arm(rows: pd.DataFrame) -> Arm:
-    status = rows["status"].to_numpy()
-    waiting = int((status == NOT_TRAINED).sum())
-    ok = rows[status == "ok"]
-    lost = set(rows.loc[status != NOT_TRAINED, "pretrain_seed"]) - set(ok["pretrain_seed"])
-    units = [
-        (part["mark"] != "").mean() > 0.5 for _, part in ok.groupby("pretrain_seed", sort=False)
-    ]
+def _arm(status: np.ndarray, units: np.ndarray, mark: np.ndarray, realised_n: np.ndarray) -> Arm:
+    """How one arm stands, from what is known of each of its models."""
+    waiting, ok = status == NOT_TRAINED, status == "ok"
+    lost = set(units[~waiting]) - set(units[ok])
+    degenerate = np.array([reason != "" for reason in mark[ok]], dtype=bool)
+    found = [degenerate[units[ok] == unit].mean() > 0.5 for unit in np.unique(units[ok])]
     marked = ""
-    if sum(units) > len(units) / 2:
+    if sum(found) > len(found) / 2:
         # The table of models has the whole reasons, with their numbers.
-        reasons = [_short(reason) for reason in ok["mark"] if reason]
+        reasons = [_short(reason) for reason in mark[ok] if reason]
         reason = Counter(reasons).most_common(1)[0][0]
-        checkpoints = count(len(units), "checkpoint")
-        marked = f"{sum(units)} of {checkpoints} degenerate, {reason}"
+        checkpoints = count(len(found), "checkpoint")
+        marked = f"{sum(found)} of {checkpoints} degenerate, {reason}"
+    known = realised_n[ok & ~np.isnan(realised_n)]
     return Arm(
-        planned=len(rows),
-        finished=len(ok),
+        planned=len(status),
+        finished=int(ok.sum()),
         lost=tuple(sorted(int(seed) for seed in lost)),
-        waiting=waiting,
+        waiting=int(waiting.sum()),
         marked=marked,
-        realised_n=float(ok["realised_n"].mean()) if len(ok) else float("nan"),
+        realised_n=float(known.mean()) if len(known) else float("nan"),
     )

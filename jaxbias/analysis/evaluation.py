@@ -22,6 +22,19 @@ from jaxbias.study import EvaluationSpec, parse_prevalence
 
 # What tells arms apart.
 ARM = ["base", "role", "curation", "kind", "level", "prevalence", "k", "n"]
+# What the tidy metrics say of a variant.
+_TOLD = [
+    "variant",
+    "task",
+    "base",
+    "role",
+    "pretrain_seed",
+    "curation",
+    "kind",
+    "level",
+    "n",
+    "seed",
+]
 _METRICS = (
     "auc",
     "threshold",
@@ -99,6 +112,13 @@ class Evaluation:
         rows = self.variants
         return rows["pretrain_seed"].to_numpy(np.int64), rows["seed"].to_numpy(np.int64)
 
+    def tidy(self) -> pd.DataFrame:
+        """Returns one row per variant, metric and group, with the variant's settings."""
+        settings = self.variants[_TOLD].assign(population=self.population)
+        # In the metrics room n counts examples; in a study it is the finetuning size.
+        frame = self.report.frame().rename(columns={"n": "examples"})
+        return settings.merge(frame, on="variant", validate="one_to_many")
+
     def arms(self) -> pd.DataFrame:
         """Returns one row per arm: base, role, curation, kind, level, n."""
         return self._arms
@@ -137,18 +157,16 @@ def evaluate_task(
     shares = population_shares(
         cells.shares, cells.targets, cells.groups, level, prevalence, cells.task
     )
-    test = _examples(scores.test, scores, cells, shares, "test")
-    validation = _examples(scores.validation, scores, cells, shares, "validation")
+    test = _examples(scores.test, chosen, scores.examples, cells, shares, "test")
+    validation = _examples(scores.validation, chosen, scores.examples, cells, shares, "validation")
     evaluated = test if split == "test" else validation
     names = [f"{i}" for i in scores.variants["variant"][chosen]]
     report = evaluate(
-        evaluated.scores[chosen],
+        evaluated.scores,
         evaluated.labels,
         evaluated.groups,
         weights=evaluated.weights,
-        validation=dataclasses.replace(validation, scores=validation.scores[chosen])
-        if split == "test" and len(validation.labels)
-        else None,
+        validation=validation if split == "test" and len(validation.labels) else None,
         metrics=_METRICS,
         bootstrap=replicates,
         confidence=confidence,
@@ -160,13 +178,19 @@ def evaluate_task(
 
 
 def _examples(
-    matrix: np.ndarray, scores: Scores, cells: Cells, shares: np.ndarray, split: str
+    matrix: np.ndarray,
+    chosen: np.ndarray,
+    examples: pd.DataFrame,
+    cells: Cells,
+    shares: np.ndarray,
+    split: str,
 ) -> Examples:
-    rows = np.flatnonzero((scores.examples["split"] == split).to_numpy())
+    """The chosen variants on the examples of a split that are inside the task."""
+    rows = np.flatnonzero((examples["split"] == split).to_numpy())
     inside = cells.codes[rows] >= 0
     rows = rows[inside]
     return Examples(
-        scores=matrix[:, inside],
+        scores=matrix[np.ix_(chosen, inside)],
         labels=cells.labels()[rows],
         groups=Groups(cells.group_names, cells.membership()[:, rows].astype(np.float64)),
         weights=population_weights(

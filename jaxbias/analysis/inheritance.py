@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.analysis.design import Design
+from jaxbias.analysis.estimates import Estimate, difference
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.panels import CHECKPOINT, KIND, Estimate, difference
+from jaxbias.analysis.overwriting import GAP
+from jaxbias.analysis.panels import CHECKPOINT, KIND
 from jaxbias.analysis.uncertainty import intervals, p_value
 from jaxbias.curation import Cells
 from jaxbias.study import STUDIED, AnswerSpec
 from jaxbias.words import count
-
-METRIC = "fpr_gap"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +61,13 @@ def excess_gaps(evaluation: Evaluation, sign: int, rule: AnswerSpec) -> pd.DataF
     leaves more of it. Intervals are of each comparison alone.
     """
     arms = evaluation.arms()
+    is_studied = arms["role"].isin(STUDIED)
+    others: dict[tuple[str, int], list] = {}
+    for other in arms[~is_studied].itertuples():
+        others.setdefault((other.curation, other.n), []).append(other)
     rows, found = [], []
-    for studied in arms[arms["role"].isin(STUDIED)].itertuples():
-        others = arms[~arms["role"].isin(STUDIED) & (arms["n"] == studied.n)]
-        for other in others[others["curation"] == studied.curation].itertuples():
+    for studied in arms[is_studied].itertuples():
+        for other in others.get((studied.curation, studied.n), ()):
             found.append(_excess(evaluation, studied.base, other.base, studied.curation, studied.n))
             rows.append(
                 {
@@ -75,7 +78,7 @@ def excess_gaps(evaluation: Evaluation, sign: int, rule: AnswerSpec) -> pd.DataF
                     "curation": studied.curation,
                     "level": studied.level,
                     "n": studied.n,
-                    "metric": METRIC,
+                    "metric": GAP,
                     "direction": sign,
                 }
             )
@@ -155,8 +158,8 @@ def of_base(
 
 
 def _excess(evaluation: Evaluation, base: str, other: str, curation: str, n: int) -> Estimate:
-    mine = evaluation.panel(METRIC, base, curation, n)
-    return difference(mine, evaluation.panel(METRIC, other, curation, n))
+    mine = evaluation.panel(GAP, base, curation, n)
+    return difference(mine, evaluation.panel(GAP, other, curation, n))
 
 
 def _comparison(evaluation: Evaluation, base: str, other: str, role: str, n: int) -> dict:
@@ -168,9 +171,9 @@ def _comparison(evaluation: Evaluation, base: str, other: str, role: str, n: int
         "role": role,
         "curation": "natural",
         "n": n,
-        "metric": METRIC,
-        "gap": evaluation.panel(METRIC, base, "natural", n).mean,
-        "gap_against": evaluation.panel(METRIC, other, "natural", n).mean,
+        "metric": GAP,
+        "gap": evaluation.panel(GAP, base, "natural", n).mean,
+        "gap_against": evaluation.panel(GAP, other, "natural", n).mean,
     }
 
 

@@ -1,6 +1,4 @@
-"""The methods paragraph and the list of deviations, generated from what was done."""
-
-from typing import Any
+"""The methods paragraph, generated from what was done."""
 
 import pandas as pd
 
@@ -15,7 +13,6 @@ from jaxbias.study import (
     Study,
     in_head_mode,
     searched_curation,
-    to_dict,
 )
 
 _DOING = dict(zip(SPLITS, ("pretraining", "finetuning", "validation", "test"), strict=True))
@@ -246,65 +243,3 @@ def _statistics(study: Study, scores: Scores) -> str:
         "room and confirmed on test, dose by dose. Degenerate models (all or nothing predicted, "
         "ties at the threshold, AUC not surely above 0.5) support no verdict."
     )
-
-
-def deviations(study: Study, scores: Scores, first_rule: dict[str, Any] | None) -> list[str]:
-    """Lists how this study differs from Wang & Russakovsky (ICCV 2023)."""
-    return (_protocol(study) if trained_here(scores) else []) + _changed_rules(study, first_rule)
-
-
-def _protocol(study: Study) -> list[str]:
-    size, fine = study.data.image_size, study.finetune
-    listed = [
-        f"Network and resolution: {study.model.name} at {size}×{size} instead of ResNet-50 at "
-        "224×224.",
-        "Hyperparameters: searched by successive halving instead of ASHA, and repeats of a "
-        "configuration averaged instead of judged by hand."
-        if study.search.on
-        else f"Hyperparameters: fixed ({_fixed(fine)}) not searched per base, task and size.",
-        "Validation: one fixed split shared by all variants, weighted to the evaluation "
-        "population, instead of a fifth of each curated pool.",
-        f"Repeats: {study.finetune.seeds} pretraining seeds per base instead of one checkpoint; "
-        "error bars are intervals over checkpoints and examples instead of 1.96·sd/5.",
-        "Quotas are set from n itself instead of drawing n from a pool of the wanted correlation.",
-    ]
-    if study.screen.on:
-        listed.append(
-            "Screening: only a part of the grid, chosen by heads on frozen bases, was finetuned."
-        )
-    if fine.mode != "full":
-        part = "the last layer" if fine.mode == "head" else "the last layer and the last block"
-        listed.append(f"Finetuning: {part} alone, on a frozen base, instead of all layers.")
-    population = study.evaluations[study.answer.population]
-    if study.targets and population.level < 0:
-        listed.append(
-            "Evaluation population: natural, as weights on the test examples, instead of "
-            "an unseeded resample to correlation level 2 or 8."
-        )
-    if study.data.name == "faces":
-        listed.append(
-            "Data: procedurally rendered faces instead of CelebA; the group is a synthetic "
-            "one and CelebA's attribute names are aliases."
-        )
-    elif study.data.name != "celeba":
-        listed.append(f"Data: {study.data.name} instead of CelebA.")
-    return listed
-
-
-def _fixed(fine: FinetuneSpec) -> str:
-    if fine.solver == "lbfgs":
-        return f"C = {fine.C:g}, tolerance {fine.tolerance:g}"
-    return (
-        f"learning rate {fine.learning_rate:g}, weight decay {fine.weight_decay:g}, "
-        f"{fine.epochs} epochs"
-    )
-
-
-def _changed_rules(study: Study, first_rule: dict[str, Any] | None) -> list[str]:
-    rule = to_dict(study.answer)
-    return [
-        f"answer.{name} was {value} when the study was first run and was changed to {rule[name]} "
-        "after scores existed."
-        for name, value in (first_rule or rule).items()
-        if rule[name] != value
-    ]

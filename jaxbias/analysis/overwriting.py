@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from jaxbias.analysis.design import Design
+from jaxbias.analysis.estimates import Estimate, difference, estimate
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.panels import Estimate, Panel, difference, estimate, paired
+from jaxbias.analysis.panels import Panel, paired
 from jaxbias.analysis.uncertainty import Interval, intervals, simultaneous_level
 from jaxbias.study import STUDIED, AnswerSpec
 
@@ -21,9 +22,10 @@ def curves(evaluation: Evaluation, design: Design, rule: AnswerSpec) -> pd.DataF
     wanted += [(m, group) for m in _CURVES_BY_GROUP for group in evaluation.cells.group_names]
     rows, found = [], []
     for arm in evaluation.arms().itertuples():
+        settings = _arm(evaluation, design, arm)
         for metric, group in wanted:
             found.append(estimate(evaluation.panel(metric, arm.base, arm.curation, arm.n, group)))
-            rows.append(_arm(evaluation, design, arm) | {"metric": metric, "group": group})
+            rows.append(settings | {"metric": metric, "group": group})
     bounds = intervals(found, 1 - rule.confidence)
     for row, one in zip(rows, bounds, strict=True):
         row |= {"value": one.value, "low": one.low, "high": one.high}
@@ -100,9 +102,9 @@ def of_base(
     for arm, interval, change, cut in zip(tried.itertuples(), *together, strict=True):
         auc = estimate(evaluation.panel("auc", base, arm.curation, n)).value
         row = _row(evaluation, design, arm, interval, auc, rule)
-        rows.append(row | _named("auc_change", change))
+        rows.append(row | change.named("auc_change"))
         if sure and not rule.relative_to and paired(before, before) is not None:
-            rows[-1] |= _named("gap_reduction", cut)
+            rows[-1] |= cut.named("gap_reduction")
     return rows
 
 
@@ -125,10 +127,10 @@ def _row(
     nothing = Interval(float("nan"), float("nan"), float("nan"))
     return {
         **_arm(evaluation, design, arm),
-        **_named("gap", interval),
+        **interval.named("gap"),
         "auc": auc,
-        **_named("auc_change", nothing),
-        **_named("gap_reduction", nothing),
+        **nothing.named("auc_change"),
+        **nothing.named("gap_reduction"),
         "waiting": design.waiting(arm.base, arm.n),
         "verdict": verdict,
     }
@@ -151,10 +153,6 @@ def _arm(evaluation: Evaluation, design: Design, arm: tuple) -> dict:
         "draws": len(set(panel.draws)),
         "marked": standing.marked,
     }
-
-
-def _named(name: str, interval: Interval) -> dict:
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def best_cut(rows: pd.DataFrame) -> pd.Series | None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from jaxbias.analysis.deciding import POWER, Truth, chances
+from jaxbias.analysis.estimates import Estimate, covariances, difference, estimate
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.panels import Estimate, covariances, difference, estimate, paired
+from jaxbias.analysis.panels import paired
 from jaxbias.analysis.uncertainty import critical
 from jaxbias.curation import Cells
 from jaxbias.study import STUDIED, AnswerSpec

@@ -1,7 +1,7 @@
 """What a screen showed, beside what finetuning confirmed, and where the two disagree."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -9,6 +9,7 @@ from jaxbias.analysis import inheritance, overwriting
 from jaxbias.analysis.candidates import axes
 from jaxbias.analysis.design import Design, questions, with_status
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
+from jaxbias.analysis.frames import together
 from jaxbias.analysis.screening import centre, standings
 from jaxbias.curation import Cells
 from jaxbias.scores.scores import Scores
@@ -36,6 +37,49 @@ class Screened:
     sentences: list[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class Heads:
+    """The heads of a screen.
+
+    Attributes:
+      scores: those that are compared: what may be a fix, and what tells whether bias is inherited.
+      planned: every finished head, with what became of it.
+      tried: task -> (studied base, n) -> how many curations were screened.
+      questions: how many (target, studied base, n) they are asked about together.
+    """
+
+    scores: Scores
+    planned: pd.DataFrame
+    tried: Mapping[str, Mapping[tuple[str, int], int]]
+    questions: int
+
+    @classmethod
+    def of(cls, heads: Scores, targets: tuple[str, ...]) -> "Heads":
+        """Takes the finished heads of a screen; what is compared is of these targets."""
+        table = heads.variants
+        useful = table["role"].isin(STUDIED) | (table["curation"] == "natural")
+        useful &= (table["status"] == "ok") & table["task"].isin(targets)
+        planned = with_status(None, table)
+        return cls(
+            heads.only(useful.to_numpy()), planned, families(heads), questions(planned, targets)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """One task's heads beside its confirmed models.
+
+    Attributes:
+      levels: verdicts on the heads of studied bases, a row per curation.
+      inherited: what heads say of inheritance, a row per base and n.
+      choices: what heads and finetuned models chose on validation, a row per base and n.
+    """
+
+    levels: pd.DataFrame
+    inherited: pd.DataFrame
+    choices: pd.DataFrame
+
+
 def families(heads: Scores) -> dict[str, dict[tuple[str, int], int]]:
     """Returns task -> (studied base, n) -> how many curations were screened."""
     table = heads.variants
@@ -49,71 +93,72 @@ def families(heads: Scores) -> dict[str, dict[tuple[str, int], int]]:
 
 def compare(
     study: Study,
-    heads: Scores,
-    cells: Mapping[str, Cells],
-    validations: Mapping[str, Evaluation],
-    towards: Mapping[str, inheritance.Direction],
-    overwritten: pd.DataFrame,
-    inherited: pd.DataFrame,
-) -> Screened:
-    """Compares a screen with its confirmation.
+    heads: Heads,
+    cells: Cells,
+    confirmed: Evaluation,
+    towards: inheritance.Direction,
+) -> Compared | None:
+    """Compares the heads of one task with what was confirmed; None where it has none.
 
     Args:
       study: the study.
-      heads: of its screen, finished.
-      cells: the cells of every task.
-      validations: of the confirmed, per target.
-      towards: where the labels of every target correlate.
+      heads: of its screen.
+      cells: of the task.
+      confirmed: the confirmed models on validation.
+      towards: where the labels correlate.
+    """
+    task, rule = cells.task, study.answer
+    own = heads.scores.only((heads.scores.variants["task"] == task).to_numpy())
+    if own.variants.empty:
+        return None
+    population = study.evaluations[rule.population]
+    test, validation = (
+        evaluate_task(
+            own, cells, rule.population, population, split, rule.replicates, rule.confidence
+        )
+        for split in ("test", "validation")
+    )
+    planned = heads.planned[heads.planned["task"] == task]
+    design = Design(task, planned, heads.questions, {}, test)
+    levels = overwriting.overwritten(test, design, rule)
+    choices = []
+    for (base, n), count in heads.tried.get(task, {}).items():
+        by_heads = standings(validation, base, n, rule)
+        by_models = standings(confirmed, base, n, rule)
+        if by_heads and by_models:
+            choices.append(
+                {"task": task, "base": base, "n": n}
+                | _choices(by_heads, by_models)
+                | {"confirmed": len(by_models), "screened": count}
+            )
+    return Compared(
+        levels[levels["role"].isin(STUDIED)],
+        inheritance.inherited(test, design, towards, rule)[1],
+        pd.DataFrame(choices),
+    )
+
+
+def beside(
+    found: Sequence[Compared], overwritten: pd.DataFrame, inherited: pd.DataFrame
+) -> Screened:
+    """Puts all tasks' heads beside the verdicts on the confirmed.
+
+    Args:
+      found: of every task that has heads.
       overwritten: verdicts on the confirmed.
       inherited: verdicts on the confirmed; may be empty.
 
     Returns:
       Empty frames where nothing was screened.
     """
-    table = heads.variants
-    # All that is compared: what may be a fix, and what tells whether bias is inherited.
-    useful = table["role"].isin(STUDIED) | (table["curation"] == "natural")
-    useful &= (table["status"] == "ok") & table["task"].isin(list(validations))
-    heads_used = heads.only(useful.to_numpy())
-    if heads_used.variants.empty:
+    if not found:
         return Screened(pd.DataFrame(), pd.DataFrame(), [])
-    rule, population = study.answer, study.answer.population
-    tried = families(heads)
-    planned = with_status(None, table)
-    asked = questions(planned, tuple(validations))
-    levels, said, choices = [], [], []
-    for task in dict.fromkeys(heads_used.variants["task"]):
-        test, validation = (
-            evaluate_task(
-                heads_used.only((heads_used.variants["task"] == task).to_numpy()),
-                cells[task],
-                population,
-                study.evaluations[population],
-                split,
-                rule.replicates,
-                rule.confidence,
-            )
-            for split in ("test", "validation")
-        )
-        design = Design(task, planned[planned["task"] == task], asked, {}, test)
-        found = overwriting.overwritten(test, design, rule)
-        levels.append(found[found["role"].isin(STUDIED)])
-        said.append(inheritance.inherited(test, design, towards[task], rule)[1])
-        for (base, n), count in tried[task].items() if task in tried else ():
-            by_heads = standings(validation, base, n, rule)
-            by_models = standings(validations[task], base, n, rule)
-            if by_heads and by_models:
-                choices.append(
-                    {"task": task, "base": base, "n": n}
-                    | _choices(by_heads, by_models)
-                    | {"confirmed": len(by_models), "screened": count}
-                )
-    verdicts = _with_inheritance(pd.DataFrame(choices), pd.concat(said), inherited)
-    return Screened(
-        _beside(pd.concat(levels, ignore_index=True), overwritten),
-        verdicts,
-        [_sentence(row) for row in verdicts.to_dict("records")],
+    levels, said, choices = (
+        together(getattr(one, name) for one in found) for name in ("levels", "inherited", "choices")
     )
+    verdicts = _with_inheritance(choices, said, inherited)
+    sentences = [_sentence(row) for row in verdicts.to_dict("records")]
+    return Screened(_beside(levels, overwritten), verdicts, sentences)
 
 
 def _choices(by_heads: Mapping, by_models: Mapping) -> dict:
@@ -179,11 +224,13 @@ def _found(curation: str, qualifies: bool) -> str:
     return f"the smallest fix at {curation}" if qualifies else f"no fix and least gap at {curation}"
 
 
-def opening(study: Study, heads: Scores, confirmed: Scores) -> str:
+def opening(study: Study, heads: Heads, confirmed: Scores) -> list[str]:
     """Says how much was screened and how much of it confirmed, before anything is claimed."""
-    return (
-        f"Screened: {len(heads.variants):,} variants were trained as heads on frozen bases; "
+    if heads.planned.empty:
+        return []
+    return [
+        f"Screened: {len(heads.planned):,} variants were trained as heads on frozen bases; "
         f"{len(confirmed.variants):,} of them were confirmed in mode "
         f"“{study.finetune.mode}”. All that follows but “Screen” is said of the confirmed alone; "
         "every choice between curations answers for all that were screened."
-    )
+    ]

@@ -1,43 +1,27 @@
 """Smallest fix: the cheapest curation shown to close the gap without costing the AUC."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 
-from jaxbias.analysis.candidates import Candidate, axes, candidate, sequences
-from jaxbias.analysis.costs import by_cost, curation_of
-from jaxbias.analysis.deciding import Needed, needed, truth_of
+from jaxbias.analysis.deciding import Needed
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.overwriting import gap
-from jaxbias.analysis.panels import Estimate
-from jaxbias.analysis.proofs import Proofs
+from jaxbias.analysis.question import (
+    CONFIRMED,
+    COSTS,
+    UNDECIDED,
+    Decision,
+    Question,
+    answer_to,
+    nearest,
+    question,
+    what_decides,
+)
 from jaxbias.analysis.uncertainty import Interval, intervals
 from jaxbias.study import AnswerSpec
-from jaxbias.words import count
 
-CONFIRMED, NONE, UNDECIDED = "confirmed", "none", "undecided"
-NOTHING_TO_FIX, NO_GAP_SHOWN = "nothing to fix", "no gap shown"
-_COSTS = ["images_changed", "images_screened"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """What is decided of one base and n.
-
-    Attributes:
-      verdict: "nothing to fix", "no gap shown", "confirmed", "none" or "undecided".
-      curation: the fix; else the curation nearest to one, "" where there is none.
-      tested: the curations tested on test, in order, and whether each held.
-      levels: two-sided, of the intervals of gap and AUC change that confirm a fix.
-    """
-
-    verdict: str
-    curation: str
-    tested: tuple[tuple[str, bool], ...] = ()
-    levels: tuple[float, float] | None = None
+_NUMBERS = [*COSTS, "oversampling", "images_for_prevalence", "images_for_correlation"]
+_UNKNOWN = float("nan")
 
 
 def smallest_fix(
@@ -51,152 +35,9 @@ def smallest_fix(
     """
     rows = []
     for base, n in design.studied():
-        planned = design.curations(base, n)
-        if planned.empty or "natural" not in _trained(test, base, n):
-            continue
-        rows.append(_of_base(validation, test, design, base, n, rule))
+        if len(design.curations(base, n)) and (base, "natural", n) in test.places:
+            rows.append(_of_base(validation, test, design, base, n, rule))
     return pd.DataFrame(rows)
-
-
-def decide(
-    natural: Estimate,
-    on_validation: Mapping[str, Candidate],
-    natural_on_validation: float,
-    on_test: Mapping[str, Candidate],
-    costs: pd.DataFrame,
-    doses: Sequence[list[str]],
-    questions: int,
-    family: int,
-    rule: AnswerSpec,
-) -> Decision:
-    """Applies the rule.
-
-    Where the natural draw's gap is shown to lie inside ±epsilon there is nothing to fix; where it
-    is not surely different from zero, no gap is shown. Otherwise validation orders the curations
-    (`sequences`) and test proves them: the first of each axis at a level that answers for its
-    having been chosen among all of the axis on the same checkpoints (`chosen_level`), the error
-    shared out over the axes; then dose by dose until one fails, each alone. Bounds are one-sided:
-    a curation whose gap is not inside errs on one side only. A curation holds when each of
-    its gaps is inside ±epsilon, its |FPR gap| no larger than natural's and its AUC change not below
-    −delta. Of all that hold, the cheapest is confirmed.
-
-    None: every curation of the family is ruled out on test, by a 90 % interval of its gap outside
-    ±epsilon or of its AUC change below −delta.
-
-    Args:
-      natural: the natural draw's gap on test.
-      on_validation: the curations that can be used, on validation.
-      natural_on_validation: the natural draw's gap there.
-      on_test: the same curations on test.
-      costs: curation (the index) -> images_changed, images_screened; cheapest first.
-      doses: the curations' names in order of dose, axis by axis.
-      questions: how many questions share the error.
-      family: curations planned, usable or not.
-      rule: epsilon, delta and confidence.
-    """
-    alpha = (1 - rule.confidence) / questions
-    (wide,) = intervals([natural], alpha)
-    (narrow,) = intervals([natural], 2 * alpha)
-    if narrow.within(rule.epsilon):
-        return Decision(NOTHING_TO_FIX, "")
-    if not (wide.low > 0 or wide.high < 0):
-        return Decision(NO_GAP_SHOWN, "")
-    margins = {c: one.margin(natural_on_validation, rule) for c, one in on_validation.items()}
-    tests = Proofs(natural.value, on_validation, on_test, alpha, family, rule)
-    plan = sequences(margins, doses, costs[_COSTS])
-    tested, held = tests.walk(plan, doses)
-    if held:
-        best = min(held, key=lambda name: tuple(costs.loc[name, _COSTS]))
-        gap_level, change_level = tests.levels[best][0], tests.levels[best][-1]
-        return Decision(CONFIRMED, best, tuple(tested), (2 * gap_level, 2 * change_level))
-    ruled_out = [c for c in on_test if tests.ruled_out(c)]
-    if ruled_out and len(ruled_out) >= family:
-        return Decision(NONE, nearest(natural.value, on_test), tuple(tested))
-    closest = max(margins, key=margins.__getitem__) if plan else nearest(natural.value, on_test)
-    return Decision(UNDECIDED, closest, tuple(tested))
-
-
-def nearest(natural: float, on_test: Mapping[str, Candidate]) -> str:
-    """Returns the curation with the smallest |gap|; "" where none is smaller than natural's."""
-    sizes = {name: abs(one.gap.value) for name, one in on_test.items()}
-    sizes = {name: size for name, size in sizes.items() if size <= abs(natural)}
-    return min(sizes, key=sizes.__getitem__) if sizes else ""
-
-
-def _trained(evaluation: Evaluation, base: str, n: int) -> set[str]:
-    return {c for b, c, size in evaluation.places if (b, size) == (base, n)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """What is known of a base and n before anything is decided.
-
-    Attributes:
-      natural: the natural draw's gap on test.
-      natural_on_validation: the same on validation.
-      on_test: the curations that can be used.
-      on_validation: the same.
-      costs: curation (the index) -> its arm and costs, cheapest first; of all planned.
-      reason: why nothing can be decided; "" where something can.
-    """
-
-    natural: Estimate
-    natural_on_validation: float
-    on_test: Mapping[str, Candidate]
-    on_validation: Mapping[str, Candidate]
-    costs: pd.DataFrame
-    reason: str
-
-
-def question(
-    validation: Evaluation,
-    test: Evaluation,
-    design: Design,
-    base: str,
-    n: int,
-    rule: AnswerSpec,
-    costs: pd.DataFrame | None = None,
-) -> Question:
-    """Gathers what a smallest fix is decided on; costs are computed where they are not given."""
-    if costs is None:
-        costs = by_cost(design.curations(base, n), test.cells).set_index("curation")
-    names = [c for c in costs.index if not design.arm(base, c, n).unusable]
-    natural = gap(test, base, "natural", n, rule)
-    return Question(
-        natural,
-        gap(validation, base, "natural", n, rule).value,
-        {c: candidate(test, base, c, n, rule) for c in names},
-        {c: candidate(validation, base, c, n, rule) for c in names},
-        costs,
-        _why_open(design, base, n, natural),
-    )
-
-
-def answer_to(
-    asked: Question, design: Design, base: str, n: int, rule: AnswerSpec
-) -> tuple[Decision, str]:
-    """Returns the decision on a question, and why it is open whatever the numbers."""
-    if asked.reason:
-        closest = nearest(asked.natural.value, asked.on_test)
-        return Decision(UNDECIDED, closest), asked.reason
-    planned = asked.costs.reset_index()
-    decision = decide(
-        asked.natural,
-        asked.on_validation,
-        asked.natural_on_validation,
-        asked.on_test,
-        asked.costs,
-        axes(curation_of(arm) for arm in planned.itertuples()),
-        design.questions,
-        design.family(base, n),
-        rule,
-    )
-    waiting = design.waiting(base, n)
-    if waiting and decision.verdict in (CONFIRMED, NONE):
-        # A cheaper one may still hold.
-        reason = f"{count(waiting, 'model')} of its curations not trained yet"
-        return dataclasses.replace(decision, verdict=UNDECIDED), reason
-    return decision, ""
 
 
 def _of_base(
@@ -207,108 +48,67 @@ def _of_base(
     need = None
     if decision.verdict == UNDECIDED and not reason and asked.on_test:
         need = what_decides(asked, validation.examples, test.examples, design, base, n, rule)
-    return _row(
-        test, design, base, n, asked.natural, asked.costs, decision, asked.on_test, reason, need,
-        rule,
-    )  # fmt: skip
-
-
-def what_decides(
-    asked: Question,
-    validation: int,
-    test: int,
-    design: Design,
-    base: str,
-    n: int,
-    rule: AnswerSpec,
-) -> Needed | None:
-    """Returns the checkpoints, or examples, that would decide; None where no estimate is made."""
-    family = design.family(base, n)
-    truth = truth_of(asked.natural, asked.on_test, validation, test, design.questions, family)
-    units = asked.natural.units if asked.natural.units > 1 else asked.natural.draws
-    return needed(truth, units, test, rule) if truth else None
-
-
-def _why_open(design: Design, base: str, n: int, natural: Estimate) -> str:
-    own = design.arm(base, "natural", n)
-    if own.unusable:
-        return f"natural draws of {base}: {own.unusable}"
-    if natural.units < 2 and natural.draws < 2:
-        return "one checkpoint and one draw do not tell how much others would differ"
-    if natural.draws < 2:
-        return "one finetuning draw does not tell how much others would differ"
-    if not np.isfinite(natural.error):
-        return "the gap is undefined in some models"
-    return ""
-
-
-def _row(
-    test: Evaluation,
-    design: Design,
-    base: str,
-    n: int,
-    natural: Estimate,
-    costs: pd.DataFrame,
-    decision: Decision,
-    on_test: Mapping[str, Candidate],
-    reason: str,
-    need: Needed | None,
-    rule: AnswerSpec,
-) -> dict:
-    alpha = (1 - rule.confidence) / design.questions
-    name = decision.curation
-    fix = name if decision.verdict == CONFIRMED else ""
-    nothing = Interval(float("nan"), float("nan"), float("nan"))
-    after = change = nothing
-    if name:
-        # Those that were tested stand beside a verdict that rests on them.
-        levels = decision.levels or (alpha, alpha)
-        (after,) = intervals([on_test[name].gap], levels[0])
-        (change,) = intervals([on_test[name].auc_change], levels[1])
-    (before,) = intervals([natural], alpha)
-    below, above = _neighbours(costs, name)
-    columns = [
-        *_COSTS,
-        "oversampling",
-        "images_for_prevalence",
-        "images_for_correlation",
-    ]
+    unusable = {c: design.arm(base, c, n).unusable for c in asked.costs.index}
     return {
         "task": test.task,
         "population": test.population,
         "base": base,
         "n": n,
-        "verdict": decision.verdict,
-        "curation": fix,
-        "nearest": name,
-        "scope": natural.scope,
-        "checkpoints": natural.units,
-        "draws": natural.draws,
+        **_verdict(asked, decision),
         "examples": test.examples,
-        "realised_n": design.arm(base, name, n).realised_n if name else float("nan"),
-        **{column: costs.loc[name, column] if fix else float("nan") for column in columns},
-        "below": below,
-        "above": above,
-        **_rates(test, base, name, n),
-        "gap_before": before.value,
-        "gap_before_low": before.low,
-        "gap_before_high": before.high,
-        "gap_after": after.value,
-        "gap_after_low": after.low,
-        "gap_after_high": after.high,
-        "auc_change": change.value,
-        "auc_change_low": change.low,
-        "auc_change_high": change.high,
+        "realised_n": design.arm(base, decision.curation, n).realised_n,
+        **_price(asked.costs, decision),
+        **_rates(test, base, decision.curation, n),
+        **_moves(asked, decision, (1 - rule.confidence) / design.questions),
         "tested": "; ".join(f"{c} {'holds' if ok else 'fails'}" for c, ok in decision.tested),
-        "all_worse": bool(len(on_test)) and not nearest(natural.value, on_test),
-        "unusable": "; ".join(
-            f"{c}: {design.arm(base, c, n).unusable}"
-            for c in costs.index
-            if design.arm(base, c, n).unusable
-        ),
+        "all_worse": bool(len(asked.on_test)) and not nearest(asked.natural.value, asked.on_test),
+        "unusable": "; ".join(f"{c}: {why}" for c, why in unusable.items() if why),
         "reason": reason,
-        "checkpoints_needed": need.checkpoints if need else float("nan"),
-        "examples_needed": need.examples if need else float("nan"),
+        **_needed(need),
+    }
+
+
+def _verdict(asked: Question, decision: Decision) -> dict:
+    return {
+        "verdict": decision.verdict,
+        "curation": _fix(decision),
+        "nearest": decision.curation,
+        "scope": asked.natural.scope,
+        "checkpoints": asked.natural.units,
+        "draws": asked.natural.draws,
+    }
+
+
+def _fix(decision: Decision) -> str:
+    """The curation that is a fix; "" where none is shown to be one."""
+    return decision.curation if decision.verdict == CONFIRMED else ""
+
+
+def _price(costs: pd.DataFrame, decision: Decision) -> dict:
+    """What a fix costs, and the levels next to it."""
+    fix = _fix(decision)
+    below, above = _neighbours(costs, decision.curation)
+    numbers = {name: costs.loc[fix, name] if fix else _UNKNOWN for name in _NUMBERS}
+    return {**numbers, "below": below, "above": above}
+
+
+def _moves(asked: Question, decision: Decision, alpha: float) -> dict:
+    """The gap before and after, and the change of the AUC, with intervals."""
+    after = change = Interval(_UNKNOWN, _UNKNOWN, _UNKNOWN)
+    if decision.curation:
+        # Those that were tested stand beside a verdict that rests on them.
+        levels = decision.levels or (alpha, alpha)
+        found = asked.on_test[decision.curation]
+        (after,) = intervals([found.gap], levels[0])
+        (change,) = intervals([found.auc_change], levels[1])
+    (before,) = intervals([asked.natural], alpha)
+    return before.named("gap_before") | after.named("gap_after") | change.named("auc_change")
+
+
+def _needed(need: Needed | None) -> dict:
+    return {
+        "checkpoints_needed": need.checkpoints if need else _UNKNOWN,
+        "examples_needed": need.examples if need else _UNKNOWN,
     }
 
 

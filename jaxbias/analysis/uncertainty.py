@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from jaxbias.analysis.panels import Estimate, covariances
+from jaxbias.analysis.estimates import Estimate, covariances
 
 # From so many units on their correlation is estimated well enough to be used.
 MAX_T_UNITS = 5
@@ -34,6 +34,10 @@ class Interval:
     def within(self, bound: float) -> bool:
         """Whether the whole interval lies inside ±bound."""
         return -bound < self.low and self.high < bound
+
+    def named(self, name: str) -> dict[str, float]:
+        """Returns the three as columns of a table: NAME, NAME_low and NAME_high."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
     def outside(self, bound: float) -> bool:
         """Whether the whole interval lies outside ±bound."""

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from jaxbias.analysis.design import Design
+from jaxbias.analysis.estimates import difference, estimate
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.panels import difference, estimate
 from jaxbias.analysis.uncertainty import intervals, simultaneous_level
 from jaxbias.study import AnswerSpec
 from jaxbias.words import count

@@ -10,7 +10,6 @@ from jaxbias.analysis.panels import CHECKPOINT
 from jaxbias.study import AnswerSpec
 from jaxbias.words import count
 
-_KEYS = ["task", "base", "n"]
 _MOST_NAMED = 4
 
 
@@ -32,40 +31,37 @@ def paragraphs(
       rule: the rules of the answer.
       examples: target -> test examples.
     """
-    curations = studied_curations(overwritten) if len(overwritten) else overwritten
-    tables = [comparisons, curations, fixes]
-    keys = [key for table in (verdicts, *tables) for key in _rows(table)]
+    tried = studied_curations(overwritten) if len(overwritten) else overwritten
+    asked = [_by_question(table) for table in (verdicts, comparisons, tried, fixes)]
     said = []
-    for key in dict.fromkeys(keys):
+    for key in dict.fromkeys(key for table in asked for key in table):
         task, base, n = key
-        parts = []
-        for row in _rows(verdicts).get(key, []):
-            compared = _rows(comparisons).get(key, [])
-            parts.append(_inherited(row, compared, rule))
-        mine = curations[(curations[_KEYS] == list(key)).all(axis=1)] if len(curations) else []
-        if len(mine):
-            parts.append(_overwritten(mine, rule))
-        parts += [_fix(row, rule) for row in _rows(fixes).get(key, [])]
-        basis = _basis(key, tables, examples[task])
+        mine, compared, curations, fixed = (table.get(key, pd.DataFrame()) for table in asked)
+        others = compared.to_dict("records")
+        parts = [_inherited(row, others, rule) for row in mine.to_dict("records")]
+        if len(curations):
+            parts.append(_overwritten(curations, rule))
+        parts += [_fix(row, rule) for row in fixed.to_dict("records")]
+        basis = _basis([compared, curations, fixed], examples[task])
         said.append(f"{task}, {base}, n = {n:,} ({basis}). " + " ".join(parts))
     return said
 
 
-def _rows(table: pd.DataFrame) -> dict[tuple, list[dict[str, Any]]]:
-    found: dict[tuple, list[dict[str, Any]]] = {}
-    for row in table.to_dict("records"):
-        found.setdefault((row["task"], row["base"], int(row["n"])), []).append(row)
-    return found
+def _by_question(table: pd.DataFrame) -> dict[tuple[str, str, int], pd.DataFrame]:
+    """(task, base, n) -> its rows."""
+    if table.empty:
+        return {}
+    parts = table.groupby(["task", "base", "n"], sort=False)
+    return {(task, base, int(n)): rows for (task, base, n), rows in parts}
 
 
-def _basis(key: tuple, tables: list[pd.DataFrame], examples: int) -> str:
+def _basis(tables: list[pd.DataFrame], examples: int) -> str:
     """What a paragraph rests on: of the arms it speaks of, the fewest checkpoints and draws."""
     rows = [
         row
         for table in tables
         if "checkpoints" in table
-        for row in _rows(table).get(key, [])
-        if row["checkpoints"] == row["checkpoints"]
+        for row in table[["checkpoints", "draws"]].dropna(subset="checkpoints").to_dict("records")
     ]
     counts = []
     for name in ("checkpoint", "draw"):

@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
+from jaxbias.analysis import Answer
 from jaxbias.files import atomic
 from jaxbias.report import forest, groups, levels, numbers, style, trade_off
 from jaxbias.report.select import gap_name
@@ -24,7 +24,7 @@ class Picture:
     paths: tuple[Path, ...]
 
 
-def draw(answer: Any, directory: Path) -> dict[str, Picture]:
+def draw(answer: Answer, directory: Path) -> dict[str, Picture]:
     """Draws and writes every figure the answer has numbers for.
 
     Args:
@@ -117,7 +117,7 @@ def _screen(study: dict) -> str:
     )
 
 
-_FIGURES: tuple[tuple[Callable[[Any], Figure | None], Callable[[dict], str], str], ...] = (
+_FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], str], ...] = (
     (
         forest.inherited,
         _inherited,

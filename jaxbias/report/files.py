@@ -1,8 +1,8 @@
 """The answer's frames as tables on disk."""
 
 from pathlib import Path
-from typing import Any
 
+from jaxbias.analysis import Answer
 from jaxbias.files.atomic import write_bytes, write_csv, write_text
 from jaxbias.plan.criteria import MEASURES
 
@@ -26,7 +26,7 @@ FRAMES = (
 )
 
 
-def write_tables(answer: Any, directory: Path) -> list[Path]:
+def write_tables(answer: Answer, directory: Path) -> list[Path]:
     """Writes the answer in words and every frame of it.
 
     Args:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from jaxbias.analysis import Answer
 from jaxbias.report import numbers
 from jaxbias.report.select import along_curations, shown, studied
-from jaxbias.report.tables import Column, Html, badge, column, table, text
+from jaxbias.report.tables import Column, Html, badge, column, estimated, table, text
 
 _INHERITED_TONES = {"yes": "bad", "practically none": "good", "no": "good", "reversed": "bad"}
 _OVERWRITTEN_TONES = {"no gap": "good", "gap": "bad", "undecided": "open"}
@@ -27,7 +28,7 @@ def fix_badge(fix: dict[str, Any]) -> Html:
     return badge(f"smallest fix: {fix['curation']}, confirmed on test", "good")
 
 
-def inherited(answer: Any) -> Html:
+def inherited(answer: Answer) -> Html:
     """Returns the table of paired differences."""
     rows = shown(answer.inherited, answer.study)
     level = numbers.confidence(answer.study)
@@ -38,7 +39,7 @@ def inherited(answer: Any) -> Html:
         *varying,
         column("gap", "Its FPR gap", numbers.signed),
         column("gap_against", "The other's", numbers.signed),
-        _estimate("difference", "low", "high", f"Difference [{level}]"),
+        estimated("difference", "low", "high", f"Difference [{level}]"),
         Column(
             "For all questions",
             lambda row: numbers.interval(row["low_family"], row["high_family"]),
@@ -49,7 +50,7 @@ def inherited(answer: Any) -> Html:
     return table(_records(rows), columns, f"Studied base minus each other base{fixed}")
 
 
-def overwritten(answer: Any) -> Html:
+def overwritten(answer: Answer) -> Html:
     """Returns the tables per level: the studied bases' open, the others' folded."""
     rows = shown(answer.overwritten, answer.study)
     first = studied(rows, answer.study)
@@ -61,13 +62,13 @@ def overwritten(answer: Any) -> Html:
     return Html(html)
 
 
-def _levels(answer: Any, rows: pd.DataFrame, task: str) -> Html:
+def _levels(answer: Answer, rows: pd.DataFrame, task: str) -> Html:
     level = numbers.confidence(answer.study)
     varying, fixed = _varying(rows, ("base", "n", "realised_n", "checkpoints", "draws"))
     columns = [
         column("curation", "Finetuned on"),
         *varying,
-        _estimate("gap", "gap_low", "gap_high", f"FPR gap [{level}]"),
+        estimated("gap", "gap_low", "gap_high", f"FPR gap [{level}]"),
         column("auc", "AUC", numbers.plain),
         Column(f"AUC change [{level}]", _change("auc_change"), True),
         Column(f"Reduction of |gap| [{level}]", _change("gap_reduction"), True),
@@ -79,7 +80,7 @@ def _levels(answer: Any, rows: pd.DataFrame, task: str) -> Html:
     return table(_records(along_curations(rows)), columns, f"{task}: every curation{fixed}")
 
 
-def smallest_fix(answer: Any) -> Html:
+def smallest_fix(answer: Answer) -> Html:
     """Returns two tables: the fix with its cost, and both groups' rates before and after."""
     rows = shown(answer.smallest_fix, answer.study)
     fixes = _records(rows)
@@ -90,9 +91,9 @@ def smallest_fix(answer: Any) -> Html:
         column("task", "Target"),
         *varying,
         Column("Smallest fix", _fix),
-        _estimate("gap_before", "gap_before_low", "gap_before_high", f"Gap before [{level}]"),
-        _estimate("gap_after", "gap_after_low", "gap_after_high", f"Gap after [{level}]"),
-        _estimate("auc_change", "auc_change_low", "auc_change_high", f"AUC change [{level}]"),
+        estimated("gap_before", "gap_before_low", "gap_before_high", f"Gap before [{level}]"),
+        estimated("gap_after", "gap_after_low", "gap_after_high", f"Gap after [{level}]"),
+        estimated("auc_change", "auc_change_low", "auc_change_high", f"AUC change [{level}]"),
         column("images_changed", "Images changed", numbers.count),
         Column("By prevalence, then correlation", _parts, True),
         column("images_screened", "Images screened", _whole),
@@ -140,7 +141,7 @@ def fix_words(fix: dict[str, Any]) -> str:
     return "none of those tried" if fix["verdict"] == "none" else fix["verdict"]
 
 
-def underrepresentation(answer: Any) -> Html:
+def underrepresentation(answer: Answer) -> Html:
     """Returns, per pair, the AUC on each subgroup, and the shares at which a base catches up."""
     html = _matching(answer)
     level = numbers.confidence(answer.study)
@@ -172,7 +173,7 @@ def metric_name(name: str) -> str:
     return " ".join(word.upper() if word in ("fpr", "tpr", "auc") else word for word in words)
 
 
-def _matching(answer: Any) -> str:
+def _matching(answer: Answer) -> str:
     rows = shown(answer.matching_share, answer.study)
     if rows.empty:
         return ""
@@ -184,7 +185,7 @@ def _matching(answer: Any) -> str:
         column("subgroup", "AUC on"),
         column("base", "Base"),
         column("against", "Against"),
-        _estimate("difference", "low", "high", f"Difference at 10 % [{level}]"),
+        estimated("difference", "low", "high", f"Difference at 10 % [{level}]"),
         Column("Equality compatible with", _shares, True),
         column("sure_share", "Surely ahead from", numbers.percent),
     ]
@@ -236,14 +237,6 @@ def _change(name: str) -> Callable[[dict], str]:
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return frame.to_dict("records")
-
-
-def _estimate(
-    name: str, low: str, high: str, heading: str, write: Callable[[float], str] = numbers.signed
-) -> Column:
-    return Column(
-        heading, lambda row: numbers.estimate(row[name], row[low], row[high], write), True
-    )
 
 
 def _neighbours(row: dict[str, Any]) -> str:

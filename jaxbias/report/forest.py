@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
 from jaxbias.report.ledger import Block, Ledger, note
 from jaxbias.report.select import gap_name, panel_title, roles, several_sizes, shown
@@ -14,7 +15,7 @@ _ROW = 0.21  # Inches per line.
 _RIGHT = 0.28  # Of the figure: the numbers at the right.
 
 
-def inherited(answer: Any) -> Figure | None:
+def inherited(answer: Answer) -> Figure | None:
     """Draws, per target, studied base minus each control and scratch.
 
     Args:
@@ -26,11 +27,12 @@ def inherited(answer: Any) -> Figure | None:
     rows = shown(answer.inherited, answer.study)
     if rows.empty:
         return None
+    several = several_sizes(rows)
     blocks = list(rows.groupby(["task", "n", "base"], sort=False))
     ledger = Ledger(
         [
             Block(
-                f"{panel_title(task, n, several_sizes(rows))}: {style.label(base)}",
+                f"{panel_title(task, n, several)}: {style.label(base)}",
                 tuple(f"minus {style.label(name)}" for name in block["against"]),
             )
             for (task, n, base), block in blocks

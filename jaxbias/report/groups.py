@@ -7,12 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jaxbias.analysis import Answer
 from jaxbias.report import style
+from jaxbias.report.facets import looks_of
 from jaxbias.report.ledger import Block, Ledger
 from jaxbias.report.select import (
     metric,
     panel_title,
-    roles,
     several_sizes,
     shown,
 )
@@ -21,7 +22,7 @@ _ROW = 0.25  # Inches per line of the dumbbells.
 _APART = 0.17  # Lines between a row's middle and each group's mark.
 
 
-def rates(answer: Any) -> Figure | None:
+def rates(answer: Answer) -> Figure | None:
     """Draws both groups' FPR and TPR at the natural draw and at the chosen curation.
 
     Args:
@@ -35,7 +36,8 @@ def rates(answer: Any) -> Figure | None:
     if chosen.empty:
         return None
     curves = shown(answer.curves, answer.study)
-    ledger = Ledger([_block(fix, several_sizes(chosen)) for fix in chosen.itertuples()])
+    several = several_sizes(chosen)
+    ledger = Ledger([_block(fix, several) for fix in chosen.itertuples()])
     height = ledger.lines * _ROW + 0.9
     figure = Figure(figsize=(style.WIDTH, height))
     width = (0.93 - ledger.margin) / 2
@@ -59,7 +61,7 @@ def rates(answer: Any) -> Figure | None:
     return figure
 
 
-def underrepresentation(answer: Any) -> Figure | None:
+def underrepresentation(answer: Answer) -> Figure | None:
     """Draws the AUC on each subgroup along the share of the second among the positives.
 
     Args:
@@ -71,26 +73,27 @@ def underrepresentation(answer: Any) -> Figure | None:
     frame = shown(answer.underrepresentation, answer.study)
     if frame.empty:
         return None
-    looks = style.looks(roles(answer.study))
-    facets = [
+    looks = looks_of(answer, frame)
+    several = several_sizes(frame)
+    parts = [
         (key, rows)
         for _, block in frame.groupby(["task", "n"], sort=False)
         for key, rows in block.groupby(["task", "n", "group"], sort=False)
     ]
     columns = frame.groupby(["task", "n"])["group"].nunique().max()
     # One scale: the subgroups are to be compared.
-    figure, grid = style.panels(len(facets), 2.2, columns=min(columns, 3), share="xy")
-    for axes, ((task, n, group), rows) in zip(grid, facets, strict=True):
+    figure, grid = style.panels(len(parts), 2.2, columns=min(columns, 3), share="xy")
+    for axes, ((task, n, group), rows) in zip(grid, parts, strict=True):
         for base, look in looks.items():
             line = rows[rows["base"] == base].sort_values("level")
             share = 10 * line["level"]
             axes.fill_between(share, line["low"], line["high"], color=look.colour, alpha=0.16, lw=0)
             axes.plot(share, line["auc"], color=look.colour, marker=look.marker, ms=3.6, lw=1.2)
-        axes.set_title(f"{panel_title(task, n, several_sizes(frame))}: AUC on {style.label(group)}")
+        axes.set_title(f"{panel_title(task, n, several)}: AUC on {style.label(group)}")
         axes.set_xticks(range(0, 101, 20))
     figure.supxlabel(f"Share of {_second(frame)} among the finetuning positives (%)", fontsize=8)
     figure.supylabel("AUC on the subgroup", fontsize=8)
-    style.legend(figure, {name: looks[name] for name in looks if name in set(frame["base"])})
+    style.legend(figure, looks)
     return figure
 
 
@@ -108,13 +111,13 @@ def _block(fix: Any, several: bool) -> Block:
 def _dumbbells(
     axes: Axes, rates: pd.DataFrame, chosen: pd.DataFrame, groups: list[str], ledger: Ledger
 ) -> None:
+    rates = rates[rates["base"].isin(chosen["base"])]
+    known = dict(iter(rates.groupby(["task", "base", "n", "curation"], sort=False)))
     for i, fix in enumerate(chosen.itertuples()):
-        here = rates[
-            (rates["task"] == fix.task) & (rates["base"] == fix.base) & (rates["n"] == fix.n)
-        ]
         curations = ("natural", fix.curation or fix.nearest)
         for y, curation in zip(ledger.places(i)[1], curations, strict=True):
-            _dumbbell(axes, here[here["curation"] == curation], groups, y)
+            rows = known.get((fix.task, fix.base, fix.n, curation), rates.iloc[:0])
+            _dumbbell(axes, rows, groups, y)
     axes.grid(axis="x", color="#e4e4e4", lw=0.5)
     axes.set_axisbelow(True)
     axes.margins(x=0.06)

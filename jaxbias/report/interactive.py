@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
 from jaxbias.report.select import (
     gap_name,
     level_tasks,
+    others,
     panel_title,
     pictures,
     roles,
@@ -24,7 +26,7 @@ from jaxbias.report.select import (
 _NATURAL = -1.9
 
 
-def charts(answer: Any) -> list[dict[str, Any]]:
+def charts(answer: Answer) -> list[dict[str, Any]]:
     """Builds one plotly chart per target and size.
 
     Args:
@@ -37,22 +39,21 @@ def charts(answer: Any) -> list[dict[str, Any]]:
     if curves.empty:
         return []
     points = pictures(curves)
-    looks = style.looks(roles(answer.study))
+    looks, several = style.looks(roles(answer.study)), several_sizes(points)
     found = []
     for (task, n), rows in points.groupby(["task", "n"], sort=False):
-        others = rows.loc[~rows["kind"].isin(["natural", "correlation"]), "curation"].unique()
-        places = {"natural": _NATURAL} | {name: 12.0 + i for i, name in enumerate(others)}
+        places = {"natural": _NATURAL} | {name: 12.0 + i for i, name in enumerate(others(rows))}
         traces = []
         for base, look in looks.items():
             line = rows[rows["base"] == base].sort_values("level", na_position="first")
             if len(line):
                 traces += _traces(line, base, look, places)
-        name = panel_title(task, n, several_sizes(points))
+        name = panel_title(task, n, several)
         found.append({"name": name, "data": traces, **_layouts(answer.study, places)})
     return found
 
 
-def section(answer: Any) -> str:
+def section(answer: Answer) -> str:
     """Returns the chart's part of the page, "" when there is nothing to draw.
 
     plotly.js travels inside the page, compressed (4.8 MB become 2 MB), and is unpacked by the

@@ -1,6 +1,8 @@
 """Figures that are read line by line: names at the left, one mark or bar per line."""
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -31,12 +33,12 @@ class Ledger:
 
     blocks: Sequence[Block]
 
-    @property
+    @functools.cached_property
     def lines(self) -> float:
         """Height of all blocks, in lines."""
         return sum(len(block.names) + _BETWEEN for block in self.blocks)
 
-    @property
+    @functools.cached_property
     def margin(self) -> float:
         """The share of the text width that the names take."""
         heads = [_points(block.heading, "bold") for block in self.blocks]
@@ -45,8 +47,14 @@ class Ledger:
 
     def places(self, block: int) -> tuple[float, list[float]]:
         """Returns y of a block's heading and of each line under it; y falls by one per line."""
-        top = -sum(len(above.names) + _BETWEEN for above in self.blocks[:block])
+        top = -self._above[block]
         return top, [top - 1 - i for i in range(len(self.blocks[block].names))]
+
+    @functools.cached_property
+    def _above(self) -> list[float]:
+        """The height of all blocks above each, in lines."""
+        heights = (len(block.names) + _BETWEEN for block in self.blocks)
+        return list(itertools.accumulate(heights, initial=0))
 
     def frame(self, axes: Axes, names: bool = True) -> None:
         """Sets the axes' height, takes away what the names replace, and writes the names."""

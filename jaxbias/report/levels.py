@@ -1,24 +1,14 @@
 """The figures along correlation levels: dose and response, and the screen's."""
 
-from typing import Any
-
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jaxbias.analysis import Answer
 from jaxbias.report import style
-from jaxbias.report.select import (
-    gap_name,
-    level_tasks,
-    marked,
-    metric,
-    panel_title,
-    roles,
-    several_sizes,
-    shown,
-)
+from jaxbias.report.facets import facets, handles, looks_of
+from jaxbias.report.select import gap_name, level_tasks, marked, metric, others, shown
 
 _NATURAL = -1.9  # Where the natural draw stands, left of level 0.
 _DODGE = 0.13  # Levels between two bases' points at one level.
@@ -26,7 +16,7 @@ _ENDS = {"value": "", "low": "_low", "high": "_high"}  # Of an estimate -> the s
 _LEVELS = 12  # The natural draw and levels 0..10; other curations come after.
 
 
-def dose_response(answer: Any) -> Figure | None:
+def dose_response(answer: Answer) -> Figure | None:
     """Draws the signed FPR gap along the correlation levels, one line per base.
 
     Args:
@@ -41,11 +31,9 @@ def dose_response(answer: Any) -> Figure | None:
     gaps = metric(curves, "fpr_gap")
     gaps = gaps.assign(marked=marked(gaps))
     looks = looks_of(answer, gaps)
-    facets = list(gaps.groupby(["task", "n"], sort=False))
     named = len(_place_others(gaps)) > _LEVELS  # Names under the axis want room.
-    figure, grid = style.panels(len(facets), 2.95 if named else 2.35, share="y")
-    for axes, ((task, n), rows) in zip(grid, facets, strict=True):
-        style.tolerance(axes, answer.study["answer"]["epsilon"], "y")
+    figure, panels = facets(answer, gaps, 2.95 if named else 2.35, "y")
+    for axes, rows in panels:
         ticks = _place_others(rows)
         for i, (base, look) in enumerate(looks.items()):
             dodge = (i - (len(looks) - 1) / 2) * _DODGE
@@ -54,18 +42,12 @@ def dose_response(answer: Any) -> Figure | None:
         if len(ticks) > _LEVELS:
             axes.axvline(10.8, color=style.PALE, lw=0.5, ls=(0, (2, 2)))
         _level_ticks(axes, ticks)
-        axes.set_title(panel_title(task, n, several_sizes(gaps)))
-    first, second = answer.study["group"]["names"][:2]
-    figure.supxlabel(
-        f"Correlation level (0: positives all {first}, 5: balanced, 10: positives all {second})",
-        fontsize=8,
-    )
-    figure.supylabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
+    _name_axes(figure, answer)
     style.legend(figure, looks, handles(answer, gaps))
     return figure
 
 
-def screen(answer: Any) -> Figure | None:
+def screen(answer: Answer) -> Figure | None:
     """Draws the gap of a screen's heads along the levels, with what was confirmed beside it.
 
     Args:
@@ -78,36 +60,13 @@ def screen(answer: Any) -> Figure | None:
     if rows.empty:
         return None
     looks = looks_of(answer, rows)
-    facets = list(rows.groupby(["task", "n"], sort=False))
-    figure, grid = style.panels(len(facets), 2.35, share="y")
-    for axes, ((task, n), part) in zip(grid, facets, strict=True):
-        style.tolerance(axes, answer.study["answer"]["epsilon"], "y")
+    figure, panels = facets(answer, rows, 2.35, "y")
+    for axes, part in panels:
         ticks = _place_others(part)
         for i, (base, look) in enumerate(looks.items()):
-            own = part[part["base"] == base]
-            x = own["curation"].map(ticks).fillna(own["level"])
-            for suffix, filled, dodge in (("", "white", -1), ("_confirmed", look.colour, 1)):
-                values = pd.DataFrame({k: own[f"gap{end}{suffix}"] for k, end in _ENDS.items()})
-                there = values["value"].notna()
-                leveled = there & (own["kind"] == "correlation")
-                place = x + dodge * _DODGE / 2 + 2 * i * _DODGE
-                axes.plot(
-                    place[leveled], values["value"][leveled], color=look.colour, lw=1.0,
-                    ls="-" if suffix else (0, (3, 2)), zorder=3,
-                )  # fmt: skip
-                axes.errorbar(
-                    place[there], values["value"][there], yerr=style.whiskers(values[there]),
-                    ls="", marker=look.marker, ms=4, mfc=filled, mec=look.colour, mew=0.8,
-                    ecolor=look.colour, elinewidth=0.8, zorder=4,
-                )  # fmt: skip
+            _heads(axes, part[part["base"] == base], look, 2 * i * _DODGE, ticks)
         _level_ticks(axes, ticks)
-        axes.set_title(panel_title(task, n, several_sizes(rows)))
-    first, second = answer.study["group"]["names"][:2]
-    figure.supxlabel(
-        f"Correlation level (0: positives all {first}, 5: balanced, 10: positives all {second})",
-        fontsize=8,
-    )
-    figure.supylabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
+    _name_axes(figure, answer)
     dots = [
         Line2D([], [], color=style.INK, marker="o", ms=4, mfc=fill, ls=line, lw=1.0, label=label)
         for label, fill, line in (
@@ -119,29 +78,41 @@ def screen(answer: Any) -> Figure | None:
     return figure
 
 
-def looks_of(answer: Any, frame: pd.DataFrame) -> dict[str, style.Look]:
-    """Returns the looks of the bases that a frame has rows of, in the order of the legend."""
-    present = set(frame["base"])
-    looks = style.looks(roles(answer.study))
-    return {name: look for name, look in looks.items() if name in present}
+def _heads(
+    axes: Axes, rows: pd.DataFrame, look: style.Look, shift: float, places: dict[str, float]
+) -> None:
+    """Draws one base's heads, and beside them what was confirmed."""
+    x = rows["curation"].map(places).fillna(rows["level"])
+    for suffix, filled, dodge in (("", "white", -1), ("_confirmed", look.colour, 1)):
+        values = pd.DataFrame({k: rows[f"gap{end}{suffix}"] for k, end in _ENDS.items()})
+        there = values["value"].notna()
+        leveled = there & (rows["kind"] == "correlation")
+        place = x + dodge * _DODGE / 2 + shift
+        axes.plot(
+            place[leveled], values["value"][leveled], color=look.colour, lw=1.0,
+            ls="-" if suffix else (0, (3, 2)), zorder=3,
+        )  # fmt: skip
+        axes.errorbar(
+            place[there], values["value"][there], yerr=style.whiskers(values[there]),
+            ls="", marker=look.marker, ms=4, mfc=filled, mec=look.colour, mew=0.8,
+            ecolor=look.colour, elinewidth=0.8, zorder=4,
+        )  # fmt: skip
 
 
-def handles(answer: Any, rows: pd.DataFrame) -> list[Artist]:
-    """Returns what the legend lists after the bases: star, degenerate models if any, band."""
-    star = Line2D(
-        [], [], ls="", marker="*", ms=8, mfc=style.PALE, mec=style.INK, mew=0.8,
-        label="natural draw",
-    )  # fmt: skip
-    band = style.tolerance_handle(answer.study["answer"]["epsilon"])
-    return [star, *([style.marked_handle()] if (rows["marked"] != "").any() else []), band]
+def _name_axes(figure: Figure, answer: Answer) -> None:
+    first, second = answer.study["group"]["names"][:2]
+    figure.supxlabel(
+        f"Correlation level (0: positives all {first}, 5: balanced, 10: positives all {second})",
+        fontsize=8,
+    )
+    figure.supylabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
 
 
 def _place_others(rows: pd.DataFrame) -> dict[str, float]:
     """Returns curation -> x: natural at the left, levels in place, others at the right."""
     places = {"natural": _NATURAL}
     places |= {f"level {k}": float(k) for k in range(11)}
-    others = rows.loc[~rows["kind"].isin(["natural", "correlation"]), "curation"].unique()
-    return places | {name: 11.8 + 1.3 * i for i, name in enumerate(others)}
+    return places | {name: 11.8 + 1.3 * i for i, name in enumerate(others(rows))}
 
 
 def _level_ticks(axes: Axes, places: dict[str, float]) -> None:

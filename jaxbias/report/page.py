@@ -6,8 +6,8 @@ import importlib.resources
 import string
 from html import escape
 from pathlib import Path
-from typing import Any
 
+from jaxbias.analysis import Answer
 from jaxbias.files import atomic
 from jaxbias.report import (
     figures,
@@ -28,7 +28,7 @@ _PRINT_DETAILS = (
 )
 
 
-def write(answer: Any, directory: Path, manifest: Path | None = None) -> Path:
+def write(answer: Answer, directory: Path, manifest: Path | None = None) -> Path:
     """Writes the whole report.
 
     Args:
@@ -52,7 +52,7 @@ def write(answer: Any, directory: Path, manifest: Path | None = None) -> Path:
 
 
 def render(
-    answer: Any, pictures: dict[str, figures.Picture], manifest: tuple[str, str] | None = None
+    answer: Answer, pictures: dict[str, figures.Picture], manifest: tuple[str, str] | None = None
 ) -> str:
     """Returns the page.
 
@@ -93,7 +93,7 @@ def render(
     )
 
 
-def _answer(answer: Any) -> str:
+def _answer(answer: Answer) -> str:
     """Returns the verdicts as badges, one card per target, and the answer in words."""
     cards: dict[tuple, list[str]] = {}
     for row in shown(answer.inherited_verdicts, answer.study).to_dict("records"):
@@ -113,7 +113,7 @@ def _answer(answer: Any) -> str:
     return f'{verdicts}<h2>The answer in words</h2><ol class="answer">{words}</ol>'
 
 
-def _inherited(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+def _inherited(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     if answer.inherited.empty:
         return ""
     settings = answer.study["answer"]
@@ -130,7 +130,7 @@ def _inherited(answer: Any, pictures: dict[str, figures.Picture]) -> str:
     return rule + _figure(pictures, "inherited") + findings.inherited(answer)
 
 
-def _overwritten(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+def _overwritten(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     if answer.overwritten.empty:
         return ""
     epsilon = answer.study["answer"]["epsilon"]
@@ -150,7 +150,7 @@ def _overwritten(answer: Any, pictures: dict[str, figures.Picture]) -> str:
     )
 
 
-def _fix(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+def _fix(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     if answer.smallest_fix.empty:
         return ""
     settings = answer.study["answer"]
@@ -166,13 +166,13 @@ def _fix(answer: Any, pictures: dict[str, figures.Picture]) -> str:
     return rule + _figure(pictures, "rates") + findings.smallest_fix(answer)
 
 
-def _underrepresentation(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     if answer.underrepresentation.empty:
         return ""
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
 
 
-def _screen(answer: Any, pictures: dict[str, figures.Picture]) -> str:
+def _screen(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     return _figure(pictures, "screen") + screening.section(answer)
 
 

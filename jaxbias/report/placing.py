@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.transforms import Bbox
 
 from jaxbias.report import style
@@ -33,7 +32,7 @@ class Name:
 
 
 def place(
-    figure: Figure,
+    renderer: RendererAgg,
     axes: Axes,
     names: Sequence[Name],
     lines: Sequence[np.ndarray],
@@ -42,14 +41,14 @@ def place(
     """Writes names beside their points: over no other, inside the axes, off lines if it can.
 
     Args:
-      figure: whole but for the names, and laid out: `figure.draw_without_rendering()`.
+      renderer: of the figure, which is whole but for the names and laid out by
+        `figure.draw_without_rendering()`.
       axes: where.
       names: the most important first.
       lines: float[K, 2] each, drawn in the data's coordinates: better not covered.
       marks: float[M, 2], likewise, still better not.
     """
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    point = figure.dpi / 72
+    point = renderer.dpi / 72
     inside = axes.get_window_extent(renderer)
     covered = np.concatenate([_along(axes, line, _STEP * point) for line in lines] or [[]])
     marked = [_box(middle, *[2 * _MARK * point] * 2) for middle in axes.transData.transform(marks)]

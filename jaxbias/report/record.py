@@ -5,12 +5,13 @@ from html import escape
 from typing import Any
 
 from jaxbias import words
+from jaxbias.analysis import Answer
 from jaxbias.report import numbers
 from jaxbias.report.select import gap_name
 from jaxbias.report.tables import Column, Html, column, table
 
 
-def heading(answer: Any) -> Html:
+def heading(answer: Answer) -> Html:
     """Returns the page's title and one line of what was run."""
     study = answer.study
     tasks = len(study["targets"]) + len(study["pairs"])
@@ -29,7 +30,7 @@ def heading(answer: Any) -> Html:
     )
 
 
-def data(answer: Any) -> Html:
+def data(answer: Answer) -> Html:
     """Returns how many examples every split has in every cell of target and group."""
     counts = answer.dataset["counts"]
     html = (
@@ -47,7 +48,7 @@ def data(answer: Any) -> Html:
     return Html(html)
 
 
-def methods(answer: Any) -> Html:
+def methods(answer: Answer) -> Html:
     """Returns the methods paragraph and what differs from the authors' protocol."""
     html = f"<p>{escape(answer.methods)}</p>"
     if answer.deviations:
@@ -55,14 +56,14 @@ def methods(answer: Any) -> Html:
     return Html(html)
 
 
-def notes(answer: Any) -> Html:
+def notes(answer: Answer) -> Html:
     """Returns what failed and what the data set remarks."""
     failures = _list(answer.failures) if answer.failures else "<p>Every model finished.</p>"
     remarks = answer.dataset["notes"]
     return Html(failures + (f"<h3>Notes on the data</h3>{_list(remarks)}" if remarks else ""))
 
 
-def record(answer: Any, manifest: tuple[str, str] | None) -> Html:
+def record(answer: Answer, manifest: tuple[str, str] | None) -> Html:
     """Returns manifest, timings and every setting.
 
     Args:

@@ -1,11 +1,11 @@
 """The page's section on a screen: what heads showed, what was confirmed, where they disagree."""
 
 from collections.abc import Callable
-from typing import Any
 
+from jaxbias.analysis import Answer
 from jaxbias.report import numbers
 from jaxbias.report.select import along_curations, shown
-from jaxbias.report.tables import Column, Html, column, table
+from jaxbias.report.tables import Column, Html, column, estimated, table
 
 _RULE = (
     "<p>The whole grid was trained as heads on frozen bases first. Heads keep more of a base's "
@@ -18,7 +18,7 @@ _RULE = (
 )
 
 
-def section(answer: Any) -> Html:
+def section(answer: Answer) -> Html:
     """Returns the tables of a screened study; empty where nothing was screened."""
     if answer.screen.empty:
         return Html("")
@@ -28,10 +28,12 @@ def section(answer: Any) -> Html:
         column("curation", "Trained on"),
         column("base", "Base"),
         column("n", "n", numbers.count),
-        Column(f"Gap of heads [{level}]", _estimate(""), True),
+        estimated("gap", "gap_low", "gap_high", f"Gap of heads [{level}]"),
         column("auc_change", "AUC change of heads", numbers.signed),
         column("verdict", "Verdict on heads"),
-        Column(f"Gap finetuned [{level}]", _estimate("_confirmed"), True),
+        estimated(
+            "gap_confirmed", "gap_low_confirmed", "gap_high_confirmed", f"Gap finetuned [{level}]"
+        ),
         column("auc_change_confirmed", "AUC change finetuned", numbers.signed),
         Column("Verdict finetuned", lambda row: row["verdict_confirmed"] or "not confirmed"),
     ]
@@ -41,7 +43,7 @@ def section(answer: Any) -> Html:
     return Html(html)
 
 
-def _verdicts(answer: Any) -> str:
+def _verdicts(answer: Answer) -> str:
     columns = [
         column("task", "Target"),
         column("base", "Base"),
@@ -64,8 +66,3 @@ def _chosen(name: str, qualifies: str) -> Callable[[dict], str]:
 def _apart(row: dict) -> str:
     """Doses between the two choices; none are between curations of different kinds."""
     return numbers.MISSING if numbers.missing(row["doses_apart"]) else f"{row['doses_apart']:.0f}"
-
-
-def _estimate(suffix: str) -> Callable[[dict], str]:
-    names = [f"{name}{suffix}" for name in ("gap", "gap_low", "gap_high")]
-    return lambda row: numbers.estimate(*(row[name] for name in names))

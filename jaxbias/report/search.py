@@ -1,12 +1,11 @@
 """The page's account of the hyperparameter search: what was chosen, and every trial."""
 
-from typing import Any
-
 from jaxbias import words
+from jaxbias.analysis import Answer
 from jaxbias.report.tables import Html, column, table
 
 
-def section(answer: Any) -> Html:
+def section(answer: Answer) -> Html:
     """Returns the choices and, folded away, every trial; nothing where nothing was searched."""
     if answer.search.empty:
         return Html("")

@@ -52,6 +52,11 @@ def level_tasks(curves: pd.DataFrame) -> pd.DataFrame:
     return curves[curves["task"].isin(tried)]
 
 
+def others(rows: pd.DataFrame) -> list[str]:
+    """Returns the curations that are neither the natural draw nor correlation levels."""
+    return list(rows.loc[~rows["kind"].isin(["natural", "correlation"]), "curation"].unique())
+
+
 def pictures(curves: pd.DataFrame) -> pd.DataFrame:
     """Returns one row per curation with its signed FPR gap and its AUC side by side.
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from jaxbias.report import numbers
+
 _MANY = 9  # Columns; more are written smaller.
 
 
@@ -39,6 +41,15 @@ def text(value: str) -> Html:
 def column(name: str, heading: str, write: Callable[[Any], str] = str) -> Column:
     """Returns the column that writes one field; numbers unless written by `str`."""
     return Column(heading, lambda row: write(row[name]), number=write is not str)
+
+
+def estimated(
+    name: str, low: str, high: str, heading: str, write: Callable[[float], str] = numbers.signed
+) -> Column:
+    """Returns the column that writes an estimate with its interval."""
+    return Column(
+        heading, lambda row: numbers.estimate(row[name], row[low], row[high], write), number=True
+    )
 
 
 def table(rows: Iterable[Row], columns: Sequence[Column], caption: str) -> Html:

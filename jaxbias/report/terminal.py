@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jaxbias.analysis import Answer
 from jaxbias.report import numbers
 from jaxbias.report.findings import finetuned_after
 from jaxbias.report.select import shown, studied
@@ -18,7 +19,7 @@ _WIDTH = 100  # Columns, where the output is a file and has no width of its own.
 _COLOURS = {"yes": "red", "reversed": "red", "no": "green", "practically none": "green"}
 
 
-def show_answer(answer: Any, console: Console | None = None) -> None:
+def show_answer(answer: Answer, console: Console | None = None) -> None:
     """Prints the answer in words, what failed, and one row per target.
 
     Args:
@@ -43,7 +44,7 @@ def show_answer(answer: Any, console: Console | None = None) -> None:
         console.print(_table(answer, rows))
 
 
-def _left_out(answer: Any) -> list[str]:
+def _left_out(answer: Answer) -> list[str]:
     """Says that models failed: every statement above rests on fewer models than were trained."""
     if not answer.failures:
         return []
@@ -54,7 +55,7 @@ def _left_out(answer: Any) -> list[str]:
     ]
 
 
-def _rows(answer: Any) -> Iterator[list[Text]]:
+def _rows(answer: Answer) -> Iterator[list[Text]]:
     verdicts = {
         (row.task, row.base, row.n): row.verdict
         for row in shown(answer.inherited_verdicts, answer.study).itertuples()
@@ -93,7 +94,7 @@ def _two_lines(value: float, low: float, high: float) -> str:
     return numbers.estimate(value, low, high).replace(" [", "\n[")
 
 
-def _table(answer: Any, rows: list[list[Text]]) -> Table:
+def _table(answer: Answer, rows: list[list[Text]]) -> Table:
     epsilon = answer.study["answer"]["epsilon"]
     first, second = answer.study["group"]["names"][:2]
     table = Table(

@@ -1,29 +1,22 @@
 """The figure of AUC against the gap: what every curation does to both."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
-from jaxbias.report.levels import handles, looks_of
+from jaxbias.report.facets import facets, handles, looks_of
 from jaxbias.report.placing import Name, place
-from jaxbias.report.select import (
-    gap_name,
-    level_tasks,
-    panel_title,
-    pictures,
-    several_sizes,
-    shown,
-)
+from jaxbias.report.select import gap_name, level_tasks, pictures, shown
 
 _KEY = ["task", "base", "n", "curation"]
 
 
-def auc_gap(answer: Any) -> Figure | None:
+def auc_gap(answer: Answer) -> Figure | None:
     """Draws every curation as a point: signed FPR gap across, AUC up.
 
     Args:
@@ -38,14 +31,11 @@ def auc_gap(answer: Any) -> Figure | None:
     points = pictures(curves)
     points["named"] = pd.MultiIndex.from_frame(points[_KEY]).isin(_in_verdicts(answer))
     looks = looks_of(answer, points)
-    facets = list(points.groupby(["task", "n"], sort=False))
-    figure, grid = style.panels(len(facets), 2.75, share="x")
-    for axes, ((task, n), rows) in zip(grid, facets, strict=True):
-        style.tolerance(axes, answer.study["answer"]["epsilon"], "x")
+    figure, panels = facets(answer, points, 2.75, "x")
+    for axes, rows in panels:
         # Studied bases last, on top of the others.
         for base, look in reversed(looks.items()):
             _picture(axes, rows[rows["base"] == base].sort_values("level"), look)
-        axes.set_title(panel_title(task, n, several_sizes(points)))
         axes.margins(0.06, 0.08)
     figure.supxlabel(f"FPR gap ({gap_name(answer.study)})", fontsize=8)
     figure.supylabel("AUC", fontsize=8)
@@ -54,18 +44,19 @@ def auc_gap(answer: Any) -> Figure | None:
         extra.insert(1, _verdict_mark(style.PALE, label="fix or nearest"))
     style.legend(figure, looks, extra, marker="o")
     figure.draw_without_rendering()  # Lays it out: only then is it known where points stand.
-    for axes, (_, rows) in zip(grid, facets, strict=True):
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for axes, rows in panels:
         ways = [
             part.sort_values("level")[["value_gap", "value_auc"]].to_numpy()
             for _, part in rows[rows["kind"] == "correlation"].groupby("base")
         ]
         middle = np.array([[0, end] for end in axes.get_ylim()])
         marks = rows[["value_gap", "value_auc"]].to_numpy()
-        place(figure, axes, _names(rows, looks), [*ways, middle], marks)
+        place(renderer, axes, _names(rows, looks), [*ways, middle], marks)
     return figure
 
 
-def _in_verdicts(answer: Any) -> pd.MultiIndex:
+def _in_verdicts(answer: Answer) -> pd.MultiIndex:
     """The curations that the answer names: each smallest fix, or what comes nearest to one."""
     fixes = shown(answer.smallest_fix, answer.study)
     if fixes.empty:

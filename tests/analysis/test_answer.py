@@ -9,7 +9,8 @@ from scipy import stats
 
 from jaxbias.analysis import make_answer
 from jaxbias.analysis.costs import cost
-from jaxbias.analysis.panels import Panel, difference, estimate
+from jaxbias.analysis.estimates import difference, estimate
+from jaxbias.analysis.panels import Panel
 from jaxbias.analysis.uncertainty import interval, p_value
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError

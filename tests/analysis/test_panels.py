@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from jaxbias.analysis.panels import Panel, covariances, difference, estimate, paired
+from jaxbias.analysis.estimates import covariances, difference, estimate
+from jaxbias.analysis.panels import Panel, paired
 from jaxbias.analysis.uncertainty import (
     chosen_level,
     critical,

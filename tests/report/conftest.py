@@ -1,8 +1,8 @@
 """Made-up answers of the shape and size of the demo's, for the report to draw."""
 
+import dataclasses
 import itertools
 import json
-import types
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pytest
 
 from jaxbias import report
 from jaxbias import study as study_lib
+from jaxbias.analysis import Answer
 
 GROUPS = ("female", "male")
 ROLES = {
@@ -243,7 +244,7 @@ def make_answer(**changes):
             ),
         ]
     )  # fmt: skip
-    answer = types.SimpleNamespace(
+    answer = Answer(
         study=study(),
         dataset=dict(
             name="faces", fingerprint="ab" * 32, counts=counts(),
@@ -271,9 +272,7 @@ def make_answer(**changes):
         search=trials(),
         choices=choices(),
     )  # fmt: skip
-    for name, value in changes.items():
-        setattr(answer, name, value)
-    return answer
+    return dataclasses.replace(answer, **changes)
 
 
 def make_pair_answer():
@@ -349,19 +348,22 @@ def make_hostile_answer():
                 value = value.replace(old, new)
         return value
 
-    return types.SimpleNamespace(**{name: rename(value) for name, value in vars(answer).items()})
+    return Answer(**{name: rename(value) for name, value in vars(answer).items()})
 
 
 def make_empty_answer():
     """An answer to which no variant contributed anything: frames without even columns."""
     answer = make_answer()
-    for name, value in vars(answer).items():
-        if isinstance(value, pd.DataFrame):
-            setattr(answer, name, pd.DataFrame())
-    answer.dataset["counts"] = pd.DataFrame()
-    answer.sentences, answer.timings, answer.deviations = [], {}, []
-    answer.failures = ["variant 0a1b (Gendered) diverged"]
-    return answer
+    frames = [name for name, value in vars(answer).items() if isinstance(value, pd.DataFrame)]
+    return dataclasses.replace(
+        answer,
+        **{name: pd.DataFrame() for name in frames},
+        dataset=answer.dataset | {"counts": pd.DataFrame()},
+        sentences=[],
+        timings={},
+        deviations=[],
+        failures=["variant 0a1b (Gendered) diverged"],
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Figures: every file, its fonts, and that what is drawn is what the frames say."""
 
+import dataclasses
 import itertools
 import re
 import zlib
@@ -108,7 +109,7 @@ def test_other_curations_stand_right_of_the_levels(answer):
     more = answer.curves[answer.curves["kind"] == "natural"].assign(
         kind="group_balanced", curation="group_balanced"
     )
-    answer.curves = pd.concat([answer.curves, more], ignore_index=True)
+    answer = with_curves(answer, [more])
     assert "group balanced" in texts(drawn(levels.dose_response, answer))
     assert "group balanced" in texts(drawn(trade_off.auc_gap, answer))
     for chart in interactive.charts(answer):
@@ -141,10 +142,15 @@ def test_rates_draws_both_groups_values(answer):
 def test_ends_and_what_the_verdicts_name_are_labelled_on_the_studied_base_alone(answer):
     for axes in drawn(trade_off.auc_gap, answer).axes:
         assert sorted(text.get_text() for text in axes.texts if text.get_text()) == ["0", "10", "5"]
-    answer.smallest_fix = pd.DataFrame()
+    answer = dataclasses.replace(answer, smallest_fix=pd.DataFrame())
     figure = drawn(trade_off.auc_gap, answer)
     assert [[t.get_text() for t in axes.texts] for axes in figure.axes] == [["0", "10"]] * 2
     assert "fix or nearest" not in texts(figure)
+
+
+def with_curves(answer, more):
+    curves = pd.concat([answer.curves, *more], ignore_index=True)
+    return dataclasses.replace(answer, curves=curves)
 
 
 def crowded():
@@ -156,20 +162,21 @@ def crowded():
         answer.curves.loc[rows, ["value", "low", "high"]] *= 0.02
     natural = answer.curves[answer.curves["kind"] == "natural"]
     others = [natural.assign(kind=k, curation=f"{k} 12") for k in ("group_balanced", "reweight")]
-    answer.curves = pd.concat([answer.curves, *others], ignore_index=True)
+    answer = with_curves(answer, others)
     answer.study["bases"] |= {f"Scratch_{i}": {"role": "studied"} for i in range(2)}
     scratch = answer.curves[answer.curves["base"] == "Scratch"]
     more = [scratch.assign(base=f"Scratch_{i}", role="studied") for i in range(2)]
-    answer.curves = pd.concat([answer.curves, *more], ignore_index=True)
-    return answer
+    return with_curves(answer, more)
 
 
 def sizes():
     answer = make_answer()
-    for name in ("curves", "inherited", "smallest_fix"):
-        frame = getattr(answer, name)
-        setattr(answer, name, pd.concat([frame, frame.assign(n=16384)], ignore_index=True))
-    return answer
+    frames = {name: getattr(answer, name) for name in ("curves", "inherited", "smallest_fix")}
+    twice = {
+        name: pd.concat([frame, frame.assign(n=16384)], ignore_index=True)
+        for name, frame in frames.items()
+    }
+    return dataclasses.replace(answer, **twice)
 
 
 ANSWERS = {"demo": make_answer, "pair": make_pair_answer, "crowded": crowded, "sizes": sizes}

@@ -1,5 +1,6 @@
 """The terminal: every sentence, one row per target, 100 columns when piped."""
 
+import dataclasses
 import io
 
 from rich.console import Console
@@ -26,7 +27,7 @@ def test_every_sentence_and_every_target_is_printed(answer):
 
 def test_models_that_failed_are_counted(answer):
     assert "diverged" not in printed(answer)
-    answer.failures = ["variant 0a1b (Gendered) diverged at step 7"]
+    answer = dataclasses.replace(answer, failures=["variant 0a1b (Gendered) diverged at step 7"])
     out = " ".join(printed(answer).split())
     assert f"1 of {len(answer.variants):,} finetuned models diverged and is left out" in out
 

@@ -1,0 +1,243 @@
+"""Making the answer: task by task, each evaluated, asked everything, and let go of again."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from jaxbias.analysis import (
+    inheritance,
+    overwriting,
+    screened,
+    smallest_fix,
+    underrepresentation,
+)
+from jaxbias.analysis.answer import Answer
+from jaxbias.analysis.asked import Asked
+from jaxbias.analysis.data import described, training_counts
+from jaxbias.analysis.design import (
+    Design,
+    progress_sentence,
+    questions,
+    shrunk_sentence,
+)
+from jaxbias.analysis.deviations import deviations
+from jaxbias.analysis.evaluation import Evaluation, evaluate_task
+from jaxbias.analysis.frames import together
+from jaxbias.analysis.methods import methods
+from jaxbias.analysis.wording import paragraphs
+from jaxbias.data.dataset import Dataset
+from jaxbias.progress import progress
+from jaxbias.scores.scores import Scores
+from jaxbias.study import Study, to_dict
+
+# Frames of the answer that are made for one task at a time.
+_OF_TASKS = (
+    "excess",
+    "inherited",
+    "inherited_verdicts",
+    "curves",
+    "overwritten",
+    "smallest_fix",
+    "underrepresentation",
+    "matching_share",
+    "metrics",
+)
+
+
+def make_answer(
+    study: Study,
+    dataset: Dataset,
+    scores: Scores,
+    *,
+    planned: pd.DataFrame | None = None,
+    bases: pd.DataFrame | None = None,
+    timings: dict[str, float] | None = None,
+    first_rule: dict[str, Any] | None = None,
+    search: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+) -> Answer:
+    """Answers a study from its scores.
+
+    Args:
+      study: the study.
+      dataset: its labels (the images are not used).
+      scores: every finished variant.
+      planned: settings of every variant planned (columns of `design.SETTINGS` and what tells
+        recipes apart); None: the finished are all.
+      bases: status of the bases pretrained here.
+      timings: where the time of the run went.
+      first_rule: the answer's rules when the study was first run; a later change is reported.
+      search: every trial of its hyperparameter search, and every choice.
+
+    Returns:
+      The answer.
+    """
+    asked = Asked.of(study, dataset, scores, planned)
+    parts = _of_tasks(asked)
+    tables = {
+        name: together(part.tables[name] for part in parts if name in part.tables)
+        for name in _OF_TASKS
+    }
+    screen = screened.beside(
+        [part.heads for part in parts if part.heads is not None],
+        tables["overwritten"],
+        tables["inherited_verdicts"],
+    )
+    trials, choices = search or (pd.DataFrame(), pd.DataFrame())
+    finished = asked.finished
+    return Answer(
+        study=to_dict(study),
+        dataset=described(dataset, asked.cells),
+        **tables,
+        screen=screen.levels,
+        screen_verdicts=screen.verdicts,
+        unfinished=progress_sentence(asked.planned),
+        sentences=_sentences(asked, parts, tables, screen),
+        variants=finished.variants.drop(columns=["ids"], errors="ignore"),
+        bases=bases if bases is not None else pd.DataFrame(),
+        timings=timings or {},
+        deviations=deviations(study, finished, first_rule),
+        methods=methods(study, dataset, finished, choices),
+        failures=_failures(finished.variants, trials),
+        search=trials,
+        choices=choices,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What one task contributes.
+
+    Attributes:
+      task: the task.
+      tables: frames of the answer, by name.
+      examples: how many test examples it rests on.
+      heads: its heads beside what was confirmed, where there are any.
+    """
+
+    task: str
+    tables: dict[str, pd.DataFrame]
+    examples: int
+    heads: screened.Compared | None = None
+
+
+def _of_tasks(asked: Asked) -> list[_Part]:
+    """Evaluates and answers task by task: what one was evaluated on goes before the next."""
+    validated = asked.study.targets if asked.sound.validation.shape[1] else ()
+    rounds = len(asked.cells) * len(asked.study.evaluations)
+    rounds += sum(task in asked.cells for task in validated)
+    family = questions(asked.planned, asked.study.targets)
+    with progress(rounds, "evaluating", "tasks") as advance:
+        return [_of_task(asked, task, family, advance) for task in asked.cells]
+
+
+def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None]) -> _Part:
+    study, rule = asked.study, asked.study.answer
+
+    def evaluated(population: str, split: str) -> Evaluation:
+        found = evaluate_task(
+            asked.sound,
+            asked.cells[task],
+            population,
+            study.evaluations[population],
+            split,
+            rule.replicates,
+            rule.confidence,
+        )
+        advance()
+        return found
+
+    tests = {name: evaluated(name, "test") for name in study.evaluations}
+    test = tests[rule.population]
+    planned = asked.planned[asked.planned["task"] == task]
+    design = Design(task, planned, family, asked.heads.tried.get(task, {}), test)
+    tables = {
+        "curves": together(overwriting.curves(e, design, rule) for e in tests.values()),
+        "metrics": together(e.tidy() for e in tests.values()),
+    }
+    if task not in study.targets:
+        return _Part(task, tables | _of_pair(study, test, design), test.examples)
+    validation = evaluated(rule.population, "validation") if asked.sound.validation.size else None
+    towards = inheritance.direction(test.cells, training_counts(asked.dataset, test.cells))
+    tables |= _of_target(study, tests, validation, design, towards)
+    compared = None
+    if validation is not None:
+        compared = screened.compare(study, asked.heads, test.cells, validation, towards)
+    return _Part(task, tables, test.examples, compared)
+
+
+def _of_target(
+    study: Study,
+    tests: Mapping[str, Evaluation],
+    validation: Evaluation | None,
+    design: Design,
+    towards: inheritance.Direction,
+) -> dict[str, pd.DataFrame]:
+    """What is asked about bias."""
+    rule = study.answer
+    test = tests[rule.population]
+    comparisons, verdicts = inheritance.inherited(test, design, towards, rule)
+    fixes = pd.DataFrame()
+    if validation is not None:
+        fixes = smallest_fix.smallest_fix(validation, test, design, rule)
+    return {
+        "excess": inheritance.excess_gaps(test, towards.sign, rule),
+        "inherited": comparisons,
+        "inherited_verdicts": verdicts,
+        "overwritten": together(overwriting.overwritten(e, design, rule) for e in tests.values()),
+        "smallest_fix": fixes,
+    }
+
+
+def _of_pair(study: Study, test: Evaluation, design: Design) -> dict[str, pd.DataFrame]:
+    """What is asked about underrepresentation."""
+    pretrained_on = {
+        name: base.target
+        for name, base in study.bases.items()
+        if base.target and base.objective == "supervised"
+    }
+    return {
+        "underrepresentation": underrepresentation.subgroup_curves(test, study.answer),
+        "matching_share": underrepresentation.matching_share(
+            test, design, pretrained_on, study.answer
+        ),
+    }
+
+
+def _sentences(
+    asked: Asked,
+    parts: list[_Part],
+    tables: dict[str, pd.DataFrame],
+    screen: screened.Screened,
+) -> list[str]:
+    """The answer in words, in reading order."""
+    rule, overwritten = asked.study.answer, tables["overwritten"]
+    if len(overwritten):
+        overwritten = overwritten[overwritten["population"] == rule.population]
+    verdicts, fixes = tables["inherited_verdicts"], tables["smallest_fix"]
+    targets = {part.task: part.examples for part in parts if part.task in asked.study.targets}
+    matching = tables["matching_share"]
+    opening = screened.opening(asked.study, asked.heads, asked.finished)
+    spoken = [*opening, *asked.aside, *filter(None, [shrunk_sentence(asked.planned)])]
+    spoken += paragraphs(verdicts, tables["inherited"], overwritten, fixes, rule, targets)
+    if targets and not len(verdicts):
+        spoken.append("Inherited: not answered, there are no models of natural draws to compare.")
+    if targets and not len(fixes) and not asked.sound.validation.shape[1]:
+        spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
+    spoken += matching["sentence"].tolist() if len(matching) else []
+    return spoken + screen.sentences
+
+
+def _failures(variants: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
+    """The variants, and the trials of the search, that diverged."""
+    said = [
+        f"variant {v.variant} ({v.base}, {v.task}, {v.curation}, n={v.n}, seed {v.seed}) {v.status}"
+        for v in variants[variants["status"] != "ok"].itertuples()
+    ]
+    return said + [
+        f"trial of the search ({t.base}, {t.task}, n={t.n}, learning rate {t.learning_rate:g}, "
+        f"weight decay {t.weight_decay:g}, repeat {t.repeat}) {t.status}"
+        for t in trials.itertuples()
+        if "diverged" in t.status
+    ]
