@@ -212,7 +212,7 @@ def main() -> None:
         "replicates": args.replicates,
         "runs": found,
     }
-    if len(found) > 2:
+    if len(found) > 2:  # Two are on a line whatever they are.
         result["line"] = line(found)
     text = json.dumps(result, indent=1)
     print(text)
