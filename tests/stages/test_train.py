@@ -13,8 +13,10 @@ import pytest
 
 import jaxbias
 from jaxbias import data
+from jaxbias.analysis.recipe import of_one_recipe
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
+from jaxbias.plan.variants import expand
 from jaxbias.stages import outlook, planning, train
 from jaxbias.stages.accounting import accounting_text
 from jaxbias.study import make_study, sweep
@@ -91,7 +93,7 @@ def test_running_again_trains_nothing(copy, monkeypatch):
     monkeypatch.setattr(Runner, "finetune", None)
     monkeypatch.setattr(Runner, "pretrain", None)
     before = {p.name: p.stat().st_mtime_ns for p in (copy / "packs").iterdir()}
-    jaxbias.run(tiny_config(), copy)
+    train.train(make_study(tiny_config()), copy)
     assert before == {p.name: p.stat().st_mtime_ns for p in (copy / "packs").iterdir()}
 
 
@@ -167,14 +169,21 @@ def test_a_damaged_record_is_named(copy, text):
         train.train(make_study(tiny_config()), copy)
 
 
-def test_a_directory_of_an_earlier_version_goes_on(copy):
+def test_a_directory_of_an_earlier_version_is_reported_from_scores_alone_and_goes_on(
+    copy, monkeypatch
+):
     path = copy / "study.json"
     record = json.loads(path.read_text())
     record["settings"]["grid"]["heads_mib"] = 512
     del record["settings"]["search"], record["settings"]["model"]["stem"]
     del record["checksum"], record["examples"]
     path.write_text(json.dumps(record))
-    train.write_report(copy)
+    for folder in ("report", "bases"):
+        shutil.rmtree(copy / folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "load", None)
+        _, page = train.write_report(copy)
+    assert page.exists()
     assert train.train(make_study(tiny_config()), copy)["variants"] == 0
     assert "heads_mib" not in path.read_text()
 
@@ -220,14 +229,6 @@ def test_the_accounting_names_every_section_and_compiling_once():
     ]
 
 
-def test_report_redraws_from_stored_scores_alone(copy, monkeypatch):
-    monkeypatch.setattr(data, "load", None)
-    shutil.rmtree(copy / "report")
-    shutil.rmtree(copy / "bases")
-    _, page = train.write_report(copy)
-    assert page.exists()
-
-
 def test_the_manifest_lists_every_variants_examples(finished):
     manifest = pq.read_table(finished[0] / "manifest.parquet").to_pandas()
     scores = ResultDirectory(finished[0]).scores()
@@ -269,12 +270,12 @@ def test_heads_are_resumed_with_the_same_bits(headed, tmp_path):
 def test_heads_extend_and_are_answered(headed, tmp_path):
     copy = Path(shutil.copytree(headed[0], tmp_path / "copy"))
     config = head_config(headed[1], curations={"correlation": {"levels": (2, 5, 8)}})
-    frame = jaxbias.run(config, copy)
-    assert frame["variant"].nunique() == 24
+    train.train(make_study(config), copy)
     got = scores_of(copy)
+    assert len(got) == 24
     for variant, scores in scores_of(headed[0]).items():
         np.testing.assert_array_equal(scores, got[variant])
-    page = (copy / "report" / "report.html").read_text()
+    page = train.write_report(copy)[1].read_text()
     assert "extracted once without flips" in page
     assert "the last layer alone, on a frozen base, instead of all layers" in page
 
@@ -363,8 +364,6 @@ def test_a_dry_run_counts_what_is_done_and_touches_nothing(copy):
         return {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
 
     before = state()
-    text = outlook.dry_run(make_study(tiny_config()), copy)
-    assert text.splitlines()[1].split()[:3] == ["tiny", "18", "18"]
     finetune = {"n": (10, 20), "epochs": 1, "batch": 16, "seeds": 2}
     text = outlook.dry_run(make_study(tiny_config(finetune=finetune)), copy)
     assert text.splitlines()[1].split()[:3] == ["tiny", "36", "18"]
@@ -393,16 +392,23 @@ def test_models_of_another_recipe_are_no_repeats(tmp_path):
         points = sweep.product(learning_rate=rates, curation=("natural", *sweep.levels((2, 5))))
         return tiny_config(experiments={"E": points})
 
-    frame = jaxbias.run(config(0.02, 0.1), tmp_path / "two")
-    alone = jaxbias.run(config(0.02), tmp_path / "one")
-    assert set(frame["variant"]) == set(alone["variant"])
-    assert len(scores_of(tmp_path / "two")) == 36
-    summary = (tmp_path / "two" / "report" / "summary.txt").read_text()
+    frame = jaxbias.run(config(0.02, 0.1), tmp_path)
+    plan = ResultDirectory(tmp_path).plan()
+    alone = expand(make_study(config(0.02)), plan.data)
+    assert set(frame["variant"]) == {variant.id for variant in alone}
+    assert len(scores_of(tmp_path)) == 36
+    summary = (tmp_path / "report" / "summary.txt").read_text()
     assert "18 variants of other recipes" in " ".join(summary.split())
     # One recipe, whichever, needs no choice; several without config.finetune's are refused.
-    jaxbias.run(config(0.1), tmp_path / "other")
+    scores = ResultDirectory(tmp_path).scores()
+    rates = scores.variants["learning_rate"]
+    other = scores.only((rates == 0.1).to_numpy())
+    assert of_one_recipe(make_study(config(0.1)), other) == (other, [])
+    neither = dataclasses.replace(
+        scores, variants=scores.variants.assign(learning_rate=rates.replace(0.02, 0.3))
+    )
     with pytest.raises(InputError, match=r"recipe \(learning_rate=0\.02\), and no finished"):
-        jaxbias.run(config(0.1, 0.3), tmp_path / "neither")
+        of_one_recipe(make_study(config(0.1, 0.3)), neither)
 
 
 def test_a_store_beyond_the_memory_is_fed_from_the_host_with_the_same_bits(finished, tmp_path):
