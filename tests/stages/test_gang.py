@@ -26,6 +26,7 @@ tiny = tiny_study(
         "Self": {{"role": "control", "target": "other", "objective": "simclr"}},
     }},
     pretrain={{"n": 40, "epochs": 6, "batch": 16, "engine": "loop", "save_every": 5}},
+    finetune={{"n": (20,), "epochs": 1, "batch": 16, "seeds": 1}},
     grid={{"devices": {devices}}},
 )
 """
