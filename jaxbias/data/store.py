@@ -114,6 +114,7 @@ def _opened(path: Path, source: Source, verify: bool, cheap: int = _CHEAP_BYTES)
 def _build(path: Path, source: Source, size: int, on_bad_image: str) -> None:
     folder = path.with_name(f"{path.name}{_PARTIAL}")
     remove_stale(path.parent, f"*{_PARTIAL}", but=folder, seconds=_ABANDONED)
+    path.parent.mkdir(parents=True, exist_ok=True)
     leases = Leases(home() / "leases")
     with leases.lock(path.name, "the decoded images"):
         if _opened(path, source, verify=True) is not None:  # Another process has built it.
