@@ -54,6 +54,16 @@ def test_the_example_passes_its_own_test(what, tmp_path):
     assert ran
 
 
+def test_there_is_an_example_of_everything_that_can_be_added():
+    assert list(examples()) == [
+        "A dataset",
+        "A curation",
+        "A metric",
+        "An objective",
+        "A network",
+    ]
+
+
 def test_the_rooms_are_those_of_the_contracts_and_of_the_package():
     listed = re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE)
     assert sorted(listed) == sorted(LEVELS)

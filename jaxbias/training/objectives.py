@@ -1,5 +1,7 @@
 """Losses: what one example contributes."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -18,6 +20,14 @@ def example_losses(logits: jax.Array, labels: jax.Array) -> jax.Array:
     if logits.shape[-1] == 1:
         return optax.sigmoid_binary_cross_entropy(logits[:, 0], labels.astype(logits.dtype))
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+# Objective that learns one label -> the loss of each example, of its logits and label.
+LOSSES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "erm": example_losses,
+    "group_dro": example_losses,
+    "dfr": example_losses,
+}
 
 
 def multilabel_losses(logits: jax.Array, labels: jax.Array) -> jax.Array:

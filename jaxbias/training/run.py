@@ -12,7 +12,7 @@ import optax
 from jaxbias.models import Head, Network, Parts
 from jaxbias.models.registry import Flat, Params
 from jaxbias.parallel import join_parts, part_of, sum_of_parts
-from jaxbias.training.objectives import cell_means, example_losses, weighted_mean
+from jaxbias.training.objectives import LOSSES, cell_means, weighted_mean
 
 # The authors multiply the learning rate by 0.1 late in training.
 DROP_FACTOR = 0.1
@@ -171,7 +171,7 @@ class Phase:
             part = part_of(batch, parts)
             now = Parts(trained, statistics, split.frozen)
             logits, statistics = network.train_logits(now, x, self.mode, parts)
-            losses = example_losses(logits, examples.labels[part])
+            losses = LOSSES[schedule.objective](logits, examples.labels[part])
             if schedule.objective != "group_dro":
                 weights = examples.weights
                 loss = weighted_mean(losses, weights[part], weights[batch])
