@@ -7,6 +7,7 @@ from typing import Any
 from absl.flags import FlagValues
 
 from jaxbias.cli.arguments import refuse_unused, required, required_file
+from jaxbias.cli.runs import show_report
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.files.atomic import check_directory, check_file, write_bytes, write_csv
 from jaxbias.files.digits import real
@@ -58,16 +59,6 @@ def report(given: FlagValues) -> None:
     page = write(answer, out)
     show_answer(answer)
     print("\n".join(["", *dataset.notes]))
-    print(f"Report: {page}")
-
-
-def show_report(workdir: Path) -> None:
-    """Answers the study of a result directory, draws its report and prints the answer."""
-    from jaxbias.report import show_answer
-    from jaxbias.stages import train
-
-    answer, page = train.write_report(workdir)
-    show_answer(answer)
     print(f"Report: {page}")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from absl.flags import FlagValues
 
 from jaxbias.cli.arguments import refuse_unused, required
-from jaxbias.cli.reports import show_report
 from jaxbias.errors import InputError, nearest
 from jaxbias.files.atomic import check_directory
 from jaxbias.plan.selection import PACKED, STAGES, check_words
@@ -43,6 +42,16 @@ def run(given: FlagValues) -> None:
     began = time.perf_counter()
     show_report(workdir)
     print(accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
+
+
+def show_report(workdir: Path) -> None:
+    """Answers the study of a result directory, draws its report and prints the answer."""
+    from jaxbias.report import show_answer
+    from jaxbias.stages import train
+
+    answer, page = train.write_report(workdir)
+    show_answer(answer)
+    print(f"Report: {page}")
 
 
 def pretrain(given: FlagValues) -> None:
