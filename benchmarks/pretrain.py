@@ -36,16 +36,14 @@ def data(size: int) -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, 2, COUNT).astype(np.int32)
 
 
+HYPER = (RATE, DECAY, 0.75, 0)  # As of `Hyper`.
+
+
 def make_step(network, batch: int, steps: int):
     """The step of the long loop, as a supervised training by SGD takes it."""
-    from jaxbias.training.step import Course, Step
+    from jaxbias.training import Schedule, Step
 
-    course = Course(
-        objective="supervised", steps=steps, batch=batch, accumulate=1, optimizer="sgd",
-        schedule="step", learning_rate=RATE, warmup=0.0, drop_at=0.75, weight_decay=DECAY,
-        momentum=MOMENTUM, temperature=0.5, projection=64,
-    )  # fmt: skip
-    return Step(network, course)
+    return Step(network, Schedule(COUNT, -(-steps * batch // COUNT), batch, MOMENTUM))
 
 
 def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
@@ -56,7 +54,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     from jaxbias.models import make_network
     from jaxbias.parallel import make_data_mesh, replicate
     from jaxbias.study import ModelSpec
-    from jaxbias.training import Schedule, batches_of
+    from jaxbias.training import Hyper, batches_of
     from jaxbias.training.feeds import Curated, Source
     from jaxbias.training.loop import fit
     from jaxbias.training.saves import Saves
@@ -72,8 +70,8 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     network = make_network(spec, asked.size, 1, mapped="loop")
     step = make_step(network, asked.batch, steps)
     key = np.asarray(jax.random.key_data(jax.random.key(0)))
-    schedule = Schedule(COUNT, -(-steps * asked.batch // COUNT), asked.batch, MOMENTUM)
-    order = np.asarray(batches_of(key, schedule))[:steps]
+    hyper = Hyper(*map(np.float32, HYPER))
+    order = np.asarray(batches_of(key, step.schedule))[:steps]
     ids = np.arange(COUNT, dtype=np.int32)
     curated = Curated(ids, labels[:, None], np.ones(COUNT, np.float32))
     mesh = make_data_mesh(devices)
@@ -82,7 +80,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
         saves = Saves(Path(directory) / "run", 1, {})
         ended = fit(
             asked.model, step, lambda: step.begin(fresh, key), Source(curated, order, 1, None),
-            key, mesh, asked.lift, saves, steps, store=replicate(images, mesh),
+            hyper, key, mesh, asked.lift, saves, steps, store=replicate(images, mesh),
         )  # fmt: skip
         saves.close()
     memory = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
@@ -98,9 +96,9 @@ def flops_per_image(step) -> float:
     import jax
 
     from jaxbias.costs.flops import count_flops
-    from jaxbias.training.step import Batch
+    from jaxbias.training import Batch, Hyper
 
-    step, b, s = _counted(step), step.course.batch, step.network.image_size
+    step, b, s = _counted(step), step.schedule.batch, step.network.image_size
     batch = Batch(
         jax.ShapeDtypeStruct((1, b, s, s, 3), np.uint8),
         jax.ShapeDtypeStruct((1, b, 1), np.int32),
@@ -110,7 +108,7 @@ def flops_per_image(step) -> float:
     key = np.zeros(2, np.uint32)
     params = jax.eval_shape(step.network.init, jax.random.key(0))
     state = jax.eval_shape(lambda p: step.begin(p, key), params)
-    return count_flops(step, state, batch, key) / b
+    return count_flops(step, state, batch, Hyper(*map(np.float32, HYPER)), key) / b
 
 
 def _counted(step):

@@ -6,7 +6,9 @@
 
 Compared are a base supervised on gender, one by SimCLR, a control, fresh networks, and imported
 weights: name the directories that `jaxbias weights import` wrote after the colon, between commas.
-All layers instead of heads: --config.finetune.mode=full --config.finetune.solver=sgd.
+All layers instead of heads: --config.finetune.mode=full --config.finetune.solver=sgd; of a ViT with
+--config.finetune.optimizer=adamw --config.finetune.schedule=cosine --config.finetune.warmup=0.1
+--config.finetune.learning_rate=1e-4 --config.finetune.weight_decay=0.05 too.
 """
 
 from pathlib import Path

@@ -73,7 +73,7 @@ def make_answer(
     Returns:
       The answer.
     """
-    asked = Asked.of(study, dataset, scores, planned)
+    asked = Asked.of(study, dataset, _marked(scores, bases), planned)
     parts = _of_tasks(asked)
     tables = {
         name: together(part.tables[name] for part in parts if name in part.tables)
@@ -102,6 +102,19 @@ def make_answer(
         failures=_failures(finished.variants, trials),
         search=trials,
         choices=choices,
+    )
+
+
+def _marked(scores: Scores, bases: pd.DataFrame | None) -> Scores:
+    """Says of variants whose base diverged that they failed with it."""
+    failed = pd.Series() if bases is None or bases.empty else bases.set_index("id")["status"]
+    failed = failed[failed != "ok"]
+    if failed.empty:
+        return scores
+    variants = scores.variants
+    theirs = "its base " + variants["base_id"].map(failed)
+    return dataclasses.replace(
+        scores, variants=variants.assign(status=theirs.fillna(variants["status"]))
     )
 
 

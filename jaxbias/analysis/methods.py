@@ -192,32 +192,26 @@ def _how(study: Study) -> str:
             "and divided by their root mean square deviation over the finetuning pool"
         )
     seen = "features extracted once without flips" if fine.mode == "head" else "horizontal flips"
-    sgd = (
-        f"SGD, batch {fine.batch}, momentum {fine.momentum:g}, constant learning rate"
-        if study.search.on
-        else _sgd(fine)
-    )
-    return f"{sgd}, {seen}, binary cross-entropy"
+    return f"{_optimised(fine, study.search.on)}, {seen}, binary cross-entropy"
 
 
-def _sgd(spec: PretrainSpec | FinetuneSpec) -> str:
-    return (
-        f"SGD, batch {spec.batch}, learning rate {spec.learning_rate:g}, momentum "
-        f"{spec.momentum:g}, weight decay {spec.weight_decay:g}, {_drop(spec)}"
-    )
+_OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW"}
 
 
-def _drop(spec: PretrainSpec | FinetuneSpec) -> str:
-    return f"tenfold drop after {spec.drop_at:.0%} of the steps"
+def _optimised(spec: PretrainSpec | FinetuneSpec, searched: bool = False) -> str:
+    """Names the optimiser and its settings, but for those that were searched."""
+    momentum = [f"momentum {spec.momentum:g}"] if spec.optimizer == "sgd" else []
+    rate, decay = f"learning rate {spec.learning_rate:g}", f"weight decay {spec.weight_decay:g}"
+    how = [*momentum, "constant learning rate"] if searched else [rate, *momentum, decay]
+    curve = [] if searched else [_curve(spec)]
+    return ", ".join([_OPTIMIZERS[spec.optimizer], f"batch {spec.batch}", *how, *curve])
 
 
-def _optimised(spec: PretrainSpec) -> str:
-    """How bases were optimised."""
-    text = _sgd(spec)
-    if spec.optimizer == "adamw":
-        text = text.replace("SGD", "AdamW").replace(f"momentum {spec.momentum:g}, ", "")
+def _curve(spec: PretrainSpec | FinetuneSpec) -> str:
+    """Says how the learning rate goes."""
+    text = f"tenfold drop after {spec.drop_at:.0%} of the steps"
     if spec.schedule == "cosine":
-        text = text.replace(_drop(spec), "falling to 0 along a cosine")
+        text = "falling to 0 along a cosine"
     return text + (f", after a rise over {spec.warmup:.0%} of the steps" if spec.warmup else "")
 
 

@@ -15,7 +15,7 @@ from jaxbias.engine.programs import advanced, fitted_heads, heads, networks
 from jaxbias.engine.runner import Runner
 from jaxbias.models import Head
 from jaxbias.plan.variants import Variant
-from jaxbias.training import Phase
+from jaxbias.training import Step
 
 # Wider packs gain nothing: devices are busy, and a pack is what an interruption costs.
 MOST_NETWORKS = 64
@@ -122,15 +122,15 @@ def _program(runner: Runner, variant: Variant) -> _Program:
     parts = runner.plan.data_devices
     if not _is_head(variant) and runner.feed:
         params, *rest = network_shapes(network, n)
-        state = jax.eval_shape(Phase(network, schedule, schedule.mode, parts).begin, params)
+        state = jax.eval_shape(Step(network, schedule).begin, params)
         batch = _shape((1, recipe.batch), np.int32)
         step = _shape((1, recipe.batch, *images.shape[1:]), images.dtype)
         return _Program(
             kind,
             n,
-            (advanced, network, schedule, schedule.mode, parts),
+            (advanced, network, schedule, False, parts),
             (state, *rest, batch, step),
-            (_shape((1,), np.int32), _shape((), np.int32)),
+            _shape((), np.int32),
             beside=int(2 * runner.feed.chunk_bytes),
         )
     if not _is_head(variant):

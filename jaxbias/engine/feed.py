@@ -2,7 +2,7 @@
 
 For stores that do not fit the devices. A thread gathers the images of the next steps while the
 devices work on these, so two chunks are under way at any time. The steps are those of the whole run
-(`Phase.advance`), cut anywhere, and so are the results.
+(`training.advance`), cut anywhere, and so are the results.
 """
 
 import functools
@@ -18,7 +18,16 @@ from jaxbias.engine.programs import advanced, begun, rated
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import WHOLE, replicate, split_variants
-from jaxbias.training import Examples, Hyper, Schedule, State, batches_of, headless
+from jaxbias.training import (
+    Examples,
+    Hyper,
+    Schedule,
+    State,
+    Step,
+    batches_of,
+    places_of,
+    steps_of,
+)
 
 T = TypeVar("T")
 Member = tuple[Params, Examples, Hyper, np.ndarray]
@@ -90,49 +99,43 @@ class Feed:
           As of `programs.networks`, on the host.
         """
         padded = [*members, *[members[-1]] * (width - len(members))]
-        params, examples, hyper, key = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
-        batches = np.stack([self._batches(schedule, data.tobytes()) for data in key])
-        fixed = split_variants((examples, hyper, key), self.executor.mesh)
-        state = self._trained(network, schedule, schedule.mode, params, fixed, batches, examples)
-        loss, diverged_at = np.asarray(state.loss), np.asarray(state.diverged_at)
-        if schedule.objective == "dfr":
-            places = np.take_along_axis(examples.balanced[:, None, :], batches, axis=2)
-            renewed = headless(jax.tree.map(np.asarray, state.params))
-            state = self._trained(network, schedule, "head", renewed, fixed, places, examples)
-            late, loss = np.asarray(state.diverged_at), np.asarray(state.loss)
-            late = np.where(late < 0, -1, late + schedule.steps)
-            diverged_at = np.where(diverged_at < 0, late, diverged_at)
+        params, *rest = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
+        state, *fixed = split_variants((params, *rest), self.executor.mesh)
+        for step in steps_of(network, schedule):
+            places = [
+                places_of(step, examples, self._batches(schedule, key.tobytes()))
+                for _, examples, _, key in padded
+            ]
+            state = self._trained(step, state, fixed, np.stack(places), rest[0])
         out = {
             "scores": self._scored(network, state.params, scored),
-            "loss": loss,
-            "diverged_at": diverged_at,
+            "loss": np.asarray(state.loss),
+            "diverged_at": np.asarray(state.diverged_at),
         }
         return {**out, "params": jax.tree.map(np.asarray, state.params)} if keep else out
 
     def _trained(
         self,
-        network: Network,
-        schedule: Schedule,
-        trains: str,
-        params: Params,
-        fixed: tuple,
+        step: Step,
+        before: Params | State,
+        fixed: list,
         places: np.ndarray,
         examples: Examples,
     ) -> State:
         """All steps of a phase, on batches int32[V, steps, batch] of places among the examples."""
-        mesh, static = self.executor.mesh, (network, schedule, trains, self.parts)
-        state = self.executor.on_devices((begun, *static), split_variants((params,), mesh), ())
+        mesh, schedule = self.executor.mesh, step.schedule
+        static = (step.network, schedule, step.refits, self.parts)
+        state = self.executor.on_devices((begun, *static), (before,), ())
         steps = chunk_steps(schedule, places.shape[0], self.images, mesh, self.chunk_bytes)
 
         def gathered(start: int) -> tuple:
-            index = np.arange(start, start + steps, dtype=np.int32)
             count = np.int32(min(steps, schedule.steps - start))
             # Steps beyond the last are not taken; they make all chunks one program.
-            inside = np.minimum(index, schedule.steps - 1)
+            inside = np.minimum(np.arange(start, start + steps), schedule.steps - 1)
             batch = places[:, inside]
             ids = np.take_along_axis(examples.ids[:, None, :], batch, axis=2)
             images = np.take(self.images, ids, axis=0)
-            return split_variants((batch, images), mesh), replicate((index, count), mesh)
+            return split_variants((batch, images), mesh), replicate(count, mesh)
 
         starts = range(0, schedule.steps, steps)
         for split, taken in prefetched(functools.partial(gathered, start) for start in starts):

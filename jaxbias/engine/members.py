@@ -22,8 +22,8 @@ def schedule_of(recipe: Recipe, objective: str, n: int, cells: int) -> Schedule:
       n: its examples.
       cells: of its task.
     """
-    mode, epochs, batch, momentum = recipe.shape
-    return Schedule(n, epochs, batch, momentum, mode, objective, cells)
+    mode, epochs, batch, momentum, optimizer, curve = recipe.shape
+    return Schedule(n, epochs, batch, momentum, mode, objective, cells, optimizer, curve)
 
 
 def examples_of(draw: Draw, labels: np.ndarray) -> Examples:

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from jaxbias.models import Head, Network
 from jaxbias.parallel import SPLIT, WHOLE, map_variants
 from jaxbias.training import (
-    Phase,
     Schedule,
     State,
+    Step,
     Steps,
     Trained,
+    advance,
     batches_of,
     make_fit,
     make_rung,
@@ -73,37 +74,40 @@ def rung(network: Network | Head, schedule: Schedule, mode: str) -> Packed:
     Members: (state, examples, hyper, key); shared: (ids to score, images, or features of a head,
     and the epochs int32[2] before the rung and in its end). Scores are float32[V, epochs, M].
     """
-    advance = make_rung(network, schedule)
+    train = make_rung(network, schedule)
 
     def one(member: tuple, shared: tuple) -> dict[str, Any]:
         state, examples, hyper, key = member
-        state, scores = advance(state, examples, hyper, jax.random.wrap_key_data(key), *shared)
+        state, scores = train(state, examples, hyper, jax.random.wrap_key_data(key), *shared)
         end = {"loss": state.loss, "diverged_at": state.diverged_at}
         return {"scores": scores, "state": state, **end}
 
     return map_variants(one, mode)
 
 
-def begun(network: Network, schedule: Schedule, trains: str, parts: int, mode: str) -> Packed:
-    """States before the first step of a phase. Members: (params,)."""
-    phase = Phase(network, schedule, trains, parts)
-    return map_variants(lambda member, _: phase.begin(*member), mode)
+def begun(network: Network, schedule: Schedule, refits: bool, parts: int, mode: str) -> Packed:
+    """States before the first step of a phase.
+
+    Members: (params,), or of a refit (the state in which the first phase ended,).
+    """
+    step = Step(network, schedule, refits)
+    begin = step.renew if refits else step.begin
+    return map_variants(lambda member, _: begin(*member), mode)
 
 
-def advanced(network: Network, schedule: Schedule, trains: str, parts: int, mode: str) -> Packed:
+def advanced(network: Network, schedule: Schedule, refits: bool, parts: int, mode: str) -> Packed:
     """States some steps later, on images that come from the host.
 
     Members: (state, examples, hyper, key, batches int32[K, batch], images uint8[K, batch, S, S,
-    3]); shared: (places of the steps int32[K], how many of the K are taken int32[]).
+    3]); shared: how many of the K are taken, int32[].
     """
-    phase = Phase(network, schedule, trains, parts)
+    step = Step(network, schedule, refits)
 
-    def one(member: tuple, shared: tuple) -> State:
+    def one(member: tuple, count: jax.Array) -> State:
         state, examples, hyper, data, batches, images = member
-        index, count = shared
-        steps, span = Steps(index, batches, images), (jnp.int32(0), count)
+        steps, span = Steps(batches, images), (jnp.int32(0), count)
         key = jax.random.wrap_key_data(data)
-        return phase.advance(state, steps, span, examples, hyper, key, None)
+        return advance(step, state, steps, span, examples, hyper, key, None, parts)
 
     return map_variants(one, mode)
 

@@ -10,6 +10,8 @@ from jaxbias.curation import Draw
 from jaxbias.plan.variants import Base, Variant
 
 Row = dict[str, Any]
+# What a failed training is called, before the number of its step.
+DIVERGED = "diverged at step"
 
 
 def base_row(base: Base, cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:

@@ -17,7 +17,7 @@ from jaxbias.engine.feed import Feed
 from jaxbias.engine.members import examples_of, hyper_of, key_of, penalty_of, schedule_of
 from jaxbias.engine.memory import device_room
 from jaxbias.engine.programs import fitted_heads, heads, networks
-from jaxbias.engine.rows import Row, base_row, variant_row
+from jaxbias.engine.rows import DIVERGED, Row, base_row, variant_row
 from jaxbias.engine.signatures import signatures
 from jaxbias.engine.starts import LoadBase, LoadFeatures, Starts
 from jaxbias.models import Head, Network
@@ -273,5 +273,5 @@ class Runner:
             self.train_seconds += seconds
         self.run_seconds += seconds
         self.scored_images += len(scored) * len(pack.members)
-        failure = "diverged at step" if steps else "did not converge by iteration"
+        failure = DIVERGED if steps else "did not converge by iteration"
         return {**out, "seconds": seconds / len(pack.members), "failure": failure}

@@ -15,7 +15,7 @@ from jaxbias.models.registry import Params
 from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Maker, Variant
 from jaxbias.scores.measures import measure
-from jaxbias.training import Phase, State
+from jaxbias.training import State, Step
 
 
 class Trials:
@@ -28,8 +28,8 @@ class Trials:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.maker = Maker(runner.study, runner.curator.dataset.fingerprint)
-        # Compiled once for all trials of a phase, as in `Starts`.
-        self._beginning = functools.cache(lambda phase: jax.jit(phase.begin))
+        # Compiled once for all trials of a schedule, as in `Starts`.
+        self._beginning = functools.cache(lambda step: jax.jit(step.begin))
 
     def shorter(self, trial: Variant, epochs: int) -> Variant:
         """Returns a trial at the end of an earlier rung."""
@@ -42,7 +42,7 @@ class Trials:
         network, params = self._start(variant)
         draw = self.runner.curator.finetune(variant)
         schedule = schedule_of(variant.recipe, variant.objective, len(draw.ids), len(draw.counts))
-        begin = self._beginning(Phase(network, schedule, schedule.mode))
+        begin = self._beginning(Step(network, schedule))
         return jax.tree.map(np.asarray, begin(params))
 
     def train(

@@ -27,9 +27,11 @@ class Head:
         del mode
         return Parts(traverse_util.flatten_dict(params), {}, {})
 
-    def augment(self, features: jax.Array, key: jax.Array) -> jax.Array:
+    def augment(
+        self, features: jax.Array, key: jax.Array, places: jax.Array, count: int
+    ) -> jax.Array:
         """Returns them as they are: features were extracted once, without flips."""
-        del key
+        del key, places, count
         return features
 
     def logits(self, params: Params, features: jax.Array) -> jax.Array:

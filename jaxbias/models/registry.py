@@ -89,16 +89,18 @@ class Network:
             inside += ARCHITECTURES[self.spec.name].last_block(self.spec)
         return any(path[: len(prefix)] == prefix for prefix in inside)
 
-    def augment(self, images: jax.Array, key: jax.Array) -> jax.Array:
-        """Mirrors each image of a training batch [B, S, S, 3] with probability one half."""
-        return self.mirror(images, self.mirrored(key, images.shape[0]))
+    def augment(
+        self, images: jax.Array, key: jax.Array, places: jax.Array, count: int
+    ) -> jax.Array:
+        """Mirrors each image of a training batch with probability one half.
 
-    def mirrored(self, key: jax.Array, count: int) -> jax.Array:
-        """Returns bool[count], which images of a batch `augment` mirrors."""
-        return jax.random.bernoulli(key, shape=(count,))
-
-    def mirror(self, images: jax.Array, mirrored: jax.Array) -> jax.Array:
-        """Mirrors those of images [B, S, S, 3] for which mirrored: bool[B] is true."""
+        Args:
+          images: [M, S, S, 3], a part of the batch.
+          key: of the step.
+          places: int32[M], of each in the whole batch, by which chance turns it over.
+          count: images of the whole batch.
+        """
+        mirrored = jax.random.bernoulli(key, shape=(count,))[places]
         return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
     def features(self, params: Params, images: jax.Array) -> jax.Array:

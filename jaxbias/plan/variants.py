@@ -21,14 +21,17 @@ from jaxbias.study import (
 
 # No weights are imported.
 NONE: Mapping[str, str] = MappingProxyType({})
+# Settings of a recipe that came later than its first results: these are of the values here, and ids
+# of variants that are so too do not tell of them.
+LATER: Mapping[str, Any] = MappingProxyType({"optimizer": "sgd", "schedule": "step", "warmup": 0.0})
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a training run is done.
 
-    Learning rate, weight decay, drop_at, dro_step, C and tolerance may differ between the variants
-    of one program; the rest fixes its shapes.
+    Learning rate, weight decay, drop_at, warmup, dro_step, C and tolerance may differ between the
+    variants of one program; the rest fixes its shapes.
 
     Attributes: see `FinetuneSpec`; a base is pretrained in mode "full".
     """
@@ -44,6 +47,9 @@ class Recipe:
     solver: str = "sgd"
     C: float = 1.0
     tolerance: float = 1e-4
+    optimizer: str = "sgd"
+    schedule: str = "step"
+    warmup: float = 0.0
 
     @classmethod
     def of(cls, spec: PretrainSpec | FinetuneSpec) -> "Recipe":
@@ -58,14 +64,20 @@ class Recipe:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What a variant's id is made of; how heads are solved is no part of any other mode."""
-        solving = () if self.mode == "head" else ("solver", "C", "tolerance")
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in solving}
+        """What a variant's id is made of: not what says nothing, nor later settings unused.
+
+        How heads are solved says nothing of any other mode.
+        """
+        unused = [] if self.mode == "head" else ["solver", "C", "tolerance"]
+        unused += [name for name, value in LATER.items() if getattr(self, name) == value]
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in unused}
 
     @property
     def shape(self) -> tuple:
         """What must agree within a program."""
-        return self.mode, self.epochs, self.batch, self.momentum
+        return (
+            self.mode, self.epochs, self.batch, self.momentum, self.optimizer, self.schedule
+        )  # fmt: skip
 
 
 _RECIPE = frozenset(field.name for field in dataclasses.fields(Recipe))

@@ -51,7 +51,8 @@ def _left_out(answer: Answer) -> list[str]:
     return [
         f"{len(answer.failures):,} of {count(len(answer.variants), 'finetuned model')} diverged "
         f"and {'is' if len(answer.failures) == 1 else 'are'} left out of "
-        "everything above; the report names them. A lower config.finetune.learning_rate may help."
+        "everything above; the report names them. A lower learning_rate may help, in "
+        f"config.{'pretrain' if 'its base' in ''.join(answer.failures) else 'finetune'}."
     ]
 
 

@@ -1,5 +1,6 @@
 """The bases of a study that are pretrained step by step."""
 
+import dataclasses
 import functools
 import time
 from pathlib import Path
@@ -9,20 +10,21 @@ import jax
 import numpy as np
 
 from jaxbias import words
-from jaxbias.engine.members import key_of
-from jaxbias.engine.rows import Row, base_row
+from jaxbias.engine.members import hyper_of, key_of, schedule_of
+from jaxbias.engine.rows import DIVERGED, Row, base_row
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import make_data_mesh
-from jaxbias.plan.variants import Base
-from jaxbias.study import PretrainSpec, Study
-from jaxbias.training import Schedule, batches_of, make_score
+from jaxbias.plan.packs import Plan
+from jaxbias.plan.variants import Base, Recipe
+from jaxbias.study import PretrainSpec
+from jaxbias.training import Schedule, Step, batches_of, make_score
 from jaxbias.training.feeds import Curated, Source
 from jaxbias.training.loop import Tell, fit
 from jaxbias.training.saves import Saves
-from jaxbias.training.step import Course, Step
+from jaxbias.workdir.results import ResultDirectory
 
 
 def pretrain_base(
@@ -40,20 +42,19 @@ def pretrain_base(
       What `Runner.pretrain` gives of each base.
 
     Raises:
-      InputError: the loss turned non-finite, or the checkpoints are of another training.
+      InputError: the checkpoints are of another training.
       Terminated: SIGTERM came.
     """
     study, curator = runner.study, runner.curator
     devices = 0 if jax.process_count() > 1 else runner.plan.devices
     mesh = make_data_mesh(devices)
     drawn = curator.pretrain(base)
-    schedule = Schedule(
-        len(drawn.ids), study.pretrain.epochs, study.pretrain.batch, study.pretrain.momentum
-    )
+    recipe = Recipe.of(study.pretrain)
+    schedule = _schedule(study.pretrain, recipe, base, len(drawn.ids))
     # Pieces of a batch are computed in a loop, where XLA:CPU convolutions are slow.
     mapped = "loop" if study.pretrain.accumulate == 1 else "map"
     network = runner.starts.network(curator.outputs(base), mapped)
-    step = Step(network, course_of(study, base, schedule.steps))
+    step = Step(network, schedule)
     key = key_of("pretrain", base.seed)
     fresh = runner.fresh(network, base.seed)
     curated = Curated(drawn.ids, curator.labels(base)[drawn.ids], drawn.weights)
@@ -78,6 +79,7 @@ def pretrain_base(
             step,
             lambda: step.begin(fresh, key),
             source,
+            hyper_of(recipe),
             key,
             mesh,
             study.pretrain.lift,
@@ -92,9 +94,10 @@ def pretrain_base(
     runner.train_seconds += ended.seconds
     runner.run_seconds += time.perf_counter() - began
     runner.trained_images += ended.steps * study.pretrain.batch
-    params = jax.tree.map(np.asarray, step.params_of(ended.state, fresh))
+    params = ended.state.params
     out = {
-        "diverged_at": [-1],
+        "diverged_at": [ended.state.diverged_at],
+        "failure": DIVERGED,
         "loss": [ended.loss],
         "seconds": time.perf_counter() - began,
         "scores": [_scores(runner, base, network, params)],
@@ -109,16 +112,30 @@ def _shape(state: Any) -> str:
     return f"{words.count(len(leaves), 'array')} of {numbers}"
 
 
-def course_of(study: Study, base: Base, steps: int) -> Course:
-    """Returns how a base is trained."""
-    spec = study.pretrain
-    objective = "multilabel" if base.also else base.objective
-    names = (
-        "batch accumulate optimizer schedule learning_rate warmup drop_at weight_decay momentum "
-        "temperature projection"
-    )
-    settings = {name: getattr(spec, name) for name in names.split()}
-    return Course(objective=objective, steps=steps, **settings)
+def _schedule(spec: PretrainSpec, recipe: Recipe, base: Base, n: int) -> Schedule:
+    """Returns the static shapes of the training of a base on n examples."""
+    supervised = "multilabel" if base.also else "erm"
+    objective = "simclr" if base.objective == "simclr" else supervised
+    plain = schedule_of(recipe, objective, n, 1)
+    return dataclasses.replace(plain, temperature=spec.temperature, projection=spec.projection)
+
+
+def refuse_diverged(directory: ResultDirectory, plan: Plan) -> None:
+    """Refuses to finetune where every finetune starts from a base that has diverged.
+
+    Raises:
+      InputError: naming the first.
+    """
+    rows = directory.base_rows(plan)
+    failed = rows[rows["status"] != "ok"] if len(rows) else rows
+    needed = {variant.base.id for variant in plan.variants}
+    if needed and len(failed) and needed <= set(failed["id"]):
+        first = failed.iloc[0]
+        raise InputError(
+            f"everything starts from bases that diverged (the first, '{first['base']}' seed "
+            f"{first['seed']}: {first['status']}); lower config.pretrain.learning_rate or raise "
+            "config.pretrain.warmup, in a new workdir"
+        )
 
 
 def check_batch(spec: PretrainSpec, devices: int) -> None:

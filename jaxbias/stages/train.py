@@ -19,6 +19,7 @@ from jaxbias.files.leases import Leases
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.selection import select
 from jaxbias.stages.accounting import accounting
+from jaxbias.stages.bases import refuse_diverged
 from jaxbias.stages.finetune import FinetuneStage
 from jaxbias.stages.planning import Planner, load_data
 from jaxbias.stages.pretrain import PretrainStage
@@ -90,6 +91,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
     trained = 0
     if stage in ("", "finetune"):
         check_finished(directory, study, plan)
+        refuse_diverged(directory, plan)
         trained = FinetuneStage(crew, runner, bases, planner.agree).walk(plan, packs)
 
     images = len(dataset.table) if dataset.built else 0

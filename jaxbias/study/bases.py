@@ -1,6 +1,5 @@
 """Bases: what the settings of an initialisation may be, and which engine pretrains it."""
 
-import dataclasses
 from typing import Protocol
 
 from jaxbias.errors import InputError, echo, nearest
@@ -15,8 +14,6 @@ _CURATIONS = (
     "first_group",
     "second_group",
 )
-# What the packed engine does; only there do these settings have these values.
-_PACKED = ("optimizer", "schedule", "warmup", "accumulate")
 
 
 def check_bases(study: Study) -> None:
@@ -87,10 +84,8 @@ def loop_only(pretrain: PretrainSpec, base: Learns) -> str:
     >>> loop_only(PretrainSpec(), BaseSpec(target="Male"))
     ''
     """
-    default = {field.name: field.default for field in dataclasses.fields(PretrainSpec)}
-    for name in _PACKED:
-        if getattr(pretrain, name) != default[name]:
-            return f"pretrain.{name}={getattr(pretrain, name)!r}"
+    if pretrain.accumulate > 1:
+        return f"pretrain.accumulate={pretrain.accumulate}"
     if base.objective != "supervised":
         return f"bases.{{name}}.objective={base.objective!r}"
     return "bases.{name}.also" if base.also else ""

@@ -31,6 +31,8 @@ AXES: dict[str, Any] = {
 }
 # Nobody waits for more, and planning them alone would take minutes.
 MOST_VARIANTS = 200_000
+# Axes that are checked together.
+_TOGETHER = ("task", "curation", "mode", "solver", "schedule", "warmup")
 # Curations that need a pair, and those that need a target crossed with the group.
 _OF_PAIRS, _OF_TARGETS = ("pair_mix",), ("correlation",)
 
@@ -70,7 +72,7 @@ def check_experiments(experiments: Any, study: Study) -> dict[str, Sweep]:
                 if not isinstance(value, Hashable) or known not in good:
                     good[known] = _checked(axis, value, f"{place}[{i}]", valid, study)
                 values[axis] = good[known]
-            together = tuple(map(values.get, ("task", "curation", "mode", "solver")))
+            together = tuple(map(values.get, _TOGETHER))
             if together not in fit:
                 _refuse_together(values, f"{place}[{i}]", study)
                 fit.add(together)
@@ -154,7 +156,7 @@ def _refuse_together(values: Point, place: str, study: Study) -> None:
     refuse_solver(recipe["mode"], recipe["solver"], dro, f"{place}: ")
     if study.screen.on:
         refuse_solver("head", study.screen.solver, dro, f"{place}: ", "screen")
-    refuse_unsearchable(study.search, recipe["solver"], f"{place}: ")
+    refuse_unsearchable(study, values, f"{place}: ")
 
 
 def typed(axis: str, value: Any, place: str) -> Any:

@@ -1,11 +1,12 @@
 """The search's settings: what they may be, and the curation at which is searched."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from jaxbias.errors import InputError
 from jaxbias.study.rule import Curation, parse_curation, parse_prevalence
-from jaxbias.study.specs import SearchSpec, Study, to_dict
+from jaxbias.study.specs import Point, Study, to_dict
 
 # Fields of a recipe that a search chooses, or, like the last, keeps out of play.
 SEARCHED = ("learning_rate", "weight_decay", "epochs", "drop_at")
@@ -73,7 +74,7 @@ def check_search(study: Study) -> None:
       InputError: naming the setting.
     """
     search = study.search
-    refuse_unsearchable(search, study.finetune.solver, "")
+    refuse_unsearchable(study, {}, "")
     if search.first_epochs > search.max_epochs:
         raise InputError(
             f"config.search.first_epochs={search.first_epochs} is more than "
@@ -96,13 +97,27 @@ def check_search(study: Study) -> None:
             )
 
 
-def refuse_unsearchable(search: SearchSpec, solver: str, place: str) -> None:
-    """Refuses to search what L-BFGS does not have.
+def refuse_unsearchable(study: Study, point: Point, place: str) -> None:
+    """Refuses to search what L-BFGS does not have, or by trials that are no beginning of others.
+
+    Args:
+      study: what the point leaves out is of its config.finetune.
+      point: of an experiment.
+      place: what an error begins with.
 
     Raises:
-      InputError: beginning with `place`.
+      InputError: the point cannot be searched.
     """
-    if search.on and solver == "lbfgs":
+    if not study.search.on:
+        return
+    fine = dataclasses.asdict(study.finetune) | dict(point)
+    if fine["schedule"] != "step" or fine["warmup"]:
+        raise InputError(
+            f"{place}config.search cuts trials at rungs, and with config.finetune.schedule="
+            f"'{fine['schedule']}' and warmup={fine['warmup']:g} a shorter trial is not the "
+            "beginning of a longer one; set them to 'step' and 0, or leave config.search empty"
+        )
+    if fine["solver"] == "lbfgs":
         raise InputError(
             f"{place}config.search tries learning rates and weight decays, and "
             "config.finetune.solver='lbfgs' has neither; use 'sgd', or leave config.search empty "

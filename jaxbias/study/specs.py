@@ -26,6 +26,8 @@ Split = Literal["pretrain", "finetune", "validation", "test"]
 SPLITS: tuple[str, ...] = typing.get_args(Split)
 Role = Literal["studied", "imported", "control", "scratch"]
 ROLES: tuple[str, ...] = typing.get_args(Role)
+Optimizer = Literal["sgd", "adamw"]
+Curve = Literal["step", "cosine"]  # Of the learning rate.
 STUDIED = ("studied", "imported")  # Whose bias is asked for; the others are compared with them.
 
 Point = Mapping[str, Any]  # Axis -> value; what it leaves out takes all the values of the study.
@@ -159,14 +161,14 @@ class PretrainSpec:
     weight_decay: Rate = 1e-4
     momentum: Share = 0.9
     drop_at: Share = 0.75  # Share of the steps after which the learning rate falls tenfold.
+    optimizer: Optimizer = "sgd"
+    schedule: Curve = "step"  # step: see drop_at; cosine: to 0.
+    warmup: Share = 0.0  # Share of the steps in which the learning rate rises.
     # packed: several bases in one program, each from its first step to its last. loop: one base
     # after another, step by step on all devices, with checkpoints. auto: packed where that can do
-    # what is asked: SGD on one label in steps. Both draw the same batches and flips.
+    # what is asked: one label, whole batches. Both draw the same batches and flips.
     engine: Literal["auto", "packed", "loop"] = "auto"
     # What follows is for the loop alone.
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    schedule: Literal["step", "cosine"] = "step"  # step: see drop_at; cosine: to 0.
-    warmup: Share = 0.0  # Share of the steps in which the learning rate rises.
     temperature: Annotated[float, Range(1e-3, 1000)] = 0.5  # Of SimCLR.
     projection: Annotated[int, Range(1, 65536)] = 64  # Of SimCLR: width of what is compared.
     # Pieces of a batch computed one after another. Norms see a piece at a time.
@@ -203,9 +205,12 @@ class FinetuneSpec:
     weight_decay: Rate = 1e-4
     momentum: Share = 0.9
     drop_at: Share = 0.75
+    optimizer: Optimizer = "sgd"  # As these three of PretrainSpec.
+    schedule: Curve = "step"
+    warmup: Share = 0.0
     # How fast group DRO shifts weight to the cell with the largest loss.
     dro_step: Annotated[float, Range(0, 10)] = 0.01
-    # In mode "head": sgd, by the schedule above; or lbfgs, logistic regression to convergence.
+    # In mode "head": sgd, step by step as set above; or lbfgs, logistic regression to convergence.
     solver: Literal["sgd", "lbfgs"] = "sgd"
     C: Inverse = 1.0  # Of lbfgs: inverse strength of the L2 penalty, as in scikit-learn.
     tolerance: Tolerance = (

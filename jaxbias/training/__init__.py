@@ -1,34 +1,36 @@
-"""Training: one whole run as a pure function, so that many runs fit one program."""
+"""Training: one step, and whole runs as pure functions, so that many fit one program."""
 
 from jaxbias.training.logistic import Penalty, make_fit
 from jaxbias.training.run import (
     Examples,
-    Hyper,
-    Phase,
-    Schedule,
-    State,
     Steps,
     Trained,
+    advance,
     batches_of,
-    headless,
     make_score,
     make_train,
+    places_of,
 )
 from jaxbias.training.rungs import make_rung
+from jaxbias.training.schedule import Hyper, Schedule
+from jaxbias.training.step import Batch, State, Step, steps_of
 
 __all__ = [
+    "Batch",
     "Examples",
     "Hyper",
     "Penalty",
-    "Phase",
     "Schedule",
     "State",
+    "Step",
     "Steps",
     "Trained",
+    "advance",
     "batches_of",
-    "headless",
     "make_fit",
     "make_rung",
     "make_score",
     "make_train",
+    "places_of",
+    "steps_of",
 ]

@@ -36,7 +36,7 @@ class Source:
       curated: what is drawn from.
       order: int32[steps, B], places in it.
       pieces: A, into which every batch is cut.
-      images: uint8[N, S, S, 3] to gather from; None: batches name rows.
+      images: uint8[N, S, S, 3] to gather from; None: batches name rows, int32[A, M].
     """
 
     def __init__(

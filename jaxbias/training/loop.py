@@ -7,19 +7,19 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jaxbias.errors import InputError
 from jaxbias.parallel import lift, replicate
 from jaxbias.progress import progress
 from jaxbias.training.feeds import Source, feed
 from jaxbias.training.saves import Saves
-from jaxbias.training.step import Step, StepMetrics, TrainState
+from jaxbias.training.schedule import Hyper
+from jaxbias.training.step import Batch, State, Step
 
 # Steps from one time to the next that processes ask each other whether to stop.
 _ASKED_EVERY = 16
@@ -39,14 +39,14 @@ class Ended:
     """A training that is done.
 
     Attributes:
-      state: after the last step, as host arrays.
-      loss: mean since the last checkpoint.
+      state: after the last step, as host arrays; of one that diverged the last finite.
+      loss: mean since the last checkpoint; of one that diverged that of the step.
       seconds: of this process's steps, compiling not counted.
       waited: of them for batches.
       steps: done by this process.
     """
 
-    state: TrainState
+    state: State
     loss: float
     seconds: float
     waited: float
@@ -56,8 +56,9 @@ class Ended:
 def fit(
     name: str,
     step: Step,
-    begin: Callable[[], TrainState],
+    begin: Callable[[], State],
     source: Source,
+    hyper: Hyper,
     key: np.ndarray,
     mesh: Mesh,
     kind: str,
@@ -68,6 +69,8 @@ def fit(
 ) -> Ended:
     """Trains to the last step of a source, from the last checkpoint where there is one.
 
+    A training that diverges ends there.
+
     With several processes all of them call this alike.
 
     Args:
@@ -75,6 +78,7 @@ def fit(
       step: what is done.
       begin: makes the state before the first step.
       source: the batches.
+      hyper: numeric hyperparameters.
       key: data of the run's key.
       mesh: of `make_data_mesh`.
       kind: of `lift`.
@@ -87,15 +91,14 @@ def fit(
       The end.
 
     Raises:
-      InputError: the loss turned non-finite; the last good checkpoint is kept.
       Terminated: SIGTERM came; what was done is saved.
     """
     first = begin()
     done, state, loss = saves.restore(first) or (0, first, float("nan"))
-    state, key = replicate((state, key), mesh)
+    state, numbers = replicate((state, (hyper, key)), mesh)
     run = _lifted(step, mesh, kind)
-    total, batch = len(source), step.course.batch
-    watch = _Watch(name, saves, done, loss)
+    total, batch = len(source), step.schedule.batch
+    watch = _Watch(done, loss)
     if done:
         print(f"pretraining {name}: going on from step {done:,} of {total:,}", flush=True)
     with _on_sigterm() as terminated, progress(total, f"pretraining {name}", "steps") as advance:
@@ -106,13 +109,17 @@ def fit(
             inputs = next(batches)
             watch.waited += time.perf_counter() - waiting
             with jax.transfer_guard("disallow"):  # Whatever the step needs is on the devices.
-                state, metrics = run(state, inputs, key, store)
-            watch.check()  # Of the step before, which ends while this one is begun.
-            watch.pending = index, metrics
+                state, told = run(state, inputs, numbers, store)
+            watch.read()  # Of the step before, which ends while this one is begun.
+            watch.pending = index, told
             last = index + 1 == total
             stop = _anywhere(terminated.is_set(), last or (index + 1) % _ASKED_EVERY == 0)
-            if stop or last or (index + 1) % save_every == 0:
-                watch.check()
+            saving = stop or last or (index + 1) % save_every == 0
+            if saving:
+                watch.read()
+            if watch.diverged:
+                break
+            if saving:
                 figures = watch.figures(batch)
                 saves.save(index + 1, state, figures["loss"])
                 tell(index + 1, figures)
@@ -122,54 +129,62 @@ def fit(
             advance(1, watch.note(batch))
     saves.wait()
     return Ended(
-        jax.tree.map(np.asarray, state), watch.loss, watch.seconds, watch.waited, total - done
+        jax.tree.map(np.asarray, state), watch.loss, watch.seconds, watch.waited, watch.done - done
     )
 
 
-# Bases of one network and course share a program.
-_lifted = functools.lru_cache(maxsize=8)(lift)
+class _Told(NamedTuple):
+    """What a step tells."""
+
+    loss: jax.Array  # float[], of the whole batch
+    diverged_at: jax.Array  # int32[], as of `State`
+
+
+# Bases of one network and schedule share a program.
+@functools.lru_cache(maxsize=8)
+def _lifted(step: Step, mesh: Mesh, kind: str) -> Callable:
+    """A step on every device: `run(state, batch, (hyper, key), store) -> (state, told)`."""
+
+    def told(
+        state: State, batch: Batch, numbers: Any, store: jax.Array | None, parts: int
+    ) -> tuple[State, _Told]:
+        if store is not None:
+            batch = batch._replace(images=store[batch.images])
+        state = step(state, batch, *numbers, parts)
+        return state, _Told(state.loss, state.diverged_at)
+
+    return lift(told, mesh, kind)
 
 
 class _Watch:
     """What the steps say, one step late, and the time they take."""
 
-    def __init__(self, name: str, saves: Saves, done: int, loss: float) -> None:
-        self.name = name
-        self.saves = saves
+    def __init__(self, done: int, loss: float) -> None:
         self.done = done
-        self.pending: tuple[int, StepMetrics] | None = None
+        self.pending: tuple[int, _Told] | None = None
+        self.diverged = False
         self.losses: list[float] = []
         self.loss = loss
         self.waited = 0.0
         self.compiled: tuple[float, int] | None = None  # When the first step here had ended.
         self.now = time.perf_counter()
 
-    def check(self) -> None:
-        """Reads what the pending step says.
-
-        Raises:
-          InputError: its loss is not finite.
-        """
+    def read(self) -> None:
+        """Reads what the pending step says."""
         if self.pending is None:
             return
-        index, metrics = self.pending
+        index, told = self.pending
         self.pending = None
-        loss, finite = jax.device_get(metrics)
+        loss, diverged_at = jax.device_get(told)
         self.now = time.perf_counter()
         if self.compiled is None:
             self.compiled = self.now, index + 1
             self.waited = 0.0
         self.done = index + 1
-        if not finite:
-            self.saves.wait()
-            last = self.saves.last
-            kept = f"the state before step {last:,} is kept in {self.saves.directory / str(last)}"
-            raise InputError(
-                f"pretraining {self.name}: the loss turned non-finite at step {index:,}; "
-                f"{kept if last else 'there is no checkpoint before'}; lower "
-                "config.pretrain.learning_rate or raise config.pretrain.warmup, in a new workdir"
-            )
         self.losses.append(float(loss))
+        self.diverged = diverged_at >= 0
+        if self.diverged:
+            self.loss = float(loss)
 
     @property
     def seconds(self) -> float:

@@ -45,38 +45,16 @@ def multilabel_losses(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.sum(losses * known, axis=1) / jnp.maximum(known.sum(axis=1), 1)
 
 
-def weighted_mean(
-    losses: jax.Array, weights: jax.Array, whole: jax.Array | None = None
-) -> jax.Array:
-    """Mean loss of a batch under example weights; a batch of zero weights has loss 0.
+def cell_sums(values: jax.Array, cells: jax.Array, count: int) -> jax.Array:
+    """Adds values up by cell.
 
     Args:
-      losses: float[B].
-      weights: float[B].
-      whole: float[W], weights of the batch that these are a part of; means of parts add up.
-    """
-    whole = weights if whole is None else whole
-    return jnp.sum(losses * weights) / jnp.maximum(jnp.sum(whole), jnp.finfo(losses.dtype).tiny)
-
-
-def cell_means(
-    losses: jax.Array, cells: jax.Array, count: int, whole: jax.Array | None = None
-) -> jax.Array:
-    """Mean loss of each cell's examples in a batch; of a cell that is not in it, 0.
-
-    Args:
-      losses: float[B].
+      values: float[B], of examples.
       cells: int32[B].
       count: C.
-      whole: int32[W], cells of the batch that these are a part of; means of parts add up.
 
     Returns:
       float[C].
     """
-
-    def inside(cells: jax.Array) -> jax.Array:
-        rows = jnp.arange(count, dtype=cells.dtype)[:, None]
-        return (cells[None, :] == rows).astype(losses.dtype)
-
-    totals = inside(cells) @ losses
-    return totals / jnp.maximum(inside(cells if whole is None else whole).sum(axis=1), 1)
+    rows = jnp.arange(count, dtype=cells.dtype)[:, None]
+    return (cells[None, :] == rows).astype(values.dtype) @ values

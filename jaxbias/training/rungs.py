@@ -6,16 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxbias.models import Head, Network
-from jaxbias.training.run import (
-    Examples,
-    Hyper,
-    Phase,
-    Schedule,
-    State,
-    Steps,
-    batches_of,
-    make_score,
-)
+from jaxbias.training.run import Examples, Steps, advance, batches_of, make_score
+from jaxbias.training.schedule import Hyper, Schedule
+from jaxbias.training.step import State, Step
 
 Rung = Callable[..., tuple[State, jax.Array]]
 
@@ -36,9 +29,9 @@ def make_rung(network: Network | Head, schedule: Schedule) -> Rung:
       `rung(state, examples, hyper, key, scored, images, span) -> (state, scores)`: `scored`
       int32[M] are rows of `images`; `span` int32[2] are the epochs trained before the rung and in
       the end; scores float[epochs, M] are logits after each epoch, 0 after those that are not of
-      the rung. `hyper.drop_at` must be 1.
+      the rung. The learning rate must not depend on the run's length.
     """
-    phase, score = Phase(network, schedule, schedule.mode), make_score(network)
+    step, score = Step(network, schedule), make_score(network)
     # A small n fills batches across epochs: one may have no step.
     ends = [schedule.steps_after(epochs) for epochs in range(schedule.epochs + 1)]
 
@@ -51,18 +44,15 @@ def make_rung(network: Network | Head, schedule: Schedule) -> Rung:
         images: jax.Array,
         span: jax.Array,
     ) -> tuple[State, jax.Array]:
-        steps = Steps(jnp.arange(schedule.steps, dtype=jnp.int32), batches_of(key, schedule))
-        after = jnp.asarray(ends, jnp.int32)
+        steps, after = Steps(batches_of(key, schedule)), jnp.asarray(ends, jnp.int32)
 
         def epoch(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             state, scores = carry
-            state = phase.advance(
-                state, steps, (after[i], after[i + 1]), examples, hyper, key, images
-            )
+            span = (after[i], after[i + 1])
+            state = advance(step, state, steps, span, examples, hyper, key, images)
             return state, scores.at[i].set(score(state.params, scored, images)[:, 0])
 
-        dtype = jax.tree.leaves(state.params)[0].dtype
-        scores = jnp.zeros((schedule.epochs, scored.shape[0]), dtype)
+        scores = jnp.zeros((schedule.epochs, scored.shape[0]), state.loss.dtype)
         return jax.lax.fori_loop(span[0], span[1], epoch, (state, scores))
 
     return rung

@@ -1,252 +1,238 @@
-"""One step of pretraining as a pure function of one device's part of a batch.
+"""The step: one pure function trains a batch, whatever drives it.
 
-`jaxbias.parallel.lift` spreads it over devices. What a run is made of, its initialisation, batches
-and augmentations, depends on its key and on places in the whole batch, never on the devices.
+A whole run in a scan, a rung of a search, chunks fed from the host and the long loop over several
+devices all take this step. What a run is made of, its initialisation, batches and augmentations,
+depends on its key and on places in the whole batch, never on the driver or the devices.
 """
 
 import dataclasses
 import functools
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import traverse_util
 
-from jaxbias.models import Network, Parts
+from jaxbias.models import Head, Network, Parts
 from jaxbias.models.registry import Flat, Params
 from jaxbias.parallel import sum_of_parts
 from jaxbias.training.augment import random_views
 from jaxbias.training.contrastive import nt_xent
-from jaxbias.training.objectives import example_losses, multilabel_losses
-from jaxbias.training.run import DROP_FACTOR
+from jaxbias.training.objectives import LOSSES, cell_sums, multilabel_losses
+from jaxbias.training.schedule import Hyper, Schedule, learning_rate, optimizer_of
 
 _PROJECTOR = "projector"  # Of SimCLR; beside the network's own parts, and dropped at the end.
-
-
-@dataclasses.dataclass(frozen=True)
-class Course:
-    """How a long training goes, all of it static.
-
-    Attributes:
-      objective: "supervised", "multilabel" or "simclr".
-      steps: of the optimiser.
-      batch: examples per step.
-      accumulate: parts of a batch that are computed one after another, their gradients added.
-      optimizer: "sgd" or "adamw".
-      schedule: "step", a tenth from `drop_at` on; "cosine", down to 0.
-      learning_rate: at its highest.
-      warmup: share of the steps in which the learning rate rises to that.
-      drop_at: share of the steps after which "step" drops.
-      weight_decay: of all trained parameters.
-      momentum: of SGD.
-      temperature: of SimCLR.
-      projection: of SimCLR, width of what is compared.
-    """
-
-    objective: str
-    steps: int
-    batch: int
-    accumulate: int
-    optimizer: str
-    schedule: str
-    learning_rate: float
-    warmup: float
-    drop_at: float
-    weight_decay: float
-    momentum: float
-    temperature: float
-    projection: int
 
 
 class Batch(NamedTuple):
     """A batch, or a device's part of it, in A pieces of M examples."""
 
-    images: jax.Array  # uint8[A, M, S, S, 3], or int32[A, M], rows of a store on the device
+    images: jax.Array  # uint8[A, M, S, S, 3], or of a head its features float[A, M, F]
     labels: jax.Array  # int32[A, M, K]; -1: unknown
     weights: jax.Array  # float32[A, M]
     places: jax.Array  # int32[A, M], of each example in the whole batch
+    cells: jax.Array | None = None  # int32[A, M]; only group DRO asks
 
 
-class TrainState(NamedTuple):
-    """What one step hands to the next."""
+class State(NamedTuple):
+    """What one step hands to the next; a run may be cut between any two."""
 
-    trained: Flat
-    statistics: Flat
-    optimizer: optax.OptState
+    parts: Parts
+    optimizer: optax.OptState  # Of the parameters that are trained.
+    cell_weights: jax.Array  # float[cells], of group DRO; they add up to 1.
     index: jax.Array  # int32[], of the next step
+    loss: jax.Array  # float[], of the last step
+    diverged_at: jax.Array  # int32[], step after which something was not finite; -1: none
 
-
-class StepMetrics(NamedTuple):
-    """What a step tells."""
-
-    loss: jax.Array  # float[], of the whole batch
-    finite: jax.Array  # bool[], whether the loss is, and the state after the step
+    @property
+    def params(self) -> Params:
+        """The parameters of the network."""
+        return {name: x for name, x in self.parts.join().items() if name != _PROJECTOR}
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """The step of one course.
+    """The step of a run.
 
     Attributes:
-      network: the architecture.
-      course: how it is trained.
+      network: the architecture, or a head whose images are stored features float[N, F].
+      schedule: the static shapes of the run.
+      refits: whether it is DFR's second phase, as many steps again for the head alone.
     """
 
-    network: Network
-    course: Course
+    network: Network | Head
+    schedule: Schedule
+    refits: bool = False
 
-    def begin(self, params: Params, key: jax.Array) -> TrainState:
-        """Returns the state before the first step.
+    @property
+    def mode(self) -> str:
+        """Which parameters are trained, one of `Network.partition`."""
+        return "head" if self.refits else self.schedule.mode
+
+    def begin(self, params: Params, key: jax.Array | None = None) -> State:
+        """Returns the state before the first step, in the dtype of the parameters.
 
         Args:
           params: of `Network.init`.
-          key: SimCLR's projector is drawn from it.
+          key: of the run; SimCLR's projector is drawn from it.
         """
-        parts = self.network.partition(params, "full")
-        trained = dict(parts.trained)
-        if self.course.objective == "simclr":
-            trained = {path: x for path, x in trained.items() if path[0] != "head"}
-            trained |= self._projector(key, params["head"]["kernel"])
-        dtype = next(iter(trained.values())).dtype
-        optimizer = self._optimizer.init(trained)
-        optimizer = optimizer._replace(
-            hyperparams={name: value.astype(dtype) for name, value in optimizer.hyperparams.items()}
+        parts = self.network.partition(params, self.mode)
+        if self.schedule.objective == "simclr":  # Which the head has no part in.
+            head = {path: x for path, x in parts.trained.items() if path[0] == "head"}
+            trained = {path: x for path, x in parts.trained.items() if path[0] != "head"}
+            projector = self._projector(key, params["head"]["kernel"])
+            parts = Parts({**trained, **projector}, parts.statistics, head)
+        dtype = _dtype(parts)
+        cells = self.schedule.cells
+        return State(
+            parts,
+            optimizer_of(self.schedule, 0.0, 0.0).init(parts.trained),
+            cell_weights=jnp.full((cells,), 1 / cells, dtype),
+            index=jnp.int32(0),
+            loss=jnp.zeros((), dtype),
+            diverged_at=jnp.int32(-1),
         )
-        return TrainState(trained, dict(parts.statistics), optimizer, jnp.int32(0))
 
-    def params_of(self, state: TrainState, fresh: Params) -> Params:
-        """Returns the network's parameters; what the objective does not train stays fresh."""
-        whole = traverse_util.flatten_dict(fresh)
-        known = {path: x for path, x in state.trained.items() if path[0] != _PROJECTOR}
-        return traverse_util.unflatten_dict({**whole, **state.statistics, **known})
+    def renew(self, state: State) -> State:
+        """Returns the state in which a refit begins, given that in which the first phase ended.
+
+        The head starts anew, or DFR would keep what the first phase learnt; that of a run that has
+        diverged stays as it is, with all else.
+        """
+        params, sound = state.params, state.diverged_at < 0
+        head = jax.tree.map(lambda x: jnp.where(sound, jnp.zeros_like(x), x), params["head"])
+        ended = {name: getattr(state, name) for name in ("index", "loss", "diverged_at")}
+        return self.begin({**params, "head": head})._replace(**ended)
 
     def __call__(
-        self,
-        state: TrainState,
-        batch: Batch,
-        key: jax.Array,
-        store: jax.Array | None = None,
-        parts: int = 1,
-    ) -> tuple[TrainState, StepMetrics]:
+        self, state: State, batch: Batch, hyper: Hyper, key: jax.Array, parts: int = 1
+    ) -> State:
         """Does a step.
 
         Args:
           state: before it.
           batch: this device's part of the batch.
-          key: data of the run's key.
-          store: uint8[N, S, S, 3] where the batch names rows of it.
+          hyper: numeric hyperparameters.
+          key: of the run, or its data.
           parts: devices of the mesh axis "data" that have a part each.
 
         Returns:
-          The state after it, and what it tells.
+          The state after it. A run of which the loss, a parameter or a running statistic turns
+          non-finite keeps the last finite state and does nothing more.
         """
-        dtype = next(iter(state.trained.values())).dtype
+        schedule, dtype = self.schedule, _dtype(state.parts)
+        hyper = Hyper(*(value.astype(dtype) for value in hyper))
+        batch = batch._replace(weights=batch.weights.astype(dtype))
+        trained, statistics, frozen = state.parts
+        place = state.index - schedule.steps if self.refits else state.index
         _, flips = jax.random.split(key)
-        chance = jax.random.fold_in(flips, state.index)
-        weight = sum_of_parts(batch.weights.astype(dtype).sum(), parts)
-        weight = jnp.maximum(weight, jnp.finfo(dtype).tiny)
+        loss_of = functools.partial(
+            self._loss,
+            frozen=frozen,
+            cell_weights=state.cell_weights,
+            whole=self._whole(batch, parts),
+            hyper=hyper,
+            chance=jax.random.fold_in(flips, place),
+            parts=parts,
+        )
+        gradients_of = jax.value_and_grad(loss_of, has_aux=True)
 
-        def piece(  # noqa: ANN202
-            carry: tuple[Flat, Flat, jax.Array], inputs: Batch
-        ):
-            gradients, statistics, loss = carry
-            (more, statistics), new = jax.value_and_grad(self._loss, has_aux=True)(
-                state.trained, statistics, inputs, weight, chance, store, parts
-            )
-            return (jax.tree.map(jnp.add, gradients, new), statistics, loss + more), None
+        def piece(carry: tuple[jax.Array, Flat, Flat], inputs: Batch) -> tuple[Any, jax.Array]:
+            loss, gradients, statistics = carry
+            (more, (statistics, shifted)), new = gradients_of(trained, statistics, inputs)
+            return (loss + more, jax.tree.map(jnp.add, gradients, new), statistics), shifted
 
-        nothing = jax.tree.map(jnp.zeros_like, state.trained)
-        begin = (nothing, state.statistics, jnp.zeros((), dtype))
-        if self.course.accumulate == 1:
+        if batch.labels.shape[0] == 1:
             # No loop of one: XLA:CPU convolutions are slower inside loops.
-            end, _ = piece(begin, jax.tree.map(lambda x: x[0], batch))
+            only = jax.tree.map(lambda x: x[0], batch)
+            (loss, (statistics, shifted)), gradients = gradients_of(trained, statistics, only)
         else:
-            end, _ = jax.lax.scan(piece, begin, batch)
-        gradients, statistics, loss = end
+            nothing = jax.tree.map(jnp.zeros_like, trained)
+            begin = (jnp.zeros((), dtype), nothing, statistics)
+            (loss, gradients, statistics), each = jax.lax.scan(piece, begin, batch)
+            shifted = each[-1]
         loss, gradients = sum_of_parts((loss, gradients), parts)
 
-        hyper = {**state.optimizer.hyperparams, "learning_rate": self.rate(state.index, dtype)}
+        rate = learning_rate(schedule, hyper, place)
         with jax.numpy_dtype_promotion("standard"):  # AdamW raises a float to its integer count.
-            updates, optimizer = self._optimizer.update(
-                gradients, state.optimizer._replace(hyperparams=hyper), state.trained
+            updates, optimizer = optimizer_of(schedule, rate, hyper.weight_decay).update(
+                gradients, state.optimizer, trained
             )
-        trained = optax.apply_updates(state.trained, updates)
-        after = (*statistics.values(), *trained.values())
-        finite = [jnp.isfinite(loss), *(jnp.isfinite(x).all() for x in after)]
-        metrics = StepMetrics(loss, functools.reduce(jnp.logical_and, finite))
-        return TrainState(trained, statistics, optimizer, state.index + 1), metrics
+        after = Parts(optax.apply_updates(trained, updates), statistics, {})
+        # Norms can hide from the loss that activations have overflowed.
+        finite = [jnp.isfinite(x).all() for x in (loss, *jax.tree.leaves(after))]
+        sound = functools.reduce(jnp.logical_and, finite)
+        diverged = (state.diverged_at < 0) & ~sound
+        diverged_at = jnp.where(diverged, state.index, state.diverged_at)
+        keep = diverged_at < 0
+        after, optimizer, cell_weights = jax.tree.map(
+            lambda new, old: jnp.where(keep, new, old),
+            (after, optimizer, shifted),
+            (state.parts._replace(frozen={}), state.optimizer, state.cell_weights),
+        )
+        after = after._replace(frozen=frozen)
+        return State(after, optimizer, cell_weights, state.index + 1, loss, diverged_at)
 
-    def rate(self, index: jax.Array, dtype: jnp.dtype) -> jax.Array:
-        """Returns the learning rate of a step."""
-        course = self.course
-        warm = math.ceil(course.warmup * course.steps)
-        peak = jnp.asarray(course.learning_rate, dtype)
-        place = index.astype(dtype)
-        if course.schedule == "cosine":
-            share = (place - warm) / max(course.steps - warm, 1)
-            rate = peak * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
-        else:
-            dropped = place >= course.drop_at * course.steps
-            rate = peak * jnp.where(dropped, DROP_FACTOR, 1.0).astype(dtype)
-        return jnp.where(place < warm, peak * (place + 1) / max(warm, 1), rate)
+    def _whole(self, batch: Batch, parts: int) -> jax.Array:
+        """What losses are divided by, of the batch on all devices, so that means of parts add up.
+
+        Returns:
+          float[], the sum of weights, or of group DRO float[cells], the examples of each cell.
+        """
+        if self.schedule.objective != "group_dro":
+            total = sum_of_parts(batch.weights.sum(), parts)
+            return jnp.maximum(total, jnp.finfo(total.dtype).tiny)
+        one = jnp.ones_like(batch.weights).reshape(-1)
+        counts = cell_sums(one, batch.cells.reshape(-1), self.schedule.cells)
+        return jnp.maximum(sum_of_parts(counts, parts), 1)
 
     def _loss(
         self,
         trained: Flat,
         statistics: Flat,
         batch: Batch,
-        weight: jax.Array,
+        *,
+        frozen: Flat,
+        cell_weights: jax.Array,
+        whole: jax.Array,
+        hyper: Hyper,
         chance: jax.Array,
-        store: jax.Array | None,
         parts: int,
-    ) -> tuple[jax.Array, Flat]:
-        """This device's part of the loss of one piece, and the updated statistics."""
-        network, course = self.network, self.course
-        images = batch.images if store is None else store[batch.images]
-        if course.objective == "simclr":
-            return self._contrast(trained, statistics, images, batch.places, chance, parts)
-        mirrored = network.mirrored(chance, course.batch)[batch.places]
-        images = network.mirror(images, mirrored)
-        logits, statistics = network.train_logits(
-            Parts(trained, statistics, {}), images, "full", parts
-        )
-        if course.objective == "multilabel":
+    ) -> tuple[jax.Array, tuple[Flat, jax.Array]]:
+        """This device's part of the loss of a piece; the updated statistics and cell weights."""
+        network, schedule = self.network, self.schedule
+        now = Parts(trained, statistics, frozen)
+        if schedule.objective == "simclr":
+            loss, statistics = self._contrast(now, batch, chance, parts)
+            return loss, (statistics, cell_weights)
+        images = network.augment(batch.images, chance, batch.places, schedule.batch)
+        logits, statistics = network.train_logits(now, images, self.mode, parts)
+        if schedule.objective == "multilabel":
             losses = multilabel_losses(logits, batch.labels)
         else:
-            losses = example_losses(logits, batch.labels[:, 0])
-        return jnp.sum(losses * batch.weights.astype(losses.dtype)) / weight, statistics
+            losses = LOSSES[schedule.objective](logits, batch.labels[:, 0])
+        if schedule.objective != "group_dro":
+            return jnp.sum(losses * batch.weights) / whole, (statistics, cell_weights)
+        by_cell = cell_sums(losses, batch.cells, schedule.cells) / whole
+        worst = sum_of_parts(jax.lax.stop_gradient(by_cell), parts)
+        shifted = cell_weights * jnp.exp(hyper.dro_step * worst)
+        shifted = shifted / shifted.sum()
+        return jnp.sum(shifted * by_cell), (statistics, shifted)
 
     def _contrast(
-        self,
-        trained: Flat,
-        statistics: Flat,
-        images: jax.Array,
-        places: jax.Array,
-        chance: jax.Array,
-        parts: int,
+        self, now: Parts, batch: Batch, chance: jax.Array, parts: int
     ) -> tuple[jax.Array, Flat]:
-        course = self.course
-        projector = {path[1]: x for path, x in trained.items() if path[0] == _PROJECTOR}
-        network = {path: x for path, x in trained.items() if path[0] != _PROJECTOR}
+        projector = {path[1]: x for path, x in now.trained.items() if path[0] == _PROJECTOR}
+        trained = {path: x for path, x in now.trained.items() if path[0] != _PROJECTOR}
         dtype = projector["hidden"].dtype
-        keys = jax.random.split(chance, (2, course.batch))[:, places]
-        views = jnp.concatenate([random_views(images, each, dtype) for each in keys])
+        keys = jax.random.split(chance, (2, self.schedule.batch))[:, batch.places]
+        views = jnp.concatenate([random_views(batch.images, each, dtype) for each in keys])
         features, statistics = self.network.train_features(
-            Parts(network, statistics, self._no_head(projector["bias"])), views, parts
+            now._replace(trained=trained), views, parts
         )
         hidden = jax.nn.relu(features @ projector["hidden"] + projector["bias"][None, :])
         first, second = jnp.split(hidden @ projector["out"], 2)
-        return nt_xent(first, second, course.temperature, parts), statistics
-
-    def _no_head(self, features: jax.Array) -> Flat:
-        """The head sees nothing of this objective, but the network has one."""
-        count, outputs = features.shape[0], self.network.outputs
-        return {
-            ("head", "kernel"): jnp.zeros((count, outputs), features.dtype),
-            ("head", "bias"): jnp.zeros((outputs,), features.dtype),
-        }
+        return nt_xent(first, second, self.schedule.temperature, parts), statistics
 
     def _projector(self, key: jax.Array, like: jax.Array) -> Flat:
         """Two layers on the features, as many as `like` has rows, in its dtype."""
@@ -257,19 +243,16 @@ class Step:
         return {
             (_PROJECTOR, "hidden"): make(hidden, (inputs, inputs), dtype),
             (_PROJECTOR, "bias"): jnp.zeros((inputs,), dtype),
-            (_PROJECTOR, "out"): make(out, (inputs, self.course.projection), dtype),
+            (_PROJECTOR, "out"): make(out, (inputs, self.schedule.projection), dtype),
         }
 
-    @property
-    def _optimizer(self) -> optax.GradientTransformation:
-        course = self.course
 
-        def make(learning_rate: float) -> optax.GradientTransformation:
-            if course.optimizer == "adamw":
-                return optax.adamw(learning_rate, weight_decay=course.weight_decay)
-            return optax.chain(
-                optax.add_decayed_weights(course.weight_decay),
-                optax.sgd(learning_rate, momentum=course.momentum),
-            )
+def steps_of(network: Network | Head, schedule: Schedule) -> tuple[Step, ...]:
+    """Returns the step of each phase of a run; DFR has two."""
+    refit = (Step(network, schedule, refits=True),) if schedule.objective == "dfr" else ()
+    return Step(network, schedule), *refit
 
-        return optax.inject_hyperparams(make)(learning_rate=0.0)
+
+def _dtype(parts: Parts) -> jnp.dtype:
+    """Of the parameters: float32; float64 where layouts are compared."""
+    return next(iter(parts.trained.values())).dtype

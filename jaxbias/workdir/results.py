@@ -32,7 +32,7 @@ from jaxbias.files.atomic import damaged, write_text
 from jaxbias.files.content import checked_id
 from jaxbias.files.json_files import load_json
 from jaxbias.plan.packs import Pack, Plan
-from jaxbias.plan.variants import Base
+from jaxbias.plan.variants import LATER, Base
 from jaxbias.scores.scores import Scores
 from jaxbias.words import count
 from jaxbias.workdir.records import Records
@@ -187,6 +187,7 @@ class ResultDirectory(Records):
             for name in ("validation_scores", "test_scores")
         }
         variants = table.drop_columns(["validation_scores", "test_scores"]).to_pandas()
+        variants = variants.fillna({k: v for k, v in LATER.items() if k in variants})
         return Scores(variants, matrices["validation_scores"], matrices["test_scores"], examples)
 
     def _started_well(self, pack: Pack, table: pa.Table) -> pa.Table:

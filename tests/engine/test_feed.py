@@ -62,7 +62,7 @@ def test_the_host_gives_the_bits_of_the_device(mode, steps, on_device, monkeypat
     assert "images" not in vars(runner)  # The store was never put on a device.
     assert_same_bits(found, expected)
     # States make room for those that follow, and parameters for those that are kept.
-    assert aliased(runner)["advanced", "full"] > 0
+    assert aliased(runner)["advanced", False] > 0
     assert aliased(resident)["networks", True] > 0
 
 

@@ -71,6 +71,14 @@ def test_a_config_rejects_fields_it_does_not_have():
             r"solver='lbfgs' has neither",
         ),
         (
+            {"search__learning_rates": (0.1,), "finetune__schedule": "cosine"},
+            r"config\.finetune\.schedule='cosine' and warmup=0 a shorter trial is not the",
+        ),
+        (
+            {"search__learning_rates": (0.1,), "experiments__S": ({"warmup": 0.5},)},
+            r"S\[0\]: config\.search cuts .* warmup=0\.5 a shorter",
+        ),
+        (
             {"search__learning_rates": (0.1,), "experiments__S": ({"epochs": 3},)},
             r"S\[0\]: epochs is chosen by config\.search",
         ),
@@ -98,8 +106,8 @@ def test_a_config_rejects_fields_it_does_not_have():
             r"engine='packed' cannot do config\.bases\.Grouped\.objective='simclr'; set it to",
         ),
         (
-            {"pretrain__schedule": "cosine", "pretrain__engine": "packed"},
-            r"cannot do config\.pretrain\.schedule='cosine'",
+            {"pretrain__accumulate": 2, "pretrain__engine": "packed"},
+            r"cannot do config\.pretrain\.accumulate=2",
         ),
         (
             {"bases__Grouped__objective": "simclr", "pretrain__accumulate": 2},

@@ -132,6 +132,8 @@ def with_points(*points, **changes):
         ({"momentum": 2.0}, r"momentum=2\.0 must be in 0\.\.1"),
         ({"learning_rate": float("nan")}, r"learning_rate=nan must be in"),
         ({"solver": "lbfgs"}, r"E\[0\]: .*fits heads alone"),
+        ({"optimizer": "adam"}, r"E\[0\]: optimizer='adam' is unknown; did you mean 'adamw'"),
+        ({"warmup": 2}, r"E\[0\]: warmup=2\.0 must be in 0\.\.1"),
         ({"solver": "lbfgs", "mode": "head", "curation": "group_dro"}, r"shifts weights between"),
         ("target", r"E\[0\] must map axes to values"),
     ],
@@ -203,6 +205,16 @@ def test_a_point_changes_the_recipe_it_names():
     assert variant.id != plain.id
     same = {"base": "Scratch", "curation": "natural", "seed": 0, "learning_rate": 0.02}
     assert expand(with_points(same), "d") == [plain]
+
+
+def test_optimisers_are_axes_and_leave_the_ids_of_the_others():
+    plain = expand(tiny_study(), "d")
+    axes = sweep.product(optimizer=("sgd", "adamw"), schedule=("step", "cosine"), warmup=(0, 0.1))
+    swept = expand(with_points(*axes), "d")
+    assert swept[: len(plain)] == plain
+    assert len(swept) == len({variant.id for variant in swept}) == 8 * len(plain)
+    assert not {"optimizer", "schedule", "warmup"} & plain[0].recipe.content.keys()
+    assert len({variant.recipe.shape for variant in swept}) == 4  # Warm-up is a number.
 
 
 def test_experiments_live_in_a_config_and_in_json():

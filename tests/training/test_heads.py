@@ -19,7 +19,7 @@ from tests.training.test_run import NETWORK, SCHEDULE, members, pictures
 class Unflipped(Network):
     """The network as it is scored: heads on stored features see no flips."""
 
-    def augment(self, images, key):
+    def augment(self, images, key, places, count):
         return images
 
 

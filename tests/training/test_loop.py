@@ -160,12 +160,31 @@ def test_the_loop_and_the_pack_agree_up_to_rounding(tmp_path):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, found[1][id])
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(tmp_path):
+def test_a_base_that_diverges_is_marked_and_the_others_go_on(tmp_path):
     changes = {"learning_rate": 1e3, "weight_decay": 1e3, "save_every": 1}
-    with pytest.raises(InputError, match=r"non-finite at step \d+; .* is kept in .*pretraining"):
-        train.train(study(pretrain=changes), tmp_path / "run", "pretrain")
-    (kept,) = steps_of(tmp_path / "run").values()
-    assert kept
+    wild = study(pretrain=changes)
+    train.train(wild, tmp_path / "run", "pretrain")
+    directory = ResultDirectory(tmp_path / "run")
+    rows = directory.base_rows(directory.plan())
+    assert rows["status"].str.fullmatch(r"diverged at step \d+").all()
+    for stored in params(tmp_path / "run").values():
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(stored))
+    # Scratch needs no base: the study goes on, and says on what it does not rest.
+    train.train(wild, tmp_path / "run")
+    answer, _ = train.write_report(tmp_path / "run")
+    assert {text.partition(") ")[2].rstrip("0123456789") for text in answer.failures} == {
+        "its base diverged at step "
+    }
+    assert set(answer.metrics["base"]) == {"Scratch"}
+
+
+def test_a_base_that_everything_starts_from_ends_the_command(tmp_path):
+    bases = {"Grouped": BASES["Grouped"]}
+    pretrain = {**LONG, "learning_rate": 1e3, "weight_decay": 1e3}
+    finetune = {"n": (20,), "epochs": 1, "batch": 16, "seeds": 1}
+    wild = tiny_study(bases=bases, pretrain=pretrain, finetune=finetune)
+    with pytest.raises(InputError, match=r"'Grouped' seed 0: diverged at step \d+\); lower config"):
+        train.train(wild, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbias.training import make_train
-from jaxbias.training.objectives import cell_means
-from jaxbias.training.run import _batches
+from jaxbias.training import batches_of, make_train
+from jaxbias.training.objectives import cell_sums
 from tests.training.test_run import NETWORK, SCHEDULE, members, pictures
 
 
@@ -22,16 +21,17 @@ def run(schedule, flips=True):
     return member, jax.tree.map(np.asarray, trained)
 
 
-def batches_of(key):
+def seen_of(data):
     """The order of the batches and, per step, the images as they are seen."""
-    order_key, flip_key = jax.random.split(jax.random.wrap_key_data(key))
+    key = jax.random.wrap_key_data(data)
+    _, flip_key = jax.random.split(key)
 
     def seen(ids, step):
         flips = jax.random.bernoulli(jax.random.fold_in(flip_key, step), shape=(8, 1, 1, 1))
         x = pictures()[ids]
         return np.where(np.asarray(flips), x[:, :, ::-1], x)
 
-    return np.asarray(_batches(order_key, SCHEDULE)), seen
+    return np.asarray(batches_of(key, SCHEDULE)), seen
 
 
 def rate_at(hyper, step):
@@ -47,7 +47,7 @@ def test_group_dro_equals_a_plain_loop():
             z = NETWORK.logits(p, x)[:, 0]
             return jnp.log1p(jnp.exp(-z)) * y + jnp.log1p(jnp.exp(z)) * (1 - y)
 
-        order, seen = batches_of(key)
+        order, seen = seen_of(key)
         velocity, q = jax.tree.map(np.zeros_like, params), np.full(4, 0.25)
         for step, batch in enumerate(order):
             x, y = seen(examples.ids[batch], step), examples.labels[batch].astype(np.float64)
@@ -109,7 +109,6 @@ def test_a_mode_leaves_the_rest_alone(mode, trained):
     assert not np.array_equal(params["head"]["kernel"], end.params["head"]["kernel"])
 
 
-def test_cell_means_by_hand():
+def test_cell_sums_by_hand():
     losses = jnp.asarray([1.0, 3.0, 5.0], jnp.float32)
-    means = cell_means(losses, jnp.asarray([0, 0, 2], jnp.int32), 3)
-    assert means.tolist() == [2, 0, 5]
+    assert cell_sums(losses, jnp.asarray([0, 0, 2], jnp.int32), 3).tolist() == [4, 0, 5]

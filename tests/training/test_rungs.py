@@ -14,8 +14,8 @@ from jaxbias.study import ModelSpec
 from jaxbias.training import (
     Examples,
     Hyper,
-    Phase,
     Schedule,
+    Step,
     make_rung,
     make_score,
     make_train,
@@ -34,7 +34,7 @@ def members(network, schedule, count=2, dtype=np.float32, rate=0.05):
         if isinstance(network, Head):
             params = {"head": params["head"]}
         params = jax.tree.map(lambda x: np.asarray(x).astype(dtype), params)
-        state = Phase(network, schedule, schedule.mode).begin(params)
+        state = Step(network, schedule).begin(params)
         n = schedule.n
         examples = Examples(
             rng.permutation(40)[:n].astype(np.int32),

@@ -1,4 +1,4 @@
-"""The pretraining step: every lift and number of devices, accumulation, and the packed engine."""
+"""The step: every lift and number of devices, accumulation, weights, and what diverges."""
 
 import jax
 import numpy as np
@@ -7,21 +7,21 @@ import pytest
 from jaxbias.models import make_network
 from jaxbias.parallel import lift, make_data_mesh, replicate, split_batch
 from jaxbias.study import ModelSpec
-from jaxbias.training import Examples, Hyper, Phase, Schedule, Steps, batches_of
-from jaxbias.training.step import Batch, Course, Step
+from jaxbias.training import Batch, Hyper, Schedule, Step, batches_of
 from tests.models.architectures import tiny_architectures  # noqa: F401
 
 SIZE, BATCH, STEPS = 8, 16, 3
 
 
-def course(**changes):
-    settings = {
-        "objective": "supervised", "steps": STEPS, "batch": BATCH, "accumulate": 1,
-        "optimizer": "sgd", "schedule": "step", "learning_rate": 0.1, "warmup": 0.0,
-        "drop_at": 0.6, "weight_decay": 1e-3, "momentum": 0.9, "temperature": 0.5,
-        "projection": 8,
-    }  # fmt: skip
-    return Course(**{**settings, **changes})
+HYPER = Hyper(*map(np.float32, (0.1, 1e-3, 0.6, 0)))
+
+
+def lifted_of(step, mesh, kind):
+    def run(state, batch, numbers, store, parts):
+        state = step(state, batch, *numbers, parts)
+        return state, (state.loss, state.diverged_at)
+
+    return lift(run, mesh, kind)
 
 
 def data(labels=1):
@@ -38,26 +38,26 @@ def batch_of(places, pieces, arrays):
     return jax.tree.map(lambda x: x.reshape(pieces, BATCH // pieces, *x.shape[1:]), whole)
 
 
-def trained(name, kind="jit", devices=1, labels=1, **changes):
+def trained(name, kind="jit", devices=1, labels=1, accumulate=1, **changes):
     """All steps of a run in float64: its parameters, and the loss of each step."""
     with jax.enable_x64(True):
         network = make_network(ModelSpec(name=name, widths=(4,)), SIZE, labels)
-        step = Step(network, course(**changes))
+        step = Step(network, Schedule(40, 2, BATCH, 0.9, projection=8, **changes))
         key = jax.random.key_data(jax.random.key(3))
         fresh = jax.tree.map(
             lambda x: x.astype(np.float64), jax.jit(network.init)(jax.random.key(0))
         )
         state = jax.jit(step.begin)(fresh, key)
         mesh = make_data_mesh(devices)
-        state, key = replicate((state, key), mesh)
-        lifted, losses = lift(step, mesh, kind), []
-        order = np.asarray(batches_of(key, Schedule(40, 2, BATCH, 0.9)))
+        state, numbers = replicate((state, (HYPER, key)), mesh)
+        lifted, losses = lifted_of(step, mesh, kind), []
+        order = np.asarray(batches_of(key, step.schedule))
         for places in order[:STEPS]:
-            batch = split_batch(batch_of(places, step.course.accumulate, data(labels)), mesh)
-            state, metrics = lifted(state, batch, key, None)
-            losses.append(float(metrics.loss))
-            assert metrics.finite
-        return jax.tree.map(np.asarray, step.params_of(state, fresh)), np.array(losses)
+            batch = split_batch(batch_of(places, accumulate, data(labels)), mesh)
+            state, (loss, diverged_at) = lifted(state, batch, numbers, None)
+            losses.append(float(loss))
+            assert diverged_at == -1
+        return jax.tree.map(np.asarray, state.params), np.array(losses)
 
 
 def assert_same(got, expected, tolerance=1e-9):
@@ -68,7 +68,7 @@ def assert_same(got, expected, tolerance=1e-9):
 
 @pytest.mark.parametrize(
     ("name", "objective"),
-    [("convnet", "supervised"), ("resnet_block", "supervised"), ("convnet", "simclr")],
+    [("convnet", "erm"), ("resnet_block", "erm"), ("convnet", "simclr")],
 )
 def test_every_lift_on_eight_devices_equals_one_device(name, objective):
     alone = trained(name, objective=objective)
@@ -92,24 +92,31 @@ def test_several_labels_some_unknown():
     )
 
 
-@pytest.mark.parametrize("name", ["convnet"])
-def test_the_step_again_and_again_is_the_run_of_a_pack(name):
-    """The same draws, flips and rates as the engine that trains whole runs in one program."""
-    images, labels, weights = map(jax.numpy.asarray, data())
-    schedule = Schedule(40, 2, BATCH, 0.9)
-    got = trained(name, steps=schedule.steps)[0]
-    with jax.enable_x64(True):
-        network = make_network(ModelSpec(name=name, widths=(4,)), SIZE, 1)
-        fresh = jax.tree.map(
-            lambda x: x.astype(np.float64), jax.jit(network.init)(jax.random.key(0))
-        )
-        key = jax.random.key_data(jax.random.key(3))
-        ids = jax.numpy.arange(40, dtype=np.int32)
-        examples = Examples(ids, labels[:, 0], weights, ids * 0, ids)
-        hyper = Hyper(*map(np.float64, (0.1, 1e-3, 0.6, 0)))
-        phase = Phase(network, schedule, "full")
-        index = jax.numpy.arange(STEPS, dtype=np.int32)
-        steps = Steps(index, batches_of(key, schedule)[:STEPS])
-        end = phase.advance(phase.begin(fresh), steps, (0, STEPS), examples, hyper, key, images)
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(end.params), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+def one_step(change=lambda state: state, weights=1.0):
+    """A state and the one after it, in float32."""
+    network = make_network(ModelSpec(widths=(4,)), SIZE, 1)
+    step = Step(network, Schedule(40, 2, BATCH, 0.9))
+    batch = batch_of(np.arange(BATCH), 1, data())
+    batch = batch._replace(weights=np.full((1, BATCH), weights, np.float32))
+    before = change(jax.jit(step.begin)(network.init(jax.random.key(0))))
+    return before, jax.jit(step)(before, batch, HYPER, jax.random.key(3))
+
+
+def test_a_batch_of_no_weight_is_decayed_alone():
+    before, after = one_step(weights=0.0)
+    assert after.loss == 0
+    for path, x in before.parts.trained.items():
+        np.testing.assert_allclose(after.parts.trained[path], x * (1 - 0.1 * 1e-3), rtol=1e-6)
+
+
+def huge(state):
+    """A state whose loss is finite, and whose next parameters are not."""
+    inf = jax.tree.map(lambda x: x + np.float32(np.inf), state.optimizer)
+    return state._replace(optimizer=inf)
+
+
+def test_parameters_that_turn_infinite_are_told_at_their_step_and_not_kept():
+    before, after = one_step(huge)
+    assert np.isfinite(after.loss)
+    assert (after.diverged_at, after.index) == (0, 1)
+    jax.tree.map(np.testing.assert_array_equal, after.parts, before.parts)

@@ -1,0 +1,138 @@
+"""Whatever drives the step: the same parameters from a pack, rungs, fed chunks and the loop."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxbias.engine.executor import Executor
+from jaxbias.engine.feed import Feed
+from jaxbias.engine.programs import networks, rung
+from jaxbias.models import make_network
+from jaxbias.parallel import make_data_mesh, make_mesh, replicate
+from jaxbias.study import ModelSpec
+from jaxbias.training import Examples, Hyper, Schedule, Step, batches_of
+from jaxbias.training.feeds import Curated, Source
+from jaxbias.training.loop import fit
+from jaxbias.training.saves import Saves
+
+N, BATCH, SIZE = 20, 8, 8
+NETWORK = make_network(ModelSpec(widths=(4, 8)), SIZE, 1)
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, SIZE, SIZE, 3), np.uint8)
+SCORED = np.arange(12, dtype=np.int32)
+
+
+def members(warmup):
+    """Two runs, in float64: their parameters, examples, numbers and keys."""
+    rng = np.random.default_rng(1)
+    for seed in range(2):
+        params = NETWORK.init(jax.random.key(seed))
+        examples = Examples(
+            ids=rng.permutation(40)[:N].astype(np.int32),
+            labels=rng.integers(0, 2, N).astype(np.int32),
+            weights=rng.uniform(0.5, 2, N).astype(np.float32),
+            cells=np.resize(np.arange(4), N).astype(np.int32),
+            balanced=np.resize(rng.permutation(N)[:8], N).astype(np.int32),
+        )
+        hyper = Hyper(*map(np.float32, (0.02 * (seed + 1), 1e-3, 0.75, 0.5, warmup)))
+        yield (
+            jax.tree.map(lambda x: np.asarray(x).astype(np.float64), params),
+            examples,
+            hyper,
+            np.asarray(jax.random.key_data(jax.random.key(7 + seed))),
+        )
+
+
+def packed(schedule, runs):
+    executor = Executor(make_mesh(2), "vmap", None)
+    maker = (networks, NETWORK, schedule, True, 1)
+    return executor.run(maker, runs, 2, (SCORED, IMAGES))
+
+
+def in_rungs(schedule, runs):
+    """Of one epoch, of none, and of the rest."""
+    executor = Executor(make_mesh(1), "map", None)
+    begin = jax.jit(Step(NETWORK, schedule).begin)
+    states = [jax.tree.map(np.asarray, begin(params)) for params, *_ in runs]
+    for first, last in ((0, 1), (1, 1), (1, schedule.epochs)):
+        each = [(state, *run[1:]) for state, run in zip(states, runs, strict=True)]
+        shared = (SCORED, IMAGES, np.array([first, last], np.int32))
+        out = executor.run((rung, NETWORK, schedule), each, 2, shared)
+        states = [jax.tree.map(lambda x, i=i: x[i], out["state"]) for i in range(2)]
+    return {**out, "params": out["state"].params, "scores": out["scores"][:, -1, :, None]}
+
+
+def fed(schedule, runs):
+    """In chunks of three steps, on devices that share the batches of a run."""
+    feed = Feed(Executor(make_mesh(4, 2), "map", None), IMAGES, parts=2)
+    feed.chunk_bytes = 3.5 * BATCH * IMAGES[0].nbytes
+    return feed.train(NETWORK, schedule, runs, 2, SCORED, keep=True)
+
+
+def looped(schedule, runs, directory):
+    """One after another, step by step on four devices, with checkpoints."""
+    ends, mesh = [], make_data_mesh(4)
+    for place, (params, examples, hyper, key) in enumerate(runs):
+        step, saves = Step(NETWORK, schedule), Saves(directory / str(place), 1, {})
+        labels = np.zeros((40, 1), np.int32)
+        labels[examples.ids, 0] = examples.labels
+        curated = Curated(examples.ids, labels[examples.ids], examples.weights)
+        source = Source(curated, np.asarray(batches_of(key, schedule)), 1, None)
+        begin = jax.jit(step.begin)
+        ended = fit(
+            "run", step, lambda begin=begin, params=params: begin(params), source, hyper, key,
+            mesh, "shard_map", saves, 4, store=replicate(IMAGES, mesh),
+        )  # fmt: skip
+        saves.close()
+        ends.append((ended.state.params, ended.state.loss, ended.state.diverged_at))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *ends)
+    return dict(zip(("params", "loss", "diverged_at"), stacked, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "curve", "warmup"), [("sgd", "step", 0.0), ("adamw", "cosine", 0.3)]
+)
+@pytest.mark.parametrize("objective", ["erm", "group_dro", "dfr"])
+def test_every_driver_trains_the_same(objective, optimizer, curve, warmup, tmp_path):
+    schedule = Schedule(N, 4, BATCH, 0.9, "full", objective, 4, optimizer, curve)
+    with jax.enable_x64(True):
+        runs = list(members(warmup))
+        expected = packed(schedule, runs)
+        found = {"fed": fed(schedule, runs)}
+        if objective != "dfr":
+            found["rungs"] = in_rungs(schedule, runs)
+        if objective == "erm":
+            found["loop"] = looped(schedule, runs, tmp_path)
+    starts = jax.tree.map(lambda *leaves: np.stack(leaves), *[params for params, *_ in runs])
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max() > 1e-3, starts, expected["params"])
+    assert all(jax.tree.leaves(moved))
+    for out in found.values():
+        for name, values in out.items():
+            if name != "state":
+                jax.tree.map(
+                    lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-9),
+                    values,
+                    expected[name],
+                )
+
+
+@pytest.mark.parametrize("objective", ["erm", "group_dro", "dfr"])
+def test_every_driver_marks_what_diverges(objective, tmp_path):
+    """Alike, at the same step, and leaves the others alone."""
+    schedule = Schedule(N, 4, BATCH, 0.9, "full", objective, 4)
+    runs = list(members(0.0))
+    healthy = packed(schedule, runs)
+    runs[1] = (*runs[1][:2], runs[1][2]._replace(learning_rate=np.float32(1e30)), runs[1][3])
+    found = [packed(schedule, runs), fed(schedule, runs)]
+    if objective != "dfr":
+        found.append(in_rungs(schedule, runs))
+    if objective == "erm":
+        found.append(looped(schedule, runs, tmp_path))
+    for out in found:
+        assert out["diverged_at"].tolist() == found[0]["diverged_at"].tolist()
+        assert out["diverged_at"][0] == -1 < out["diverged_at"][1]
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(out["params"]))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(a[0], b[0]),
+        found[0]["params"],
+        healthy["params"],
+    )
