@@ -48,7 +48,7 @@ class _Pack:
     """A pack of whole finetunes, as the runner hands them to the executor."""
 
     def __init__(self, sizes: Sizes, mode: str, width: int, dtype: str) -> None:
-        from jaxbias.engine.programs import networks
+        from jaxbias.engine.programs import Networks
         from jaxbias.models import make_network
         from jaxbias.study import ModelSpec
         from jaxbias.training import Schedule
@@ -59,14 +59,14 @@ class _Pack:
         stored = sizes.n + sizes.scored
         images = _noise(stored, sizes.finetuned_size)
         self.executor = _executor(mode)
-        self.maker = (networks, network, schedule, False, 1)
-        self.members = [_member(network, sizes.n, sizes.n, seed) for seed in range(width)]
+        self.program = Networks(network, sizes.scored, images.shape, schedule)
+        self.members = [_member(self.program, seed) for seed in range(width)]
         self.shared = (np.arange(sizes.n, stored, dtype=np.int32), _placed(images, self.executor))
 
     def once(self) -> float:
         """Seconds of the pack; the first time it is compiled too."""
         began = time.perf_counter()
-        self.executor.run(self.maker, self.members, len(self.members), self.shared)
+        self.executor.run(self.program, self.members, len(self.members), self.shared)
         return time.perf_counter() - began
 
     def gib(self) -> float | None:
@@ -117,7 +117,7 @@ def _mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dict[st
     """Times the runner's program for a few steps, scores of 64 images included."""
     import jax
 
-    from jaxbias.engine.programs import networks
+    from jaxbias.engine.programs import Networks
     from jaxbias.models import make_network
     from jaxbias.parallel import split_variants
     from jaxbias.study import ModelSpec
@@ -134,15 +134,16 @@ def _mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dict[st
     n = subject.batch * subject.steps
     executor = _executor(mode)
     images = _placed(_noise(512, subject.size), executor)
-    one = _member(network, n, 512, 0)
+    schedule = Schedule(n, 1, subject.batch, grid.MOMENTUM)
+    program = Networks(network, 64, images.shape, schedule)
+    one = _member(program, 0)
     stacked = jax.tree.map(lambda leaf: np.stack([leaf] * subject.width), one)
     stacked = split_variants(stacked, executor.mesh)
     shared = _placed((np.arange(64, dtype=np.int32), images), executor)
-    maker = (networks, network, Schedule(n, 1, subject.batch, grid.MOMENTUM), False, 1)
 
     def once() -> float:
         began = time.perf_counter()
-        jax.block_until_ready(executor.on_devices(maker, stacked, shared))
+        jax.block_until_ready(executor.on_devices(program, stacked, shared))
         return time.perf_counter() - began
 
     once()
@@ -182,17 +183,17 @@ def _noise(count: int, size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
-def _member(network: Any, n: int, images: int, seed: int) -> tuple:
-    """A finetune of n of so many images, from fresh parameters."""
+def _member(program: Any, seed: int) -> tuple:
+    """A finetune of noise, from fresh parameters."""
     import jax
 
-    from jaxbias.costs.small import examples_alike
     from jaxbias.engine.members import key_of
     from jaxbias.training import Hyper
 
-    params = jax.tree.map(np.asarray, _init(network)(jax.random.key(seed)))
+    (_, examples, *_), _ = program.sample()
+    params = jax.tree.map(np.asarray, _init(program.model)(jax.random.key(seed)))
     hyper = Hyper(*(np.float32(x) for x in (grid.RATE, grid.DECAY, 0.75, 0.01)))
-    return params, examples_alike(n, images, 1), hyper, key_of("finetune", seed)
+    return params, examples, hyper, key_of("finetune", seed)
 
 
 @functools.cache

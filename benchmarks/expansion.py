@@ -100,7 +100,7 @@ def measure(repeats: int) -> dict[str, Any]:
         runner = Runner(study, dataset, layout, lambda base, network: {})
         variants = timed("variants", lambda study=study: expand(study, dataset.fingerprint))
         signatures = timed(
-            "signatures", lambda runner=runner, variants=variants: runner.signatures(variants)
+            "signatures", lambda of=runner.catalog, variants=variants: of.signatures(variants)
         )
         plan = timed(
             "packs",

@@ -33,8 +33,8 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from benchmarks.hardware import hardware
-from jaxbias.engine import programs
 from jaxbias.engine.features import principal_axes
+from jaxbias.engine.programs import FittedHeads, Heads
 from jaxbias.models import Head
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
 from jaxbias.training import Examples, Hyper, Penalty, Schedule
@@ -97,14 +97,14 @@ def with_jaxbias(data: Data, solver: str, C: float, mode: str, devices: int) -> 
         features = principal_axes(data.features, np.arange(len(data.features)) < POOL)
         shared = (scored, features.values, features.variances)
         settings: tuple = (Penalty(*full(C, TOLERANCE)),)
-        program = programs.fitted_heads(head, "erm", mode)
+        program = FittedHeads(head, SCORED, data.features.shape, N, "erm")
     else:
         shared = (scored, data.features, jax.random.key_data(jax.random.key(0)))
         # The weight decay of the same objective: scikit-learn's, divided by C and by n.
         settings = (Hyper(*full(0.02, 1 / (C * N), 0.75, 0.01)),)
-        program = programs.heads(head, schedule, mode)
+        program = Heads(head, SCORED, data.features.shape, schedule)
     shared = replicate(shared, mesh)
-    packed = jax.jit(shard_variants(program, mesh))
+    packed = jax.jit(shard_variants(program.function(mode), mesh))
     zeros = {"kernel": np.zeros((width, FEATURES, 1)), "bias": np.zeros((width, 1))}
     start = jax.tree.map(np.float32, {"head": zeros})
     scores, failed, compiling, program = [], 0, 0.0, None

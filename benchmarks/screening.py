@@ -11,6 +11,8 @@ Seconds are of the runs that trained; a run that was cut tells those of its last
 """
 
 import argparse
+import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -28,15 +30,13 @@ from benchmarks.hardware import hardware
 from configs import quickstart
 from jaxbias import data
 from jaxbias.analysis.candidates import axes
-from jaxbias.costs.calibration import Kind, calibrate
+from jaxbias.costs.timing import score_flops, step_flops
 from jaxbias.engine import compilation
 from jaxbias.engine.runner import Runner
-from jaxbias.models import Head, make_network
 from jaxbias.plan.packs import Plan
-from jaxbias.plan.variants import Base, Recipe, Variant
+from jaxbias.plan.variants import Base, Variant
 from jaxbias.stages import train
 from jaxbias.study import Study, make_study, parse_curation
-from jaxbias.training import Schedule
 from jaxbias.workdir.results import ResultDirectory
 
 _SECTIONS = ("plan", "features", "finetune", "compile", "train_and_score")
@@ -95,54 +95,40 @@ class Costs:
     def __init__(self, study: Study) -> None:
         dataset = data.load(study.data)
         plan = Plan(dataset.fingerprint, study.grid.mode, len(jax.local_devices()))
-        self.runner = Runner(study, dataset, plan, lambda base, network: {})
-        self.network = make_network(study.model, study.data.image_size, 1)
-        shapes = jax.eval_shape(self.network.init, jax.random.key(0))
-        self.head = Head(shapes["head"]["kernel"].shape[0])
-        self.scored = len(self.runner.validation) + len(self.runner.test)
-        self._rates: dict[Kind, Any] = {}
+        self.catalog = Runner(study, dataset, plan, lambda base, network: {}).catalog
+        self._of = functools.cache(lambda brief: (step_flops(brief), score_flops(brief)))
 
     def of(self, variants: Iterable[Variant]) -> dict[str, float]:
         """Training, feature extraction and scoring of finetunes."""
-        training = scoring = 0.0
-        frozen = set()
+        training = scoring = features = 0.0
+        frozen = {}
         for variant in variants:
-            recipe = variant.recipe
-            size = self.runner.curator.size(variant.task, variant.curation, variant.n)
-            if recipe.mode == "head":
-                frozen.add(variant.base.id)
-            model = self.head if recipe.mode == "head" else self.network
-            step, score, steps = self._step(model, recipe, size, variant.objective)
-            training += steps * step
-            scoring += self.scored * score
-        score = self._step(self.network, Recipe.of(self.runner.study.pretrain), 64, "erm")[1]
-        return {
-            "training": training,
-            "features": len(frozen) * len(self.runner.rows) * score,
-            "scoring": scoring,
-        }
+            program = self.catalog.finetune(variant)
+            if program.batch:
+                step, score = self._of(program.brief)
+                training += program.units * step
+            else:  # A fit's iterations are not known before; a hundred passes are an upper bound.
+                training += self._hundred_passes(variant)
+                score = self._of(program.brief)[1]
+            scoring += program.scored * score
+            if variant.recipe.mode == "head":
+                frozen[variant.base.id] = dataclasses.replace(
+                    variant, recipe=dataclasses.replace(variant.recipe, mode="full", solver="sgd")
+                )
+        for variant in frozen.values():
+            score = self._of(self.catalog.finetune(variant).brief)[1]
+            features += len(self.catalog.starts.rows) * score
+        return {"training": training, "features": features, "scoring": scoring}
 
     def pretraining(self, bases: Iterable[Base]) -> float:
         """Training of bases."""
-        recipe = Recipe.of(self.runner.study.pretrain)
-        total = 0.0
-        for base in bases:
-            size = self.runner.curator.pretrain_size(base)
-            step, _, steps = self._step(self.runner.network_of(base), recipe, size, "erm")
-            total += steps * step
-        return total
+        programs = [self.catalog.base(base) for base in bases]
+        return sum(program.units * self._of(program.brief)[0] for program in programs)
 
-    def _step(
-        self, model: Any, recipe: Recipe, size: int, objective: str
-    ) -> tuple[float, float, int]:
-        # A fit's iterations are not known before; a hundred passes are an upper bound.
-        epochs = 100 if recipe.solver == "lbfgs" else recipe.epochs
-        schedule = Schedule(size, epochs, recipe.batch, recipe.momentum, recipe.mode, objective)
-        kind = Kind.of(model, schedule)
-        if kind not in self._rates:
-            self._rates[kind] = calibrate(self.runner, {kind: 2}, 0.0)[0][kind]
-        rates = self._rates[kind]
-        return rates.unit_flops, rates.score_flops, schedule.steps
+    def _hundred_passes(self, variant: Variant) -> float:
+        recipe = dataclasses.replace(variant.recipe, solver="sgd", epochs=100)
+        program = self.catalog.finetune(dataclasses.replace(variant, recipe=recipe))
+        return program.units * self._of(program.brief)[0]
 
 
 def compared(full: dict[str, Any], screened: dict[str, Any], levels: list[str]) -> list[dict]:

@@ -90,6 +90,10 @@ class Bench:
         self.runner = Runner(study, self.dataset, self.layout, load)
         self.trials = Trials(self.runner)
 
+    def compile_seconds(self) -> float:
+        """Returns the seconds spent compiling so far."""
+        return self.runner.executor.compile_seconds
+
     def every(self, seeds: tuple[int, ...]) -> Curves:
         """Trains every configuration of every base to the longest schedule."""
         course = follow(self.study, self.dataset.fingerprint, lambda trial: None)
@@ -105,7 +109,7 @@ class Bench:
 
     def train(self, variants: list[Variant], states: dict[Key, Any], done: dict) -> Curves:
         """Trains trials on from their states, which are replaced by those at the end."""
-        signatures = self.runner.signatures(variants)
+        signatures = self.runner.catalog.signatures(variants)
         plan = extend_plan(self.layout, [], signatures, self.width, trials=variants)
         for pack in plan.bases:
             if not all(base.id in self.params for base in pack.members):
@@ -185,7 +189,7 @@ def really(bench: Bench, curves: Curves, first_seed: int) -> dict[str, Any]:
     states: dict[Key, Any] = {}
     done: dict[Key, int] = {}
     ended: dict[str, Ended] = {}
-    began, compiled = time.perf_counter(), bench.runner.compile_seconds
+    began, compiled = time.perf_counter(), bench.compile_seconds()
     rungs = 0
     while True:
         course = follow(study, fingerprint, lambda trial: ended.get(trial.id))
@@ -198,7 +202,7 @@ def really(bench: Bench, curves: Curves, first_seed: int) -> dict[str, Any]:
         for trial, own in zip(due, map(key_of, moved), strict=True):
             curve = {name: found[own][name] for name in MEASURES}
             ended[trial.id] = Ended(curve, found[own]["status"])
-    seconds = time.perf_counter() - began - (bench.runner.compile_seconds - compiled)
+    seconds = time.perf_counter() - began - (bench.compile_seconds() - compiled)
     expected = replay(study, curves, first_seed)
     equal = all(
         np.array_equal(ended[trial.id].curves[m], expected(trial).curves[m], equal_nan=True)
@@ -257,9 +261,9 @@ def main() -> None:
     for repeat in range(given.first, given.first + given.repeats):
         if any(seed == 2 * repeat for *_, seed in curves):
             continue
-        began, compiled = time.perf_counter(), bench.runner.compile_seconds
+        began, compiled = time.perf_counter(), bench.compile_seconds()
         curves |= bench.every((2 * repeat, 2 * repeat + 1))
-        seconds.append(time.perf_counter() - began - bench.runner.compile_seconds + compiled)
+        seconds.append(time.perf_counter() - began - bench.compile_seconds() + compiled)
         print(f"repeat {repeat}: {seconds[-1]:.0f} s", flush=True)
         if given.curves:
             write_curves(given.curves, curves)

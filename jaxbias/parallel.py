@@ -10,21 +10,15 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxbias import words
 from jaxbias.errors import InputError
 
-# Axes of the mesh: different variants, and parts of the batches of one variant.
+# Axes of meshes: different variants, or parts of the batches of one training.
 VARIANT, DATA = "variant", "data"
-# What members of a pack are split over: where each member's batches are split too, and where not.
-SPLIT, WHOLE = (VARIANT,), (VARIANT, DATA)
 
 
-def make_mesh(devices: int, data: int = 1) -> Mesh:
-    """Returns a mesh of the first `devices` devices along the axes "variant" and "data".
-
-    Args:
-      devices: in all.
-      data: those that work on one variant together.
+def make_mesh(devices: int) -> Mesh:
+    """Returns a mesh of the first `devices` devices along the axis "variant".
 
     Raises:
-      InputError: there are fewer devices, or they cannot be shared out.
+      InputError: there are fewer devices.
     """
     have = jax.local_devices()
     if len(have) < devices:
@@ -33,16 +27,8 @@ def make_mesh(devices: int, data: int = 1) -> Mesh:
             "visible; on CPU start "
             f"with JAX_NUM_CPU_DEVICES={devices}, or use a new workdir"
         )
-    if devices % data:
-        raise InputError(
-            f"{words.count(devices, 'device')} cannot be shared out in groups of "
-            f"config.grid.data_devices={data}"
-        )
     return jax.make_mesh(
-        (devices // data, data),
-        (VARIANT, DATA),
-        axis_types=(AxisType.Auto, AxisType.Auto),
-        devices=have[:devices],
+        (devices,), (VARIANT,), axis_types=(AxisType.Auto,), devices=have[:devices]
     )
 
 
@@ -120,9 +106,9 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def split_variants(tree: Any, mesh: Mesh, axes: tuple[str, ...] = SPLIT) -> Any:
+def split_variants(tree: Any, mesh: Mesh) -> Any:
     """Puts each device's share of arrays with a leading variant axis on it."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(axes)))
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(VARIANT)))
 
 
 def part_of(array: jax.Array, parts: int) -> jax.Array:
@@ -177,9 +163,9 @@ def map_variants(fn: Callable, mode: str) -> Callable:
     return mapped
 
 
-def shard_variants(fn: Callable, mesh: Mesh, axes: tuple[str, ...] = SPLIT) -> Callable:
+def shard_variants(fn: Callable, mesh: Mesh) -> Callable:
     """Splits the variant axis over the mesh; nothing is exchanged between variants."""
-    variant, shared = PartitionSpec(axes), PartitionSpec()
+    variant, shared = PartitionSpec(VARIANT), PartitionSpec()
     return jax.shard_map(
         fn, mesh=mesh, in_specs=(variant, shared), out_specs=variant, check_vma=False
     )

@@ -81,4 +81,4 @@ def test_the_features_of_a_base_must_fit(monkeypatch):
     with pytest.raises(
         InputError, match=r"the features that base 'Scratch' makes of 300 images: .* GiB of memory"
     ):
-        runner.features(base, "sgd")
+        runner.starts.features(base, "sgd")

@@ -1,6 +1,6 @@
 """Estimates: what the training of a plan costs on the present devices.
 
-By proportion from a short calibration: steps times the seconds of a step, scored images times the
+By proportion from programs in brief: steps times the seconds of a step, scored images times the
 seconds of a score, for every place of every pack without results, and the compiling of programs.
 """
 
@@ -8,19 +8,21 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxbias import words
-from jaxbias.costs.calibration import Rates, calibrate, extraction_seconds
-from jaxbias.costs.small import Kind
-from jaxbias.engine.members import inputs_of, schedule_of
-from jaxbias.engine.runner import Runner
-from jaxbias.models import Head, Network
+from jaxbias.costs.timing import Rates, extraction_seconds, measure_rates
+from jaxbias.engine.catalog import Catalog
+from jaxbias.engine.executor import Executor
+from jaxbias.engine.members import inputs_of
+from jaxbias.engine.programs import BLOCK, Program, Training
+from jaxbias.models import Network
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.search import rung_epochs
-from jaxbias.plan.variants import Base, Recipe, Variant
+from jaxbias.plan.variants import Base, Variant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +61,11 @@ class Estimate:
       parameter_bytes: of the checkpoints of all bases.
       feature_bytes: of all features that heads are trained on.
       image_bytes: of the image store, which every device holds.
-      memory: bytes of the largest calibrated program on one device.
+      memory: bytes of the largest timed program on one device.
       kinds: how many kinds of program there are to do.
       timed: how many of them were timed.
       fits: whether some heads are fitted to convergence.
-      calibration_seconds: what all this took.
+      timing_seconds: what all this took.
     """
 
     experiments: Mapping[str, Cost]
@@ -78,7 +80,7 @@ class Estimate:
     kinds: int
     timed: int
     fits: bool
-    calibration_seconds: float
+    timing_seconds: float
 
     @property
     def seconds(self) -> float:
@@ -91,8 +93,9 @@ class Estimate:
 class _Job:
     """One member of a pack, as far as its cost goes."""
 
-    kind: Kind
-    program: tuple
+    member: Base | Variant
+    program: Program
+    kind: Training  # The program in brief.
     units: int
     scored: int
     pack: Pack
@@ -100,7 +103,7 @@ class _Job:
 
 
 def estimate(
-    runner: Runner,
+    catalog: Catalog,
     plan: Plan,
     experiments: Mapping[str, Sequence[Variant]],
     has: Callable[[Pack], bool] = lambda pack: False,
@@ -110,7 +113,7 @@ def estimate(
     """Estimates the cost of a plan.
 
     Args:
-      runner: of the plan's layout.
+      catalog: of the study.
       plan: every pack.
       experiments: the variants of each.
       has: whether a pack has results.
@@ -118,36 +121,22 @@ def estimate(
       budget: seconds after which no further kind of program is timed.
     """
     began = time.perf_counter()
-    pretraining = [
-        _base_job(runner, base, pack, done)
-        for pack in plan.bases
-        for done in (has(pack),)
-        for base in pack.members
-    ]
-    what = functools.cache(_finetune)
-    scored = len(runner.validation) + len(runner.test)
-    finetuning = {
-        variant.id: _Job(*what(*_settings(runner, variant)), scored, pack, done)
-        for pack in plan.finetunes
-        for done in (has(pack),)
-        for variant in pack.members
-    }
-    trying = [
-        _trial_job(runner, what, trial, pack, done)
-        for pack in plan.rungs
-        for done in (has(pack),)
-        for trial in pack.members
-    ]
+    pretraining = _jobs(plan.bases, has, functools.partial(_base_job, catalog))
+    trying = _jobs(plan.rungs, has, functools.partial(_trial_job, catalog))
+    finetunes = _jobs(plan.finetunes, has, functools.partial(_finetune_job, catalog))
+    finetuning = {job.member.id: job for job in finetunes}
     wanted = [finetuning[id] for id in dict.fromkeys(v.id for e in experiments.values() for v in e)]
-    work: dict[Kind, int] = {}
-    widths: dict[Kind, int] = {}
+    work: dict[Training, int] = {}
+    widths: dict[Training, int] = {}
     for job in (*pretraining, *trying, *wanted):
         if not job.done:
             work[job.kind] = work.get(job.kind, 0) + job.units
             widths[job.kind] = max(widths.get(job.kind, 0), job.pack.width)
     # What most of the work is comes first.
     ordered = {kind: widths[kind] for kind in sorted(work, key=work.__getitem__, reverse=True)}
-    rates, timed = calibrate(runner, ordered, budget)
+    # What is only timed is no program of the study.
+    executor = Executor(catalog.executor.mesh, catalog.executor.mode, room=None)
+    rates, timed = measure_rates(executor, ordered, budget)
 
     seen = {
         (variant.base, variant.recipe.solver)
@@ -155,8 +144,10 @@ def estimate(
         for variant in variants
         if variant.recipe.mode == "head"
     }
-    per_image = functools.cache(functools.partial(extraction_seconds, runner))
-    rows = len(runner.rows)
+    starts, images = catalog.starts, catalog.curator.dataset.images
+    shape = (min(len(images), BLOCK), *images.shape[1:])
+    per_image = functools.cache(lambda network: extraction_seconds(executor, network, shape))
+    rows = len(starts.rows)
     bases = {base.id: base for pack in plan.bases for base in pack.members}
     return Estimate(
         experiments={
@@ -167,22 +158,31 @@ def estimate(
         finetunes=_cost(wanted, rates),
         trials=dataclasses.replace(_cost(trying, rates), score_bytes=0),
         feature_seconds=sum(
-            rows * per_image(runner.starts.finetuned(each[0]))
-            for each in seen
-            if not has_features(*each)
+            rows * per_image(starts.finetuned(each[0])) for each in seen if not has_features(*each)
         ),
-        parameter_bytes=sum(_bytes(runner.network_of(base)) for base in bases.values()),
-        feature_bytes=sum(4 * rows * inputs_of(runner.starts.finetuned(base)) for base, _ in seen),
-        image_bytes=runner.curator.dataset.images.nbytes,
+        parameter_bytes=sum(_bytes(starts.network_of(base)) for base in bases.values()),
+        feature_bytes=sum(4 * rows * inputs_of(starts.finetuned(base)) for base, _ in seen),
+        image_bytes=images.nbytes,
         memory=max((rate.memory for rate in rates.values()), default=0),
         kinds=len(rates),
         timed=timed,
-        fits=any(kind.schedule is None for kind in rates),
-        calibration_seconds=time.perf_counter() - began,
+        fits=any(not kind.batch for kind in rates),
+        timing_seconds=time.perf_counter() - began,
     )
 
 
-def _cost(jobs: Iterable[_Job], rates: Mapping[Kind, Rates]) -> Cost:
+def _jobs(
+    packs: Iterable[Pack], has: Callable[[Pack], bool], asked: Callable[[Any], tuple]
+) -> list[_Job]:
+    return [
+        _Job(member, *asked(member), pack, done)
+        for pack in packs
+        for done in (has(pack),)
+        for member in pack.members
+    ]
+
+
+def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates]) -> Cost:
     jobs = list(jobs)
     todo = [job for job in jobs if not job.done]
     programs = {(job.program, job.pack.width): job.kind for job in todo}
@@ -203,43 +203,26 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Kind, Rates]) -> Cost:
     )
 
 
-def _base_job(runner: Runner, base: Base, pack: Pack, done: bool) -> _Job:
-    recipe, network = Recipe.of(runner.study.pretrain), runner.network_of(base)
-    # A pack's first member names its program; the others agree in all that matters.
-    cells = len(runner.curator.cells(pack.members[0].target).names)
-    schedule = schedule_of(recipe, "erm", runner.curator.pretrain_size(base), cells)
-    program = ("pretrain", network, schedule)
+def _finetune_job(catalog: Catalog, variant: Variant) -> tuple[Program, Training, int, int]:
+    """Returns the program of a member, its kind, its units and the images that are scored."""
+    program = catalog.finetune(variant)
+    return program, program.brief, program.units, program.scored
+
+
+def _base_job(catalog: Catalog, base: Base) -> tuple[Program, Training, int, int]:
+    program = catalog.base(base)
     # Two views of every image. What is done step by step is timed as if it were done in a pack.
-    steps = schedule.steps * (2 if base.objective == "simclr" else 1)
-    return _Job(Kind.of(network, schedule), program, steps, len(runner.validation), pack, done)
+    steps = program.units * (2 if base.objective == "simclr" else 1)
+    return program, program.brief, steps, program.scored
 
 
-def _trial_job(runner: Runner, what: Callable, trial: Variant, pack: Pack, done: bool) -> _Job:
+def _trial_job(catalog: Catalog, trial: Variant) -> tuple[Program, Training, int, int]:
     """One rung of a trial: its own epochs, each of them scored on validation."""
-    rungs, last = rung_epochs(runner.study.search), trial.recipe.epochs
-    first = max((epochs for epochs in rungs if epochs < last), default=0)
-    network, recipe, *rest = _settings(runner, trial)
-    longest = dataclasses.replace(recipe, epochs=rungs[-1])  # All rungs are one program.
-    kind, program, steps = what(network, longest, *rest)
-    scored = (last - first) * len(runner.validation)
-    return _Job(kind, ("rung", *program), steps * (last - first) // rungs[-1], scored, pack, done)
-
-
-def _settings(runner: Runner, variant: Variant) -> tuple[Network, Recipe, str, int, int]:
-    size = runner.curator.size(variant.task, variant.curation, variant.n)
-    cells = len(runner.curator.cells(variant.task).names)
-    return runner.starts.finetuned(variant.base), variant.recipe, variant.objective, size, cells
-
-
-def _finetune(
-    network: Network, recipe: Recipe, objective: str, n: int, cells: int
-) -> tuple[Kind, tuple, int]:
-    """Returns the kind, what else makes the program, and its steps (of a fit: its examples)."""
-    schedule = schedule_of(recipe, objective, n, cells)
-    model = Head(inputs_of(network)) if recipe.mode == "head" else network
-    if recipe.mode == "head" and recipe.solver == "lbfgs":
-        return Kind(model, objective, None), ("fit", objective, n), n
-    return Kind.of(model, schedule), ("finetune", model, schedule), schedule.steps
+    rungs, last = rung_epochs(catalog.study.search), trial.recipe.epochs
+    epochs = last - max((epochs for epochs in rungs if epochs < last), default=0)
+    rung = catalog.rung(trial)
+    longest = rung.longest
+    return rung, longest.brief, longest.units * epochs // rungs[-1], epochs * longest.scored
 
 
 def _bytes(network: Network) -> int:
@@ -281,7 +264,7 @@ def estimate_text(found: Estimate, devices: int) -> str:
         f"Time: {duration(found.seconds)} of training, scoring and compiling on {devices} × "
         f"{device.device_kind}",
         f"It rests on {found.timed} of {words.count(found.kinds, 'kind')} of program, timed in "
-        f"{found.calibration_seconds:.0f} s over a few steps and scores, and goes by proportion; "
+        f"{found.timing_seconds:.0f} s over a few steps and scores, and goes by proportion; "
         "FLOPs are XLA's count of one step and one score.",
     ]
     if found.timed < found.kinds:

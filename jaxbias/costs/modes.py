@@ -6,10 +6,11 @@ trained per second by a pack of small runs of the very program of a study, scori
 included, compiling not. A mode is taken for another than "map" only where it is clearly faster: in
 "map" a variant's results do not depend on the width of its pack.
 
-The table beside this file has one entry, of `python -m benchmarks.accelerator` on an H100: convnets
-on 64² in packs of 16, 32 steps each, the median of five rounds, 3.7 times as many images per second
-by "vmap" as by "map". Heads are not in it, for they were timed without a base to look them up by.
-Where no entry fits, "auto" is "map".
+The table beside this file is of `python -m benchmarks.accelerator` on an H100: convnets on 64² in
+packs of 16, 32 steps each, the median of five rounds, 3.7 times as many images per second by "vmap"
+as by "map"; and heads on 512 features in packs of 1,024 (by "map" 1,000), 1,024 examples each, from
+features on the host to the scores of 5,000 examples there, 8.5 times as many by SGD and 25 times as
+many fitted to convergence, of which each example counts once. Where no entry fits, "auto" is "map".
 """
 
 import dataclasses
@@ -23,16 +24,16 @@ import jax
 import numpy as np
 
 from jaxbias import words
-from jaxbias.costs.small import Kind, SmallProgram, small_training, trained_images
-from jaxbias.data.dataset import Dataset
+from jaxbias.costs.timing import Timed
 from jaxbias.data.directories import home
+from jaxbias.engine.executor import Executor
 from jaxbias.engine.members import inputs_of, schedule_of
-from jaxbias.engine.runner import Runner
+from jaxbias.engine.programs import Training, training_of
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import make_directory, write_text
 from jaxbias.files.json_files import load_json
-from jaxbias.models import Head, Network, make_network
-from jaxbias.plan.packs import Plan
+from jaxbias.models import make_network
+from jaxbias.parallel import make_mesh
 from jaxbias.plan.variants import Recipe
 from jaxbias.progress import progress
 from jaxbias.study import Study
@@ -44,6 +45,8 @@ _CLEARLY = 1.05
 # Members per device of the packs that are timed, and how often, each mode in turn.
 _WIDTHS = (1, 4)
 _ROUNDS = 5
+# Images, or rows of features, that they are trained on: at most as many as of a brief program.
+_ROWS = 2048
 _SHIPPED = Path(__file__).with_suffix(".json")
 
 
@@ -56,13 +59,13 @@ class Entry:
       hardware: it and the host, for people.
       load: processes that wanted the host's cores meanwhile, its own among them; None: not read.
       jax: its version.
-      model: its name.
-      parameters: how many it has, for models of one name have many sizes.
-      image_size: side of its images in pixels.
+      model: its name; "head" whatever the base, of which a head sees the features alone.
+      parameters: how many it has, for models of one name have many sizes; of heads, features.
+      image_size: side of its images in pixels; of heads 1.
       batch: images of a step.
       trains: what is trained, `config.finetune.mode`, with the solver of heads.
       width: members of the pack.
-      images_per_second: mode -> images trained by all members.
+      images_per_second: mode -> images, or features of images, trained by all members.
       compile_seconds: mode -> of one program.
     """
 
@@ -144,7 +147,7 @@ def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
     """
     if study.grid.mode != "auto":
         return study.grid.mode, None
-    name, parameters, trains = _subject(study)
+    name, parameters, size, trains = _subject(study)
     fitting = [
         (own, entry)
         for own, path in ((True, user_table()), (False, _SHIPPED))
@@ -157,7 +160,7 @@ def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
     def distance(item: tuple[bool, Entry]) -> tuple:
         own, entry = item
         return (
-            abs(math.log2(entry.image_size / study.data.image_size)),
+            abs(math.log2(entry.image_size / size)),
             abs(math.log2(entry.parameters / parameters)),
             abs(math.log2(entry.batch / study.finetune.batch)),
             not own,
@@ -169,43 +172,39 @@ def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
     return found.mode, found
 
 
-def measure_modes(study: Study, dataset: Dataset, devices: int) -> list[Entry]:
+def measure_modes(study: Study, devices: int) -> list[Entry]:
     """Times a study's finetunes in every mode, at two widths.
 
     Each mode trains the network that a run in it would: which convolution is fast depends on it.
 
     Args:
       study: whose program is timed.
-      dataset: its data.
       devices: that packs are split over.
     """
-    layout = Plan(dataset.fingerprint, DEFAULT, devices)
-    runner = Runner(study, dataset, layout, lambda base, network: {})
-    name, parameters, trains = _subject(study)
-    kinds = {mode: _kind(study, runner.starts.network(1, mode)) for mode in MODES}
+    mesh = make_mesh(devices)
+    name, parameters, size, trains = _subject(study)
+    briefs = {mode: _brief(study, mode) for mode in MODES}
     entries = []
     with progress(len(_WIDTHS) * len(MODES), "timing modes", "programs") as advance:
         for width in (each * devices for each in _WIDTHS):
             programs = {}
-            for mode, kind in kinds.items():
-                programs[mode] = SmallProgram(
-                    runner, kind.model, small_training(runner, kind, width, mode)
-                )
+            for mode, brief in briefs.items():
+                programs[mode] = Timed(Executor(mesh, mode, room=None), brief, width)
                 advance()
             seconds = dict.fromkeys(MODES, math.inf)
             for _ in range(_ROUNDS):  # In turn, so that what else the machine does meets all.
                 for mode, program in programs.items():
                     seconds[mode] = min(seconds[mode], program.once())
-            images = width * trained_images(kinds[DEFAULT])
+            images = width * briefs[DEFAULT].units * (briefs[DEFAULT].batch or 1)
             entries.append(
                 Entry(
-                    device=runner.mesh.devices.flat[0].device_kind,
+                    device=mesh.devices.flat[0].device_kind,
                     hardware=_hardware(devices),
                     load=round(os.getloadavg()[0], 1),
                     jax=jax.__version__,
                     model=name,
                     parameters=parameters,
-                    image_size=study.data.image_size,
+                    image_size=size,
                     batch=study.finetune.batch,
                     trains=trains,
                     width=width,
@@ -231,22 +230,24 @@ def modes_text(entries: list[Entry]) -> str:
     return "\n".join(lines)
 
 
-def _kind(study: Study, network: Network) -> Kind:
-    """The kind of the study's finetunes of a network."""
-    recipe = Recipe.of(study.finetune)
-    model = Head(inputs_of(network)) if recipe.mode == "head" else network
-    if recipe.mode == "head" and recipe.solver == "lbfgs":
-        return Kind(model, "erm", None)
-    return Kind.of(model, schedule_of(recipe, "erm", study.finetune.n[0], 1))
+def _brief(study: Study, mode: str) -> Training:
+    """The study's finetunes in brief, of the network that a run in a mode has."""
+    recipe, size = Recipe.of(study.finetune), study.data.image_size
+    network = make_network(study.model, size, 1, mapped=mode)
+    schedule = schedule_of(recipe, "erm", study.finetune.n[0], cells=1)
+    images = (_ROWS, size, size, 3)
+    return training_of(network, recipe, schedule, scored=1, images=images, rows=_ROWS).brief
 
 
-def _subject(study: Study) -> tuple[str, int, str]:
-    """The model's name, its number of parameters, and what is trained."""
+def _subject(study: Study) -> tuple[str, int, int, str]:
+    """What is trained by name, its parameters, the side of its images, and how; see `Entry`."""
     network = make_network(study.model, study.data.image_size, 1)
-    shapes = jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)))
     fine = study.finetune
-    trains = f"head {fine.solver}" if fine.mode == "head" else fine.mode
-    return study.model.name, sum(int(np.prod(leaf.shape)) for leaf in shapes), trains
+    if fine.mode == "head":
+        return "head", inputs_of(network), 1, f"head {fine.solver}"
+    shapes = jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)))
+    parameters = sum(int(np.prod(leaf.shape)) for leaf in shapes)
+    return study.model.name, parameters, study.data.image_size, fine.mode
 
 
 def _hardware(devices: int) -> str:

@@ -31,6 +31,10 @@ class Curator:
         self.pools = {
             name: split == name for name in ("pretrain", "finetune", "validation", "test")
         }
+        # What variants are scored on: int32, rows of the image store.
+        self.validation, self.test = (
+            np.flatnonzero(self.pools[name]).astype(np.int32) for name in ("validation", "test")
+        )
         self.cells = functools.cache(self._cells)
         self.available = functools.cache(
             lambda task, split: self.cells(task).available(self.pools[split])

@@ -13,10 +13,16 @@ feature is to a base is part of the question.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
+from jaxbias.engine.feed import prefetched
+from jaxbias.engine.programs import BLOCK
 from jaxbias.errors import InputError
 from jaxbias.files import arrays, sealed
 from jaxbias.files.atomic import make_directory
@@ -25,6 +31,10 @@ from jaxbias.models import Network
 from jaxbias.plan.variants import Base
 
 _FORMAT = 1
+# Splits that heads are trained or scored on.
+EXTRACTED = ("finetune", "validation", "test")
+# Blocks of images per device and call: one program, in bounded memory.
+_BLOCKS = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +66,34 @@ def features_id(base: Base, network: Network, data: str, principal: bool) -> str
             "principal": principal,
         }
     )
+
+
+def extract(
+    rows: np.ndarray,
+    mesh: Mesh,
+    load: Callable[[np.ndarray], Any],
+    features_of: Callable[[Any], np.ndarray],
+) -> np.ndarray:
+    """Extracts features in calls of one shape.
+
+    Args:
+      rows: int32[M], of the image store.
+      mesh: blocks of images are split over it.
+      load: puts what `features_of` takes of ids int32[V, B] on the devices; it runs ahead.
+      features_of: maps it to features float[V, B, F].
+
+    Returns:
+      float32[M, F].
+    """
+    blocks = mesh.size * _BLOCKS
+    cut = [rows[start : start + blocks * BLOCK] for start in range(0, len(rows), blocks * BLOCK)]
+    ids = [np.resize(part, (blocks, BLOCK)).astype(np.int32) for part in cut]
+    loaded = prefetched(functools.partial(load, each) for each in ids)
+    parts = [
+        features_of(each).reshape(blocks * BLOCK, -1)[: len(part)].astype(np.float32)
+        for each, part in zip(loaded, cut, strict=True)
+    ]
+    return np.concatenate(parts)
 
 
 def principal_axes(values: np.ndarray, pool: np.ndarray) -> Features:

@@ -14,10 +14,11 @@ import jax
 import numpy as np
 
 from jaxbias.engine.executor import Executor
-from jaxbias.engine.programs import advanced, begun, rated
+from jaxbias.engine.passes import Advanced, Begun, Rated
+from jaxbias.engine.programs import Networks
 from jaxbias.models import Network
 from jaxbias.models.registry import Params
-from jaxbias.parallel import WHOLE, replicate, split_variants
+from jaxbias.parallel import replicate, split_variants
 from jaxbias.training import (
     Examples,
     Hyper,
@@ -65,57 +66,52 @@ class Feed:
     Args:
       executor: of the devices.
       images: uint8[N, S, S, 3], possibly a memory map.
-      parts: devices that share a variant's batches.
     """
 
-    def __init__(self, executor: Executor, images: np.ndarray, parts: int) -> None:
+    def __init__(self, executor: Executor, images: np.ndarray) -> None:
         self.executor = executor
         self.images = images
-        self.parts = parts
         budget = executor.room.budget * SHARE if executor.room else _PLAIN_BYTES
         self.chunk_bytes = budget / 2
         self._batches = functools.lru_cache(maxsize=8)(self._batches_of)
 
     def train(
         self,
-        network: Network,
-        schedule: Schedule,
+        program: Networks,
         members: Sequence[Member],
         width: int,
         scored: np.ndarray,
-        keep: bool,
     ) -> dict[str, Any]:
         """Trains and scores a pack, padded to its width with copies of its last member.
 
         Args:
-          network: of all members.
-          schedule: of all members.
+          program: what it would be on images of the devices.
           members: parameters to start from, examples, numbers and key of each.
           width: members after padding.
           scored: int32[M], images to score.
-          keep: whether the parameters are returned.
 
         Returns:
-          As of `programs.networks`, on the host.
+          As of the program, on the host.
         """
         padded = [*members, *[members[-1]] * (width - len(members))]
         params, *rest = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
         state, *fixed = split_variants((params, *rest), self.executor.mesh)
-        for step in steps_of(network, schedule):
+        for step in steps_of(program.model, program.schedule):
             places = [
-                places_of(step, examples, self._batches(schedule, key.tobytes()))
+                places_of(step, examples, self._batches(program.schedule, key.tobytes()))
                 for _, examples, _, key in padded
             ]
-            state = self._trained(step, state, fixed, np.stack(places), rest[0])
+            state = self._trained(program, step, state, fixed, np.stack(places), rest[0])
         out = {
-            "scores": self._scored(network, state.params, scored),
+            "scores": self._scored(program.model, state.params, scored),
             "loss": np.asarray(state.loss),
             "diverged_at": np.asarray(state.diverged_at),
         }
-        return {**out, "params": jax.tree.map(np.asarray, state.params)} if keep else out
+        return {**out, "params": jax.tree.map(np.asarray, state.params)} if program.keep else out
 
     def _trained(
         self,
+        program: Networks,
         step: Step,
         before: Params | State,
         fixed: list,
@@ -124,8 +120,7 @@ class Feed:
     ) -> State:
         """All steps of a phase, on batches int32[V, steps, batch] of places among the examples."""
         mesh, schedule = self.executor.mesh, step.schedule
-        static = (step.network, schedule, step.refits, self.parts)
-        state = self.executor.on_devices((begun, *static), (before,), ())
+        state = self.executor.on_devices(Begun(program, step.refits), (before,), ())
         steps = chunk_steps(schedule, places.shape[0], self.images, mesh, self.chunk_bytes)
 
         def gathered(start: int) -> tuple:
@@ -137,25 +132,26 @@ class Feed:
             images = np.take(self.images, ids, axis=0)
             return split_variants((batch, images), mesh), replicate(count, mesh)
 
+        advanced = Advanced(program, step.refits, steps)
         starts = range(0, schedule.steps, steps)
         for split, taken in prefetched(functools.partial(gathered, start) for start in starts):
-            state = self.executor.on_devices((advanced, *static), (state, *fixed, *split), taken)
+            state = self.executor.on_devices(advanced, (state, *fixed, *split), taken)
             jax.block_until_ready(state)
         return state
 
     def _scored(self, network: Network, params: Params, ids: np.ndarray) -> np.ndarray:
         """float[V, M, outputs], chunk by chunk of one shape."""
-        mesh, unit = self.executor.mesh, _UNIT * self.parts
-        size = min(_SCORED, -(-len(ids) // unit) * unit, self.chunk_bytes // self.images[0].nbytes)
-        size = max(1, int(size) // unit) * unit
+        mesh, most = self.executor.mesh, self.chunk_bytes // self.images[0].nbytes
+        size = min(_SCORED, -(-len(ids) // _UNIT) * _UNIT, most)
+        size = max(1, int(size) // _UNIT) * _UNIT
 
         def gathered(start: int) -> Any:
             chunk = np.resize(ids[start : start + size], size)
             return replicate(np.take(self.images, chunk, axis=0), mesh)
 
-        maker = (rated, network, self.parts)
+        rated = Rated(network, (size, *self.images.shape[1:]))
         found = [
-            self.executor.call(maker, (params,), images)
+            self.executor.call(rated, (params,), images)
             for images in prefetched(
                 functools.partial(gathered, start) for start in range(0, len(ids), size)
             )
@@ -164,7 +160,7 @@ class Feed:
 
     def blocks(self, ids: np.ndarray) -> Any:
         """Puts blocks of images uint8[V, B, S, S, 3] on the devices, a share on each."""
-        return split_variants(np.take(self.images, ids, axis=0), self.executor.mesh, WHOLE)
+        return split_variants(np.take(self.images, ids, axis=0), self.executor.mesh)
 
     def _batches_of(self, schedule: Schedule, key: bytes) -> np.ndarray:
         data = np.frombuffer(key, np.uint32)
@@ -183,9 +179,9 @@ def chunk_steps(
       schedule: of the members.
       width: how many there are.
       images: the store.
-      mesh: members are split over its axis "variant".
+      mesh: members are split over it.
       chunk: bytes that a chunk may have on one device.
     """
-    each = -(-width // mesh.shape["variant"]) * schedule.batch * images[0].nbytes
+    each = -(-width // mesh.size) * schedule.batch * images[0].nbytes
     most = max(1, min(schedule.steps, int(chunk // each)))
     return -(-schedule.steps // -(-schedule.steps // most))

@@ -1,14 +1,12 @@
-"""Members: the arrays of one training in a pack, its static schedule, and their bare shapes."""
+"""Members: the arrays of one training in a pack, and its static schedule."""
 
 import hashlib
-from typing import Any
 
 import jax
 import numpy as np
 
 from jaxbias.curation import Draw
-from jaxbias.models import Head, Network
-from jaxbias.models.registry import Params
+from jaxbias.models import Network
 from jaxbias.plan.variants import Recipe
 from jaxbias.training import Examples, Hyper, Penalty, Schedule
 
@@ -52,34 +50,3 @@ def inputs_of(network: Network) -> int:
     """Returns how many features the head of a network sees."""
     shapes = jax.eval_shape(network.init, jax.random.key(0))
     return shapes["head"]["kernel"].shape[0]
-
-
-def network_shapes(network: Network, n: int) -> tuple[Params, Examples, Hyper, Any]:
-    """Returns the shapes of a member that trains a network on n examples."""
-    params = jax.eval_shape(network.init, jax.random.key(0))
-    return params, _examples_shapes(n), _numbers(Hyper), _shaped(key_of("", 0))
-
-
-def head_shapes(head: Head, n: int) -> tuple[Params, Examples, Hyper]:
-    """Returns the shapes of a member that trains a head by SGD."""
-    kernel = jax.ShapeDtypeStruct((head.inputs, head.outputs), np.float32)
-    bias = jax.ShapeDtypeStruct((head.outputs,), np.float32)
-    return {"head": {"kernel": kernel, "bias": bias}}, _examples_shapes(n), _numbers(Hyper)
-
-
-def fit_shapes(n: int) -> tuple[Examples, Penalty]:
-    """Returns the shapes of a member that fits a head to convergence."""
-    return _examples_shapes(n), _numbers(Penalty)
-
-
-def _examples_shapes(n: int) -> Examples:
-    whole, real = (jax.ShapeDtypeStruct((n,), dtype) for dtype in (np.int32, np.float32))
-    return Examples(ids=whole, labels=whole, weights=real, cells=whole, balanced=whole)
-
-
-def _numbers(kind: type) -> Any:
-    return kind(*[jax.ShapeDtypeStruct((), np.float32)] * len(kind._fields))
-
-
-def _shaped(array: np.ndarray) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(array.shape, array.dtype)

@@ -7,19 +7,19 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias import words
 from jaxbias.capacity import require_ram
 from jaxbias.engine.curator import Curator
 from jaxbias.engine.executor import Executor
-from jaxbias.engine.features import Features, features_id, principal_axes
+from jaxbias.engine.features import EXTRACTED, Features, extract, features_id, principal_axes
 from jaxbias.engine.feed import Feed
-from jaxbias.engine.heads import EXTRACTED, extract
 from jaxbias.engine.members import inputs_of, key_of
-from jaxbias.engine.programs import extraction, extraction_fed
+from jaxbias.engine.passes import Extraction, ExtractionFed
 from jaxbias.models import Network, make_network
 from jaxbias.models.registry import Params
-from jaxbias.parallel import WHOLE, replicate, split_variants
+from jaxbias.parallel import replicate, split_variants
 from jaxbias.plan.variants import Base, Variant
 from jaxbias.weights import Imported, describe_imported, load
 
@@ -33,7 +33,6 @@ class Starts:
     Args:
       curator: of the study.
       executor: extracts features.
-      images: returns the image store on the devices.
       feed: gives images of the host instead, or None.
       load_base: returns the stored parameters of a base, given its network.
       load_features: returns the stored features of a base under a name, or makes and stores them.
@@ -43,14 +42,12 @@ class Starts:
         self,
         curator: Curator,
         executor: Executor,
-        images: Callable[[], jax.Array],
         feed: Feed | None,
         load_base: LoadBase,
         load_features: LoadFeatures,
     ) -> None:
         self.curator = curator
         self.executor = executor
-        self.images = images
         self.feed = feed
         # What features are extracted of, in ascending order.
         self.rows = np.flatnonzero(
@@ -60,13 +57,26 @@ class Starts:
         # Compiled once: a bound method is another function to JAX each time it is looked up.
         self.init = functools.cache(lambda network: jax.jit(network.init))
         self.fresh = functools.cache(self._fresh)
+        # The study's, of so many outputs, as it is mapped in packs if nothing else is said.
+        self.network = functools.cache(self._network)
         self.weights = functools.cache(load)
         self.load_features = load_features
         # Packs come base by base, so one base's features are on the devices at a time.
         self.features_on_device = functools.lru_cache(maxsize=1)(self._features_on_device)
 
-    def network(self, outputs: int, mapped: str = "") -> Network:
-        """Returns the study's network, as it is mapped in packs if nothing else is said."""
+    @functools.cached_property
+    def images(self) -> jax.Array:
+        """The image store, on every device from its first use on."""
+        return replicate(np.asarray(self.curator.dataset.images), self.executor.mesh)
+
+    def images_on(self, mesh: Mesh) -> jax.Array:
+        """Returns the image store on every device of a mesh."""
+        devices = [each.devices.ravel().tolist() for each in (mesh, self.executor.mesh)]
+        if devices[0] == devices[1] and jax.process_count() == 1:
+            return jax.device_put(self.images, NamedSharding(mesh, PartitionSpec()))
+        return replicate(np.asarray(self.curator.dataset.images), mesh)
+
+    def _network(self, outputs: int, mapped: str = "") -> Network:
         study = self.curator.study
         mapped = mapped or self.executor.mode
         return make_network(study.model, study.data.image_size, outputs, mapped=mapped)
@@ -100,6 +110,10 @@ class Starts:
         network = self.network_of(base)
         return network, self.base_params(base, network)
 
+    def places(self, ids: np.ndarray) -> np.ndarray:
+        """Returns int32, the rows of the features that belong to rows of the image store."""
+        return np.searchsorted(self.rows, ids).astype(np.int32)
+
     def _fresh(self, network: Network, seed: int) -> Params:
         key = jax.random.wrap_key_data(key_of("init", seed))
         return jax.tree.map(np.asarray, self.init(network)(key))
@@ -118,15 +132,16 @@ class Starts:
                 f"{words.count(len(self.rows), 'image')}",
                 "use fewer images, or a network whose last layer is narrower",
             )
-            mesh, call = self.executor.mesh, self.executor.call
+            mesh, store = self.executor.mesh, self.curator.dataset.images.shape
             params_there = replicate(params, mesh)
             if self.feed is None:
-                maker, shared = (extraction, network), (params_there, self.images())
-                load = functools.partial(split_variants, mesh=mesh, axes=WHOLE)
+                program, shared = Extraction(network, store), (params_there, self.images)
+                load = functools.partial(split_variants, mesh=mesh)
             else:
-                maker, shared = (extraction_fed, network), params_there
+                program, shared = ExtractionFed(network, store), params_there
                 load = self.feed.blocks
-            values = extract(self.rows, mesh, load, lambda blocks: call(maker, blocks, shared))
+            call = functools.partial(self.executor.call, program, shared=shared)
+            values = extract(self.rows, mesh, load, call)
             pool = self.curator.pools["finetune"][self.rows]
             return principal_axes(values, pool) if principal else Features(values)
 

@@ -6,12 +6,10 @@ import functools
 import jax
 import numpy as np
 
-from jaxbias.engine.members import examples_of, hyper_of, key_of, schedule_of
-from jaxbias.engine.programs import rung
+from jaxbias.engine.members import examples_of, hyper_of, key_of
 from jaxbias.engine.rows import Row, outcome
 from jaxbias.engine.runner import Runner
-from jaxbias.models import Head, Network
-from jaxbias.models.registry import Params
+from jaxbias.models import Head
 from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Maker, Variant
 from jaxbias.scores.measures import measure
@@ -39,10 +37,13 @@ class Trials:
 
     def begin(self, variant: Variant) -> State:
         """Returns the state of a trial before its first step, as host arrays."""
-        network, params = self._start(variant)
-        draw = self.runner.curator.finetune(variant)
-        schedule = schedule_of(variant.recipe, variant.objective, len(draw.ids), len(draw.counts))
-        begin = self._beginning(Step(network, schedule))
+        program, starts = self.runner.catalog.rung(variant).longest, self.runner.starts
+        network = starts.finetuned(variant.base)
+        if isinstance(program.model, Head):
+            params = {"head": starts.fresh(network, variant.seed)["head"]}
+        else:
+            params = starts.of(network, variant)
+        begin = self._beginning(Step(program.model, program.schedule))
         return jax.tree.map(np.asarray, begin(params))
 
     def train(
@@ -67,25 +68,22 @@ class Trials:
             examples_of(draw, curator.cells(trial.task).labels())
             for trial, draw in zip(pack.members, draws, strict=True)
         ]
-        last, longest = leader.recipe.epochs, runner.study.search.max_epochs
-        recipe = dataclasses.replace(leader.recipe, epochs=longest)
-        schedule = schedule_of(recipe, leader.objective, len(draws[0].ids), len(draws[0].counts))
-        network, _ = self._start(leader)
-        scored, images = runner.validation, runner.images
-        if isinstance(network, Head):
-            images, _ = runner.starts.features_on_device(leader.base, leader.recipe.solver)
-            scored = np.searchsorted(runner.rows, scored).astype(np.int32)
-            examples = [
-                part._replace(ids=np.searchsorted(runner.rows, part.ids).astype(np.int32))
-                for part in examples
-            ]
+        last, program = leader.recipe.epochs, runner.catalog.rung(leader)
+        schedule = program.longest.schedule
+        scored = curator.validation
+        if not isinstance(program.longest.model, Head):
+            store = runner.starts.images
+        else:
+            store, _ = runner.starts.features_on_device(leader.base, leader.recipe.solver)
+            scored = runner.starts.places(scored)
+            examples = [part._replace(ids=runner.starts.places(part.ids)) for part in examples]
         hypers = [hyper_of(trial.recipe) for trial in pack.members]
         keys = [key_of("finetune", trial.seed) for trial in pack.members]
         members = list(zip(states, examples, hypers, keys, strict=True))
         steps = schedule.steps_after(last) - schedule.steps_after(first)
-        shared = (scored, images, np.array([first, last], np.int32))
-        maker = (rung, network, schedule)
-        out = runner.run(pack, maker, members, shared, steps, schedule.batch)
+        shared = (scored, store, np.array([first, last], np.int32))
+        run = functools.partial(runner.executor.run, program, members, pack.width, shared)
+        out = runner.counted(pack, run, len(scored), steps, schedule.batch)
         scores = np.asarray(out["scores"], np.float32)
         rows = [
             {
@@ -107,14 +105,7 @@ class Trials:
         ends = [jax.tree.map(lambda x, i=i: x[i], out["state"]) for i in range(len(rows))]
         return rows, ends
 
-    def _start(self, variant: Variant) -> tuple[Network | Head, Params]:
-        network = self.runner.starts.finetuned(variant.base)
-        if variant.recipe.mode != "head":
-            return network, self.runner.starts.of(network, variant)
-        fresh = self.runner.fresh(network, variant.seed)["head"]
-        return Head(fresh["kernel"].shape[0]), {"head": fresh}
-
     def _measure(self, trial: Variant, scores: np.ndarray) -> dict[str, np.ndarray]:
         runner, study = self.runner, self.runner.study
-        population = study.evaluations[study.answer.population]
-        return measure(scores, runner.curator.cells(trial.task), runner.validation, population)
+        curator, population = runner.curator, study.evaluations[study.answer.population]
+        return measure(scores, curator.cells(trial.task), curator.validation, population)

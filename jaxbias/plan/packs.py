@@ -39,7 +39,6 @@ class Plan:
       data: fingerprint of the dataset.
       mode: how variants are mapped on a device.
       devices: over how many devices packs are split.
-      data_devices: how many of them share the batches of a variant.
       store: where the images are during training, "device" or "host".
       bases: packs of the first stage.
       finetunes: packs of the last stage.
@@ -52,12 +51,7 @@ class Plan:
     bases: tuple[Pack, ...] = ()
     finetunes: tuple[Pack, ...] = ()
     rungs: tuple[Pack, ...] = ()
-    data_devices: int = 1
     store: str = "device"
-
-    def unit(self, heads: bool) -> int:
-        """Returns the members that a padded pack has a multiple of; heads have a device each."""
-        return self.devices if heads else self.devices // self.data_devices
 
     @property
     def variants(self) -> list[Variant]:
@@ -92,6 +86,8 @@ class Plan:
                 raise ValueError(f"it is of format {content['format']!r:.20}, not {_FORMAT}")
             content = {**content, "rungs": content.get("rungs", [])}  # Later than the others.
             del content["format"]
+            if content.pop("data_devices", 1) != 1:  # Of earlier versions.
+                raise ValueError("its devices share variants out, which no version does any more")
             for stage, member in (("bases", _base), ("finetunes", _variant), ("rungs", _variant)):
                 content[stage] = tuple(
                     Pack(pack["id"], pack["width"], tuple(map(member, pack["members"])))
@@ -105,9 +101,8 @@ class Plan:
                 ids = [checked_id(member.id) for member in pack.members]
                 if pack.id != _pack_id(pack.width, ids, stage) or not ids:
                     raise ValueError(f"pack {pack.id!r:.60} has not the id of its content")
-        layout = (plan.devices, plan.data_devices)
-        if not all(type(number) is int and number > 0 for number in layout):
-            raise ValueError(f"it is for {layout} devices")
+        if type(plan.devices) is not int or plan.devices < 1:
+            raise ValueError(f"it is for {plan.devices} devices")
         return plan
 
     def check_members(self, study: Study) -> None:
@@ -186,12 +181,12 @@ def extend_plan(
     ) -> tuple[Pack, ...]:
         widths = width(list(groups.values())) if callable(width) else [width] * len(groups)
         packs = [
-            _pack(group, most, plan.unit(_is_head(group[0])), used.get(signature, ()), what)
+            _pack(group, most, plan.devices, used.get(signature, ()), what)
             for (signature, group), most in zip(groups.items(), widths, strict=True)
         ]
         return sum(packs, ())
 
-    base_groups, unit = _grouped(new_bases, signatures), plan.unit(heads=False)
+    base_groups, unit = _grouped(new_bases, signatures), plan.devices
     used: dict[Any, set[int]] = {}
     for pack in plan.finetunes:
         # Of members that the study no longer wants, no signature is known.

@@ -27,7 +27,7 @@ def accounting(clock: Clock, runner: Runner, images: int, variants: int) -> dict
     named = {f"{name}_seconds": value for name, value in seconds.items()}
     return {
         **named,
-        "compile_seconds": runner.compile_seconds,
+        "compile_seconds": runner.executor.compile_seconds,
         "train_and_score_seconds": runner.run_seconds,
         "images": images,
         "variants": variants,

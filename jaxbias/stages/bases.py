@@ -56,7 +56,7 @@ def pretrain_base(
     network = runner.starts.network(curator.outputs(base), mapped)
     step = Step(network, schedule)
     key = key_of("pretrain", base.seed)
-    fresh = runner.fresh(network, base.seed)
+    fresh = runner.starts.fresh(network, base.seed)
     curated = Curated(drawn.ids, curator.labels(base)[drawn.ids], drawn.weights)
     on_host = runner.plan.store == "host"
     images = curator.dataset.images
@@ -85,7 +85,7 @@ def pretrain_base(
             study.pretrain.lift,
             saves,
             study.pretrain.save_every or max(1, len(drawn.ids) // study.pretrain.batch),
-            store=None if on_host else runner.images_on(mesh),
+            store=None if on_host else runner.starts.images_on(mesh),
             tell=tell,
         )
     finally:
@@ -161,7 +161,7 @@ def _scores(runner: Runner, base: Base, network: Network, params: Params) -> np.
     """Of the validation examples; empty where nothing was learnt that could be scored."""
     if base.objective == "simclr" or jax.process_count() > 1:
         return np.zeros(0, np.float32)
-    chosen = runner.curator.dataset.images[runner.validation]
+    chosen = runner.curator.dataset.images[runner.curator.validation]
     ids = np.arange(len(chosen), dtype=np.int32)
     return np.asarray(_scorer(network)(params, ids, chosen))
 

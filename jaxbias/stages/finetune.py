@@ -72,7 +72,7 @@ class FinetuneStage:
             progress(len(wanted), "extracting features", "bases") as advance,
         ):
             for base, solver in wanted:
-                self._runner.features(base, solver)
+                self._runner.starts.features(base, solver)
                 advance()
 
     def _unextracted(self, packs: Sequence[Pack]) -> list[tuple[Base, str]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from jaxbias.analysis.evaluation import evaluate_task
 from jaxbias.analysis.prospects import Spread, assumptions, measured, prospects
 from jaxbias.costs.estimate import estimate, estimate_text
-from jaxbias.costs.layout import experiments, extend
 from jaxbias.costs.modes import measure_modes, modes_text, user_table, write_table
+from jaxbias.costs.packing import experiments, extend
 from jaxbias.curation import Cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.engine import features
+from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.compilation import use_compilation_cache
-from jaxbias.engine.runner import Runner
 from jaxbias.files.leases import Leases
 from jaxbias.plan.search import assumed
 from jaxbias.plan.variants import Base, curations_of
@@ -45,16 +45,17 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     if study.screen.on:
         named, note = screen.stages(study, dataset, directory)
     every = {variant.id: variant for variants in named.values() for variant in variants}
-    plan = extend(old or runner.plan, runner, results, list(every.values()))
-    has_features = functools.partial(_has_features, runner, directory)
-    found = estimate(runner, plan, named, directory.has, has_features)
+    plan = extend(old or runner.plan, runner.catalog, results, list(every.values()))
+    has_features = functools.partial(_has_features, runner.catalog, directory)
+    found = estimate(runner.catalog, plan, named, directory.has, has_features)
     said = "".join(f"\n{sentence}" for sentence in dataset.notes)
     return estimate_text(found, plan.devices) + note + said + _prospects(study, dataset, directory)
 
 
-def _has_features(runner: Runner, directory: ResultDirectory, base: Base, solver: str) -> bool:
-    network = runner.network_of(base) if base.target else runner.starts.finetuned(base)
-    data = runner.curator.dataset.fingerprint
+def _has_features(catalog: Catalog, directory: ResultDirectory, base: Base, solver: str) -> bool:
+    starts = catalog.starts
+    network = starts.network_of(base) if base.target else starts.finetuned(base)
+    data = catalog.curator.dataset.fingerprint
     name = features.features_id(base, network, data, solver == "lbfgs")
     return (directory.features_path / f"{name}.json").exists()
 
@@ -114,9 +115,9 @@ def calibrate(study: Study) -> str:
     Raises:
       InputError: as of `train`, or the table cannot be written.
     """
-    dataset = load_data(study)
+    load_data(study)
     use_compilation_cache()
-    entries = measure_modes(study, dataset, devices_of(study))
+    entries = measure_modes(study, devices_of(study))
     write_table(user_table(), entries)
     return (
         f"{modes_text(entries)}\n{user_table()}: config.grid.mode='auto' takes "

@@ -8,8 +8,8 @@ import jax
 
 from jaxbias import data
 from jaxbias.capacity import gib, require_ram
-from jaxbias.costs.layout import extend
 from jaxbias.costs.modes import chosen_mode
+from jaxbias.costs.packing import extend
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import exclusions
 from jaxbias.engine import features
@@ -63,7 +63,7 @@ def load_data(study: Study, directory: ResultDirectory | None = None) -> Dataset
 def _check_machine(study: Study, plan: Plan | None, images: int) -> None:
     """Refuses a study that the devices of this machine cannot hold or share out."""
     devices = plan.devices if plan else devices_of(study)
-    make_mesh(devices, study.grid.data_devices)
+    make_mesh(devices)
     if any(base.target and by_loop(study, base) for base in study.bases.values()):
         check_batch(study.pretrain, jax.device_count() if jax.process_count() > 1 else devices)
     if plan is None:
@@ -114,7 +114,7 @@ class Planner:
             runner = self._runner or self.runner_of(old)
             results = read_results(directory, old)
             finetunes = screen.wanted(study, self.dataset, directory) if study.screen.on else None
-            plan = extend(old or runner.plan, runner, results, finetunes)
+            plan = extend(old or runner.plan, runner.catalog, results, finetunes)
             with self._leases.lock("plan"):
                 if directory.plan() == old:
                     directory.claim(study, self.dataset)
@@ -164,9 +164,7 @@ def layout_of(study: Study, dataset: Dataset) -> Plan:
         )
     devices = devices_of(study)
     store = _store(study, devices, dataset.images.nbytes)
-    return Plan(
-        dataset.fingerprint, mode, devices, data_devices=study.grid.data_devices, store=store
-    )
+    return Plan(dataset.fingerprint, mode, devices, store=store)
 
 
 def _store(study: Study, devices: int, size: int) -> str:

@@ -33,16 +33,6 @@ def check_study(study: Study) -> None:
             "config.finetune.mode='head'; set that to 'full' or 'last_block', or screen.on=False",
         )
         refuse_solver("head", study.screen.solver, study.curations.group_dro, "", "screen")
-    parts = study.grid.data_devices
-    for path, count in (
-        ("pretrain.batch", study.pretrain.batch),
-        ("finetune.batch", fine.batch),
-        ("grid.devices", study.grid.devices),
-    ):
-        _require(
-            count % parts == 0,
-            f"config.grid.data_devices={parts} must divide config.{path}={count}",
-        )
     for source, shares in study.data.splits.items():
         total = sum(shares.values())
         _require(

@@ -340,9 +340,6 @@ class GridSpec:
     # fetched while the present ones are trained on; auto: on the device, unless they take half of
     # its memory.
     store: Literal["auto", "device", "host"] = "auto"
-    # Devices that share the batches of one variant, where a variant is too large or too slow for
-    # one. Heads have a device each.
-    data_devices: Annotated[int, Range(1, 4096)] = 1
 
 
 @dataclasses.dataclass(frozen=True)

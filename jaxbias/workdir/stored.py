@@ -29,7 +29,7 @@ _UNORDERED = ("targets", "pairs", "positive", "negative")
 # Whatever else changes, the bases would be others too.
 _ABOVE_BASES = ("targets", "pairs", "finetune", "search")
 # Settings of earlier versions that say nothing any more.
-_RETIRED = {"grid": ("heads_mib",)}
+_RETIRED = {"grid": ("heads_mib", "data_devices")}
 # What the record holds, beside what came later.
 _RECORDED = {"data", "dataset", "settings", "first_answer", "notes", "group_share", "frequencies"}
 _COST = (

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxbias.costs.calibration import _score_flops, _step_flops
 from jaxbias.costs.estimate import estimate, estimate_text
-from jaxbias.costs.small import Kind
+from jaxbias.costs.timing import score_flops, step_flops
+from jaxbias.engine.programs import Networks
 from jaxbias.engine.runner import Runner
 from jaxbias.models import make_network
 from jaxbias.plan.packs import Plan, extend_plan
@@ -24,26 +24,28 @@ def planned(**changes):
     params = {}
     runner = Runner(study, dataset, layout, lambda base, _: params[base.id])
     variants = expand(study, dataset.fingerprint)
-    plan = extend_plan(layout, variants, runner.signatures(variants), 4)
+    plan = extend_plan(layout, variants, runner.catalog.signatures(variants), 4)
     return study, runner, plan, params, expand_by_experiment(study, dataset.fingerprint)
 
 
+def brief_of(study, schedule, size):
+    network = make_network(study.model, size, 1)
+    return Networks(network, 10, (30, size, size, 3), schedule).brief
+
+
 def test_flops_are_those_of_the_matrix_products():
-    dataset = tiny_dataset(size=SIZE)
     study = tiny_study(model={"widths": WIDTHS}, data={"name": "tiny", "image_size": SIZE})
-    runner = Runner(study, dataset, Plan("d", "map", 1), lambda base, _: {})
-    network, batch = make_network(study.model, SIZE, 1), 16
+    brief, batch = brief_of(study, Schedule(20, 3, 16, 0.9), SIZE), 16
     stages, inputs, side = [], 3, SIZE
     for width in WIDTHS:
         side //= 2
         stages.append(2 * side * side * 9 * inputs * width)
         inputs = width
     forward = sum(stages) + 2 * side * side * inputs
-    assert _score_flops(runner, network) == pytest.approx(forward, rel=0.1)
+    assert score_flops(brief) == pytest.approx(forward, rel=0.1)
     # Backwards once by weights and once by inputs, which the first stage does not need.
     step = batch * (3 * forward - stages[0])
-    kind = Kind.of(network, Schedule(20, 3, batch, 0.9))
-    assert _step_flops(runner, kind) == pytest.approx(step, rel=0.15)
+    assert step_flops(brief) == pytest.approx(step, rel=0.15)
 
 
 def no_count(monkeypatch, unless=lambda: False):
@@ -56,13 +58,12 @@ def no_count(monkeypatch, unless=lambda: False):
 
 def test_flops_are_counted_on_the_cpu_whatever_runs_the_programs(monkeypatch):
     _, runner, *_ = planned()
-    network = make_network(runner.study.model, 8, 1)
-    kind = Kind.of(network, Schedule(20, 1, 16, 0.9))
-    expected = _score_flops(runner, network), _step_flops(runner, kind)
+    brief = brief_of(runner.study, Schedule(20, 1, 16, 0.9), 8)
+    expected = score_flops(brief), step_flops(brief)
     cpu = jax.local_devices(backend="cpu")[0]
     with jax.default_device(jax.devices()[1]):  # In the accelerator's place.
         no_count(monkeypatch, unless=lambda: jax.config.jax_default_device == cpu)
-        assert (_score_flops(runner, network), _step_flops(runner, kind)) == expected
+        assert (score_flops(brief), step_flops(brief)) == expected
     assert min(expected) > 0
 
 
@@ -71,7 +72,7 @@ def test_every_kind_is_timed_where_flops_cannot_be_counted(monkeypatch):
         curations={"group_dro": True}, finetune={"n": (20,), "epochs": 1, "seeds": 1}
     )
     no_count(monkeypatch)
-    found = estimate(runner, plan, experiments, budget=0.0)
+    found = estimate(runner.catalog, plan, experiments, budget=0.0)
     assert found.timed == found.kinds > 1
     assert found.finetunes.flops == 0 < found.finetunes.seconds
     assert "FLOPs could not be counted" in estimate_text(found, 2)
@@ -80,7 +81,7 @@ def test_every_kind_is_timed_where_flops_cannot_be_counted(monkeypatch):
 @pytest.mark.parametrize("finetune", [{"n": (20, 30), "epochs": 2, "batch": 16, "seeds": 1}, HEADS])
 def test_programs_are_those_that_the_run_compiles(finetune):
     _, runner, plan, params, experiments = planned(finetune=finetune)
-    found = estimate(runner, plan, experiments)
+    found = estimate(runner.catalog, plan, experiments)
     for pack in plan.bases:
         rows, trained = runner.pretrain(pack)
         params |= {row["id"]: p for row, p in zip(rows, trained, strict=True)}
@@ -110,18 +111,18 @@ def test_done_packs_cost_nothing_and_shared_variants_count_in_both():
     _, runner, plan, _, experiments = planned(
         experiments={"A": points, "B": [*points, {"seed": 1, "n": 30}]}
     )
-    whole = estimate(runner, plan, experiments)
+    whole = estimate(runner.catalog, plan, experiments)
     assert whole.experiments["A"].trainings == 3
     assert whole.experiments["B"].trainings == 3 + 9 == whole.finetunes.trainings
     assert 0 < whole.experiments["A"].flops < whole.finetunes.flops == whole.experiments["B"].flops
     assert whole.experiments["B"].seconds > 0
 
     finished = {pack.id for pack in plan.finetunes if pack.members[0].n == 20}
-    rest = estimate(runner, plan, experiments, lambda pack: pack.id in finished)
+    rest = estimate(runner.catalog, plan, experiments, lambda pack: pack.id in finished)
     assert (rest.experiments["A"].done, rest.experiments["A"].seconds) == (3, 0)
     assert rest.experiments["B"].done == 3
     assert rest.finetunes.flops < whole.finetunes.flops
-    everything = estimate(runner, plan, experiments, lambda pack: True)
+    everything = estimate(runner.catalog, plan, experiments, lambda pack: True)
     assert everything.seconds == everything.kinds == 0
 
 
@@ -129,7 +130,7 @@ def test_beyond_the_budget_kinds_go_by_flops_and_the_text_says_so():
     _, runner, plan, _, experiments = planned(
         curations={"dfr": True, "group_dro": True}, finetune={"n": (20,), "epochs": 1, "seeds": 1}
     )
-    found = estimate(runner, plan, experiments, budget=0.0)
+    found = estimate(runner.catalog, plan, experiments, budget=0.0)
     assert found.timed == 1 < found.kinds
     text = estimate_text(found, 2)
     assert "1 of" in text and "not timed are taken at the FLOP/s" in text
@@ -137,6 +138,6 @@ def test_beyond_the_budget_kinds_go_by_flops_and_the_text_says_so():
 
 def test_fits_to_convergence_say_what_they_leave_out():
     _, runner, plan, _, experiments = planned(finetune=HEADS | {"solver": "lbfgs"})
-    found = estimate(runner, plan, experiments)
+    found = estimate(runner.catalog, plan, experiments)
     assert found.fits and found.finetunes.seconds > 0
     assert "timed on noise" in estimate_text(found, 2)

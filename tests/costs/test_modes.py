@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from benchmarks import grid
+from benchmarks import grid, heads
 from jaxbias.costs import modes
 from jaxbias.costs.modes import Entry, chosen_mode, read_table, user_table, write_table
 from jaxbias.engine.runner import Runner
@@ -18,6 +18,7 @@ from tests.tiny import tiny_dataset, tiny_study
 
 SHIPPED = modes._SHIPPED
 MEASURED = Path(grid.__file__).parent / "results/accelerator.json"
+HEADS = {"map": 1000, "vmap": 10_000}
 H100 = "NVIDIA H100 80GB HBM3"
 ON_64 = {"grid": {"mode": "auto"}, "data": {"name": "tiny", "image_size": 64}}
 ENTRY = Entry(
@@ -96,7 +97,7 @@ def shipped(monkeypatch):
 
 
 def test_what_comes_with_jaxbias_is_what_was_measured():
-    (entry,) = read_table(SHIPPED)
+    entry, *_ = read_table(SHIPPED)
     measured = json.loads(MEASURED.read_text())
     rows = {mode: measured["modes"][f"convnet, {mode}"] for mode in modes.MODES}
     rates = {mode: row["images_per_second"] for mode, row in rows.items()}
@@ -109,7 +110,24 @@ def test_what_comes_with_jaxbias_is_what_was_measured():
     host = f"{machine['cores']} cores of {machine['processor']}"
     assert entry.hardware == f"{machine['devices']} × {entry.device} on {host}"
     subject = modes._subject(tiny_study(**ON_64, model={"widths": grid.WIDTHS}))
-    assert subject == (entry.model, entry.parameters, entry.trains)
+    assert subject == (entry.model, entry.parameters, entry.image_size, entry.trains)
+
+
+@pytest.mark.parametrize(("solver", "passes"), [("sgd", heads.EPOCHS), ("lbfgs", 1)])
+def test_what_comes_with_jaxbias_of_heads_is_what_was_measured(solver, passes):
+    measured = json.loads(MEASURED.read_text())
+    (entry,) = (each for each in read_table(SHIPPED) if each.trains == f"head {solver}")
+    rows = {mode: measured["heads"][f"{n} heads, {solver}, {mode}"] for mode, n in HEADS.items()}
+    rates = {mode: row["heads_per_second"] * heads.N * passes for mode, row in rows.items()}
+    assert entry.images_per_second == pytest.approx(rates, rel=5e-4)
+    compiling = {mode: row["compiling_s"] for mode, row in rows.items()}
+    assert entry.compile_seconds == pytest.approx(compiling, abs=5e-3)
+    assert (entry.device, entry.jax) == (H100, measured["hardware"]["jax"])
+    assert (entry.parameters, entry.batch, entry.width) == (
+        heads.FEATURES,
+        heads.BATCH,
+        heads.WIDTH,
+    )
 
 
 @pytest.mark.usefixtures("shipped")
@@ -117,8 +135,17 @@ def test_on_an_h100_convnets_are_mapped_by_vmap():
     for model in ({}, {"widths": grid.WIDTHS}):
         study = tiny_study(**ON_64, model=model)
         assert chosen_mode(study, H100) == ("vmap", read_table(SHIPPED)[0])
-    for other in ({"model": {"name": "resnet18"}}, {"finetune": {"n": (20,), "mode": "head"}}):
-        assert chosen_mode(tiny_study(**ON_64, **other), H100) == ("map", None)
+    assert chosen_mode(tiny_study(**ON_64, model={"name": "resnet18"}), H100) == ("map", None)
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_on_an_h100_heads_are_mapped_by_vmap_whatever_the_base(solver):
+    finetune = {"n": (20,), "batch": 16, "mode": "head", "solver": solver}
+    for name in ("convnet", "resnet18"):
+        study = tiny_study(**ON_64, model={"name": name}, finetune=finetune)
+        mode, entry = chosen_mode(study, H100)
+        assert (mode, entry.trains) == ("vmap", f"head {solver}")
 
 
 def test_the_table_is_plain_json(tables):
@@ -127,36 +154,35 @@ def test_the_table_is_plain_json(tables):
 
 
 class Timed:
-    """A small program that only says what it would have trained."""
+    """A program in a mode that only says that it was asked for."""
 
     compile_seconds = 1.0
 
-    def __init__(self, runner, model, program):
-        self.model = model
+    def __init__(self, executor, program, width):
+        asked.setdefault(executor.mode, []).append(program.model)
 
     def once(self):
         return 1.0
 
 
+asked = {}
+
+
 def measured(monkeypatch, platform, **finetune):
     """The models timed in each mode where JAX's default backend has that name."""
-    timed = {mode: [] for mode in modes.MODES}
-
-    def small_training(runner, kind, width, mode):
-        timed[mode].append(kind.model)
-
-    monkeypatch.setattr(modes, "small_training", small_training)
-    monkeypatch.setattr(modes, "SmallProgram", Timed)
+    asked.clear()
+    monkeypatch.setattr(modes, "Timed", Timed)
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     study = tiny_study(finetune={"n": (20,), "epochs": 1, "batch": 16, **finetune})
-    entries = modes.measure_modes(study, tiny_dataset(), 2)
+    entries = modes.measure_modes(study, 2)
     assert [entry.width for entry in entries] == [2, 8]
-    return study, timed
+    return study, dict(asked)
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])
 def test_each_mode_is_timed_with_the_network_of_a_run_in_it(monkeypatch, platform):
     study, timed = measured(monkeypatch, platform)
+    assert set(timed) == set(modes.MODES)
     for each, models in timed.items():
         runner = Runner(study, tiny_dataset(), Plan("d", each, 1), lambda base, _: {})
         assert models == [runner.starts.network(1)] * 2

@@ -29,8 +29,8 @@ def planned(mib, mode="vmap", finetune=FINETUNE, width=0, **layout):
     dataset = tiny_dataset(size=SIZE)
     runner = Runner(study, dataset, Plan(dataset.fingerprint, mode, 2, **layout), lambda *_: None)
     variants = expand(study, dataset.fingerprint)
-    widths = lambda groups: pack_widths(runner, groups)  # noqa: E731
-    return runner, extend_plan(runner.plan, variants, runner.signatures(variants), widths)
+    widths = lambda groups: pack_widths(runner.catalog, groups)  # noqa: E731
+    return runner, extend_plan(runner.plan, variants, runner.catalog.signatures(variants), widths)
 
 
 def test_a_pack_is_as_wide_as_its_group_where_there_is_room():
@@ -50,8 +50,7 @@ def test_programs_stay_within_the_budget():
     for row in runner.finetune(plan.finetunes[0]):
         assert row["status"] == "ok"
     needed = {
-        shapes[0][0][0]: program_bytes(program)
-        for (_, shapes), program in runner.executor.programs.items()
+        width: program_bytes(compiled) for (_, width), compiled in runner.executor.programs.items()
     }
     assert needed[width] <= mib * 2**20 < needed[18]
 
@@ -100,9 +99,9 @@ def test_packs_fed_from_the_host_leave_room_for_their_chunks():
     (width,) = {pack.width for pack in plan.finetunes}
     runner.finetune(plan.finetunes[0])
     needed = {
-        maker[0].__name__: program_bytes(program)
-        for (maker, shapes), program in runner.executor.programs.items()
-        if shapes[0][0][0] == width
+        type(program).__name__: program_bytes(compiled)
+        for (program, of), compiled in runner.executor.programs.items()
+        if of == width
     }
     # The chunk that is worked on is an argument; the next one lies beside it.
-    assert needed["advanced"] + runner.feed.chunk_bytes <= 4 * 2**20
+    assert needed["Advanced"] + runner.feed.chunk_bytes <= 4 * 2**20

@@ -30,7 +30,7 @@ def reference(request):
 def test_a_pack_is_of_one_base_and_seed(reference):
     study, rows, runner = reference
     variants = expand(study, tiny_dataset().fingerprint)
-    plan = extend_plan(runner.plan, variants, runner.signatures(variants), 1024)
+    plan = extend_plan(runner.plan, variants, runner.catalog.signatures(variants), 1024)
     assert len(plan.finetunes) == 6
     for pack in plan.finetunes:
         assert len(pack.members) == 3
@@ -51,10 +51,8 @@ def test_rows_have_the_columns_of_any_variant(reference):
 
 def test_packs_devices_and_order_do_not_change_a_head(reference):
     study, rows, _ = reference
-    # Bases pretrained by shared batches differ in the last bits, and so where a fit may stop.
-    shared = study.finetune.solver == "sgd"
-    layout = {"devices": 4, "data_devices": 2} if shared else {"devices": 1}
-    other, _ = run_all(width=1, study=study, shuffle=True, **layout)
+    devices = 4 if study.finetune.solver == "sgd" else 1
+    other, _ = run_all(width=1, study=study, shuffle=True, devices=devices)
     for id, row in rows.items():
         np.testing.assert_array_equal(row["ids"], other[id]["ids"])
         np.testing.assert_allclose(row["test_scores"], other[id]["test_scores"], atol=1e-4)
@@ -76,21 +74,21 @@ def test_fitted_scores_equal_scikit_learn():
     """Through the runner: standardised by the pool, C and weights as given."""
     study = head_study("lbfgs", curations={"reweight": True}, C=0.3, tolerance=1e-6)
     rows, runner = run_all(width=100, study=study)
-    inside = runner.curator.pools["finetune"][runner.rows]
+    inside = runner.curator.pools["finetune"][runner.starts.rows]
     for variant in expand(study, tiny_dataset().fingerprint):
         network, params = runner.starts.frozen(variant.base)
-        values = runner.features(variant.base, "sgd").values
+        values = runner.starts.features(variant.base, "sgd").values
         np.testing.assert_allclose(
-            values, network.features(params, tiny_dataset().images[runner.rows]), atol=1e-5
+            values, network.features(params, tiny_dataset().images[runner.starts.rows]), atol=1e-5
         )
         scaled = values.astype(np.float64) / principal_axes(values, inside).scale
         draw = runner.curator.finetune(variant)
         model = LogisticRegression(C=0.3, tol=1e-8, max_iter=10_000).fit(
-            scaled[np.searchsorted(runner.rows, draw.ids)],
+            scaled[np.searchsorted(runner.starts.rows, draw.ids)],
             runner.curator.cells("target").labels()[draw.ids],
             sample_weight=draw.weights,
         )
-        expected = model.decision_function(scaled[np.searchsorted(runner.rows, runner.test)])
+        expected = model.decision_function(scaled[runner.starts.places(runner.curator.test)])
         np.testing.assert_allclose(rows[variant.id]["test_scores"], expected, atol=2e-3)
 
 
@@ -139,7 +137,7 @@ def test_packs_come_base_by_base():
     study, dataset = tiny_study(finetune=finetune), tiny_dataset()
     runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda *_: None)
     variants = expand(study, dataset.fingerprint)
-    plan = extend_plan(runner.plan, variants, runner.signatures(variants), 2)
+    plan = extend_plan(runner.plan, variants, runner.catalog.signatures(variants), 2)
     bases = [pack.members[0].base.id for pack in plan.finetunes]
     changes = sum(a != b for a, b in itertools.pairwise(bases))
     assert len(bases) == 24  # Two packs per base, seed and n.

@@ -70,7 +70,7 @@ def test_imported_networks_are_finetuned_in_packs_of_their_own(weights, mode):
     runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda base, _: None)
     variants = expand(study, dataset.fingerprint)
     chosen = [v for v in variants if v.seed == 0 and v.curation.kind == "natural"]
-    plan = extend_plan(runner.plan, chosen, runner.signatures(chosen), 4)
+    plan = extend_plan(runner.plan, chosen, runner.catalog.signatures(chosen), 4)
     assert plan.bases == ()
     assert [{v.base.name for v in pack.members} for pack in plan.finetunes] == [
         {"Imported"},

@@ -24,7 +24,7 @@ def run_all(width, study=None, devices=2, shuffle=False, **layout):
     variants = expand(study, dataset.fingerprint)
     if shuffle:
         variants = variants[::-1]
-    plan = extend_plan(layout, variants, runner.signatures(variants), width)
+    plan = extend_plan(layout, variants, runner.catalog.signatures(variants), width)
     for pack in plan.bases:
         rows, trained = runner.pretrain(pack)
         params |= {row["id"]: p for row, p in zip(rows, trained, strict=True)}
@@ -60,15 +60,6 @@ def test_packs_and_order_do_not_change_a_variant(reference):
         np.testing.assert_allclose(row["test_scores"], other[id]["test_scores"], atol=1e-5)
 
 
-def test_devices_that_share_batches_do_not_change_a_variant(reference):
-    """18 variants over two groups of four devices, in packs of 5 padded to 6."""
-    other, runner = run_all(width=5, devices=8, data_devices=4)
-    assert runner.mesh.shape == {"variant": 2, "data": 4}
-    for id, row in reference[0].items():
-        np.testing.assert_array_equal(row["ids"], other[id]["ids"])
-        np.testing.assert_allclose(row["test_scores"], other[id]["test_scores"], atol=1e-5)
-
-
 def test_the_same_plan_gives_the_same_bits(reference):
     again, _ = run_all(width=4)
     for id, row in reference[0].items():
@@ -87,7 +78,7 @@ def test_fresh_parameters_are_traced_once_per_network(monkeypatch):
     monkeypatch.setattr(Network, "init", lambda self, key: traced.append(self) or init(self, key))
     runner = Runner(tiny_study(), tiny_dataset(), Plan("d", "map", 1), lambda base, _: None)
     network = runner.starts.network(1)
-    first, second = (runner.fresh(network, seed)["head"]["kernel"] for seed in (0, 1))
+    first, second = (runner.starts.fresh(network, seed)["head"]["kernel"] for seed in (0, 1))
     assert (first != second).any()
     assert len(traced) == 1
 
@@ -100,7 +91,7 @@ def test_pretraining_learns_and_heads_are_renewed():
         finetune={"n": (48,), "epochs": 40, "batch": 16, "seeds": 1, "learning_rate": 0.05}
     )
     rows, runner = run_all(width=4, study=study)
-    labels = runner.curator.cells("target").labels()[runner.test]
+    labels = runner.curator.cells("target").labels()[runner.curator.test]
     for row in rows.values():
         if row["curation"] == "correlation 5":
             assert roc_auc_score(labels, row["test_scores"]) > 0.8
@@ -127,20 +118,13 @@ def test_a_curation_beyond_the_data_is_refused_with_numbers():
     study, dataset = tiny_study(finetune={"n": (90,), "epochs": 1, "seeds": 1}), tiny_dataset()
     runner = Runner(study, dataset, Plan("d", "map", 1), lambda base, _: None)
     with pytest.raises(InputError, match=r"needs \d+ examples of \(target=., .\)"):
-        runner.signatures(expand(study, dataset.fingerprint))
+        runner.catalog.signatures(expand(study, dataset.fingerprint))
 
 
 def test_more_devices_than_there_are_is_refused():
     with pytest.raises(InputError, match="made for 99 devices and 8 are visible"):
         make_mesh(99)
     assert len(jax.local_devices()) == 8
-
-
-def test_devices_that_cannot_share_are_refused():
-    with pytest.raises(InputError, match=r"8 devices cannot be shared out in groups of .*=3"):
-        make_mesh(8, 3)
-    with pytest.raises(InputError, match=r"data_devices=3 must divide config\.pretrain\.batch=16"):
-        tiny_study(grid={"data_devices": 3})
 
 
 def test_mitigations_train_on_the_natural_images_and_end_elsewhere():

@@ -31,25 +31,25 @@ def test_sizes_are_those_of_the_draws(on_shortage):
     )
     runner = runner_of(study)
     variants = expand(study, "d")
-    signatures = runner.signatures(variants)
-    sizes = {v.curation.name: signatures[v.id][1] for v in variants}
+    signatures = runner.catalog.signatures(variants)
+    sizes = {v.curation.name: signatures[v.id][0].n for v in variants}
     assert sizes == {v.curation.name: len(runner.curator.finetune(v).ids) for v in variants}
     assert len(set(sizes.values())) > 1
     for base in {v.base for v in variants if v.base.role != "scratch"}:
-        assert signatures[base.id][1] == len(runner.curator.pretrain(base).ids)
+        assert signatures[base.id][0].n == len(runner.curator.pretrain(base).ids)
 
 
 def test_signatures_draw_nothing(monkeypatch):
     monkeypatch.setattr(draws, "_order", lambda *_: pytest.fail("drawn"))
     study = tiny_study(curations=CURATIONS)
-    runner_of(study).signatures(expand(study, "d"))
+    runner_of(study).catalog.signatures(expand(study, "d"))
 
 
 def test_a_shortage_is_refused_as_the_draw_refuses_it():
     study = tiny_study(finetune={"n": (90,), "epochs": 1, "seeds": 1})
     runner, variants = runner_of(study), expand(study, "d")
     with pytest.raises(InputError) as told:
-        runner.signatures(variants)
+        runner.catalog.signatures(variants)
     with pytest.raises(InputError) as drawn:
         for variant in variants:
             runner.curator.finetune(variant)
@@ -59,4 +59,4 @@ def test_a_shortage_is_refused_as_the_draw_refuses_it():
 def test_a_base_beyond_the_data_is_named():
     study = tiny_study(pretrain={"n": 99, "epochs": 1})
     with pytest.raises(InputError, match="base 'Control': curation 'group_balanced' at n=99"):
-        runner_of(study).signatures(expand(study, "d"))
+        runner_of(study).catalog.signatures(expand(study, "d"))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType
 
 from jaxbias.models import make_network
 from jaxbias.parallel import make_mesh, map_variants, replicate, shard_variants, split_variants
@@ -122,6 +123,14 @@ def test_layouts_agree_in_float64(mode, devices, alone):
             np.testing.assert_allclose(trained.loss[i], loss, atol=1e-9)
 
 
+def shared_mesh(devices, data):
+    """Variants along one axis, and the parts of their batches along the other."""
+    shape, axes = (devices // data, data), ("variant", "data")
+    return jax.make_mesh(
+        shape, axes, axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[:devices]
+    )
+
+
 @pytest.mark.parametrize(
     ("objective", "mode", "devices", "data"),
     [
@@ -140,7 +149,7 @@ def test_a_batch_split_over_devices_trains_the_same(objective, mode, devices, da
         weights = rng.uniform(0.5, 2, (4, 20)).astype(np.float32)
         stacked = (stacked[0], stacked[1]._replace(weights=weights), *stacked[2:])
         expected, expected_scores = jax.jit(map_variants(whole, "map"))(stacked, images)
-        mesh = make_mesh(devices, data)
+        mesh = shared_mesh(devices, data)
         split = functools.partial(whole, parts=data)
         packed = jax.jit(shard_variants(map_variants(split, mode), mesh))
         trained, scores = packed(split_variants(stacked, mesh), replicate(images, mesh))
@@ -150,7 +159,7 @@ def test_a_batch_split_over_devices_trains_the_same(objective, mode, devices, da
 
 
 def compiled(data):
-    mesh = make_mesh(8, data)
+    mesh = shared_mesh(8, data)
     packed = jax.jit(shard_variants(map_variants(functools.partial(one, parts=data), "map"), mesh))
     arguments = split_variants(members(8), mesh), replicate(pictures(), mesh)
     return packed.lower(*arguments).compile()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxbias import data
-from jaxbias.costs import layout
+from jaxbias.costs import packing
 from jaxbias.engine import starts
 from jaxbias.engine.rows import base_row, variant_row
 from jaxbias.engine.runner import Runner
@@ -73,9 +73,9 @@ def made_up(network, *of):
 
 def pretrain_one(runner, base):
     draw = runner.curator.pretrain(base)
-    out = outcome(numbers((1, len(runner.validation)), base.id), 1)
+    out = outcome(numbers((1, len(runner.curator.validation)), base.id), 1)
     return base_row(base, runner.curator.cells(base.target).names, draw, out, 0), made_up(
-        runner.network_of(base), base.id
+        runner.starts.network_of(base), base.id
     )
 
 
@@ -104,18 +104,18 @@ def pretrain_base(runner, base, directory, tell):
 
 
 def finetune(runner, pack):
-    rows, count = [], len(runner.validation) + len(runner.test)
+    rows, count = [], len(runner.curator.validation) + len(runner.curator.test)
     for variant in pack.members:
         base, mode = variant.base, variant.recipe.mode
         if mode == "head":
-            start = np.asarray(runner.features(base, variant.recipe.solver).values).tobytes()
+            start = np.asarray(runner.starts.features(base, variant.recipe.solver).values).tobytes()
         else:
             start = content_hash(runner.starts.frozen(base)[1])
         scores = numbers((1, count, 1), variant.id, hashlib.sha256(repr(start).encode()).digest())
         cells = runner.curator.cells(variant.task).names
         draw = runner.curator.finetune(variant)
         rows.append(
-            variant_row(variant, cells, draw, outcome(scores, 1), 0, len(runner.validation))
+            variant_row(variant, cells, draw, outcome(scores, 1), 0, len(runner.curator.validation))
         )
     return rows
 
@@ -150,7 +150,7 @@ def stand_in(patch: pytest.MonkeyPatch, seed: int = 0) -> None:
         "_fresh",
         lambda self, network, seed: made_up(network, "fresh", seed),
     )
-    patch.setattr(layout, "pack_widths", lambda runner, groups: [2] * len(groups))
+    patch.setattr(packing, "pack_widths", lambda catalog, groups: [2] * len(groups))
     patch.setattr(
         starts, "extract", lambda rows, mesh, load, run: numbers((len(rows), 4), id_of(run))
     )
@@ -158,9 +158,4 @@ def stand_in(patch: pytest.MonkeyPatch, seed: int = 0) -> None:
 
 def id_of(run) -> str:
     """Of the parameters that features are extracted with."""
-    cells = {
-        name: cell.cell_contents
-        for name, cell in zip(run.__code__.co_freevars, run.__closure__, strict=True)
-    }
-    params = cells["shared"][0]
-    return content_hash(jax.tree.map(np.asarray, params))
+    return content_hash(jax.tree.map(np.asarray, run.keywords["shared"][0]))

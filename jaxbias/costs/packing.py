@@ -1,10 +1,10 @@
-"""Layout: the packs that follow from a study and the results of its search so far."""
+"""Packing: the packs that follow from a study and the results of its search so far."""
 
 import functools
 from collections.abc import Sequence
 
 from jaxbias.costs.widths import pack_widths
-from jaxbias.engine.runner import Runner
+from jaxbias.engine.catalog import Catalog
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.search import Results, follow
 from jaxbias.plan.variants import Maker, Variant, expand_by_experiment
@@ -13,20 +13,21 @@ from jaxbias.weights import identities
 
 
 def extend(
-    plan: Plan, runner: Runner, results: Results, finetunes: Sequence[Variant] | None = None
+    plan: Plan, catalog: Catalog, results: Results, finetunes: Sequence[Variant] | None = None
 ) -> Plan:
     """Returns a plan with packs for all that it lacks and that is known by now.
 
     Args:
       plan: so far.
-      runner: of its layout and study.
+      catalog: of its study.
       results: of the trials that are done.
       finetunes: those to plan; None: all that follow from the results.
 
     Raises:
       InputError: a curation needs examples that the data does not have, or a search failed.
     """
-    course = follow(runner.study, plan.data, results, identities(runner.study))
+    study = catalog.study
+    course = follow(study, plan.data, results, identities(study))
     finetunes = course.finetunes if finetunes is None else finetunes
     # Rungs are planned once all before are done: where a search is cut must not change its packs.
     under_way = any(results(trial) is None for pack in plan.rungs for trial in pack.members)
@@ -34,8 +35,8 @@ def extend(
         plan,
         finetunes,
         # Those of a search that has not ended too: what cannot be drawn is refused now.
-        runner.signatures([*course.trials, *course.variants, *finetunes]),
-        functools.partial(pack_widths, runner),
+        catalog.signatures([*course.trials, *course.variants, *finetunes]),
+        functools.partial(pack_widths, catalog),
         trials=[] if under_way else course.trials,
         bases=[variant.base for variant in course.variants],
     )

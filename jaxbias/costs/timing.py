@@ -1,0 +1,152 @@
+"""Timing: what a step and a score cost on the present devices, from programs in brief."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxbias.costs.flops import count_flops
+from jaxbias.engine.executor import Executor
+from jaxbias.engine.memory import program_bytes
+from jaxbias.engine.passes import Extraction, Rated
+from jaxbias.engine.programs import BLOCK, Program, Training
+from jaxbias.models import Network
+from jaxbias.parallel import replicate, split_variants
+
+# Images that a score is timed on.
+_SCORED = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """What a kind of program costs per member of a pack.
+
+    Attributes:
+      unit_seconds: of a step; of a fit to convergence, per example.
+      score_seconds: per scored image.
+      unit_flops: of a step; 0 for a fit, whose iterations nobody knows before.
+      score_flops: per scored image.
+      compile_seconds: of one program.
+      memory: bytes of the program in brief on one device: arguments, results and temporaries.
+    """
+
+    unit_seconds: float
+    score_seconds: float
+    unit_flops: float
+    score_flops: float
+    compile_seconds: float = 0.0
+    memory: int = 0
+
+
+class Timed:
+    """A program, compiled, with sample arguments on the devices.
+
+    Args:
+      executor: of the devices.
+      program: it; its results take the place of no argument.
+      width: of the pack.
+    """
+
+    def __init__(self, executor: Executor, program: Program, width: int) -> None:
+        before = executor.compile_seconds
+        self.compiled = executor.compiled(program, width)
+        self.compile_seconds = executor.compile_seconds - before
+        member, shared = program.sample()
+        members = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (width, *leaf.shape)), member)
+        self.arguments = split_variants(members, executor.mesh), replicate(shared, executor.mesh)
+
+    def seconds(self) -> float:
+        """Returns the shortest of three runs; the first also warms up."""
+        return min(self.once() for _ in range(3))
+
+    def once(self) -> float:
+        """Returns the seconds of one run."""
+        began = time.perf_counter()
+        jax.block_until_ready(self.compiled(*self.arguments))
+        return time.perf_counter() - began
+
+
+def measure_rates(
+    executor: Executor, widths: Mapping[Training, int], budget: float
+) -> tuple[dict[Training, Rates], int]:
+    """Measures programs in brief, in the order given, until the budget is spent.
+
+    Args:
+      executor: of the devices; what it compiles here it keeps.
+      widths: how many members the packs of each have.
+      budget: seconds after which no further one is timed; the first always is, and all are where
+        FLOPs cannot be counted.
+
+    Returns:
+      The rates of every one, those not timed at the FLOP/s of the first; and how many were timed.
+    """
+    began = time.perf_counter()
+    rates: dict[Training, Rates] = {}
+    scores: dict[Any, float] = {}
+    timed = 0
+    for brief, width in widths.items():
+        first = next(iter(rates.values()), None)
+        if first and first.score_flops and time.perf_counter() - began > budget:
+            rates[brief] = _in_proportion(brief, first)
+            continue
+        if brief.model not in scores:
+            rated = Timed(executor, Rated(brief.model, (_SCORED, *brief.store[1:])), width)
+            scores[brief.model] = rated.seconds() / (_SCORED * width)
+        rates[brief] = _measured(executor, brief, width, scores[brief.model])
+        timed += 1
+    return rates, timed
+
+
+def extraction_seconds(executor: Executor, network: Network, images: tuple[int, ...]) -> float:
+    """Returns the seconds per image of extracting features from images of a shape."""
+    blocks = 4 * executor.mesh.size
+    return Timed(executor, Extraction(network, images), blocks).seconds() / (blocks * BLOCK)
+
+
+def step_flops(brief: Training) -> float:
+    """Returns the floating-point operations of one step of one member; 0 for a fit."""
+    if not brief.batch:
+        return 0.0
+    # Of loops one turn is counted: one step, and the scores of one block.
+    return _flops(brief.resized(brief.n, 1)) - BLOCK * score_flops(brief)
+
+
+def score_flops(brief: Training) -> float:
+    """Returns the floating-point operations of scoring one image."""
+    return _flops(Rated(brief.model, (BLOCK, *brief.store[1:]))) / BLOCK
+
+
+def _flops(program: Program) -> float:
+    """Of one member, by XLA's cost analysis of the program as it is written."""
+    member, shared = program.shapes
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), member)
+    return count_flops(program.function("unroll"), one, shared)
+
+
+def _measured(executor: Executor, brief: Training, width: int, score_seconds: float) -> Rates:
+    program = Timed(executor, brief, width)
+    spent = program.seconds() / width - BLOCK * score_seconds
+    return Rates(
+        unit_seconds=max(spent, 0.0) / brief.units,
+        score_seconds=score_seconds,
+        unit_flops=step_flops(brief),
+        score_flops=score_flops(brief),
+        compile_seconds=program.compile_seconds,
+        memory=program_bytes(program.compiled) or 0,
+    )
+
+
+def _in_proportion(brief: Training, other: Rates) -> Rates:
+    """A step and a score at another's seconds per floating-point operation."""
+    step, score = step_flops(brief), score_flops(brief)
+    pace = (other.unit_seconds + other.score_seconds) / (other.unit_flops + other.score_flops)
+    return dataclasses.replace(
+        other,
+        unit_seconds=step * pace,
+        score_seconds=score * pace,
+        unit_flops=step,
+        score_flops=score,
+    )

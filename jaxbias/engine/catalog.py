@@ -1,0 +1,115 @@
+"""The catalog: the program of every training of a study, told without drawing an example."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from jaxbias.engine.curator import Curator
+from jaxbias.engine.executor import Executor
+from jaxbias.engine.feed import Feed
+from jaxbias.engine.members import schedule_of
+from jaxbias.engine.passes import Advanced
+from jaxbias.engine.programs import Networks, Program, Rung, Training, training_of
+from jaxbias.engine.starts import Starts
+from jaxbias.models import Head
+from jaxbias.plan.variants import Base, Recipe, Variant
+from jaxbias.study import by_loop
+
+
+class Catalog:
+    """Programs of one study.
+
+    Args:
+      curator: of the study.
+      starts: of the study.
+      executor: of the devices that the programs run on.
+      feed: gives images of the host, or None.
+    """
+
+    def __init__(
+        self, curator: Curator, starts: Starts, executor: Executor, feed: Feed | None
+    ) -> None:
+        self.study = curator.study
+        self.curator = curator
+        self.starts = starts
+        self.executor = executor
+        self.feed = feed
+        self._finetune = functools.cache(self._made)
+
+    def base(self, base: Base) -> Networks:
+        """Returns the program that pretrains a base.
+
+        Raises:
+          InputError: its curation needs examples that the data does not have.
+        """
+        recipe, size = Recipe.of(self.study.pretrain), self.curator.pretrain_size(base)
+        return Networks(
+            self.starts.network_of(base),
+            len(self.curator.validation),
+            self.curator.dataset.images.shape,
+            schedule_of(recipe, "erm", size, cells=1),
+            keep=True,
+        )
+
+    def finetune(self, variant: Variant) -> Training:
+        """Returns the program that finetunes a variant.
+
+        Raises:
+          InputError: its curation needs examples that the data does not have.
+        """
+        return self._finetune(
+            variant.base if variant.base.role == "imported" else None,
+            variant.recipe,
+            variant.objective,
+            self.curator.size(variant.task, variant.curation, variant.n),
+            len(self.curator.cells(variant.task).names),
+        )
+
+    def _made(
+        self, imported: Base | None, recipe: Recipe, objective: str, n: int, cells: int
+    ) -> Training:
+        network = self.starts.finetuned(imported) if imported else self.starts.network(1)
+        return training_of(
+            network,
+            recipe,
+            schedule_of(recipe, objective, n, cells),
+            scored=len(self.curator.validation) + len(self.curator.test),
+            images=self.curator.dataset.images.shape,
+            rows=len(self.starts.rows),
+        )
+
+    def rung(self, trial: Variant) -> Rung:
+        """Returns the program of every rung of a trial: one, of the longest schedule."""
+        recipe = dataclasses.replace(trial.recipe, epochs=self.study.search.max_epochs)
+        whole = self.finetune(dataclasses.replace(trial, recipe=recipe))
+        return Rung(dataclasses.replace(whole, scored=len(self.curator.validation)))
+
+    def held(self, program: Training) -> tuple[Program, int]:
+        """Returns what of a program the devices hold at once, and the bytes that lie beside it."""
+        if isinstance(program, Networks) and self.feed:
+            step = Advanced(program, refits=False, steps=1)
+            return step, int(2 * self.feed.chunk_bytes)
+        beside = isinstance(program.model, Head) and not self.feed
+        return program, self.curator.dataset.images.nbytes if beside else 0
+
+    def signatures(self, variants: Sequence[Variant]) -> dict[str, Any]:
+        """Returns, per variant and base id, what must agree within a pack.
+
+        It is the program, and what its members share.
+
+        Raises:
+          InputError: a curation needs examples that the data does not have.
+        """
+        bases = {v.base.id: v.base for v in variants if v.base.trained_here}
+        found: dict[str, Any] = {
+            id: (self.base(base), by_loop(self.study, base), base.objective, bool(base.also))
+            for id, base in bases.items()
+        }
+        for variant in variants:
+            shared: tuple = ()
+            if variant.recipe.mode == "head":  # They share features and batch orders.
+                cells = len(self.curator.cells(variant.task).names)
+                shared = (variant.base.id, variant.seed, cells)
+            found[variant.id] = (self.finetune(variant), *shared)
+        return found
