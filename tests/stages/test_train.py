@@ -174,7 +174,7 @@ def test_a_directory_of_an_earlier_version_is_reported_from_scores_alone_and_goe
 ):
     path = copy / "study.json"
     record = json.loads(path.read_text())
-    record["settings"]["grid"]["heads_mib"] = 512
+    record["settings"]["grid"] |= {"heads_mib": 512, "data_devices": 1}
     del record["settings"]["search"], record["settings"]["model"]["stem"]
     del record["checksum"], record["examples"]
     path.write_text(json.dumps(record))
