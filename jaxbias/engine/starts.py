@@ -17,7 +17,8 @@ from jaxbias.engine.features import EXTRACTED, Features, extract, features_id, p
 from jaxbias.engine.feed import Feed
 from jaxbias.engine.members import inputs_of, key_of
 from jaxbias.engine.passes import Extraction, ExtractionFed
-from jaxbias.models import Network, make_network
+from jaxbias.engine.programs import params_of
+from jaxbias.models import Head, Network, make_network
 from jaxbias.models.registry import Params
 from jaxbias.parallel import replicate, split_variants
 from jaxbias.plan.variants import Base, Variant
@@ -133,7 +134,9 @@ class Starts:
                 "use fewer images, or a network whose last layer is narrower",
             )
             mesh, store = self.executor.mesh, self.curator.dataset.images.shape
-            params_there = replicate(params, mesh)
+            # The head is not used, and imported weights may have one of their own.
+            headless = params_of(Head(inputs_of(network), network.outputs))
+            params_there = replicate({**params, **headless}, mesh)
             if self.feed is None:
                 program, shared = Extraction(network, store), (params_there, self.images)
                 load = functools.partial(split_variants, mesh=mesh)
