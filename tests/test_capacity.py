@@ -64,7 +64,7 @@ def test_the_scores_of_a_directory_must_fit(small, tmp_path, monkeypatch):
     monkeypatch.setattr(directory, "has", lambda pack: True)
     monkeypatch.setattr(directory, "read_pack", lambda pack: pytest.fail("read"))
     many = pd.DataFrame({"split": np.resize(["validation", "test", "finetune"], 90_000)})
-    monkeypatch.setattr(directory, "_examples", lambda: many)
+    monkeypatch.setattr(directory, "examples", lambda: many)
     with pytest.raises(
         InputError,
         match=r"the scores of 400 models on 60,000 examples, .*: 0\.27 GiB of memory, and 0\.12",

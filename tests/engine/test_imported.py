@@ -11,7 +11,7 @@ from jaxbias.errors import InputError
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.variants import expand
 from jaxbias.stages import train
-from jaxbias.weights import import_weights
+from jaxbias.weights import identities, import_weights
 from jaxbias.workdir.results import ResultDirectory
 from tests.models.architectures import tiny_architectures  # noqa: F401
 from tests.tiny import tiny_dataset, tiny_study
@@ -36,6 +36,10 @@ def study_of(weights, mode="head", **changes):
     return tiny_study(bases=bases, finetune=finetune, **changes)
 
 
+def expanded(study, data):
+    return expand(study, data, identities(study))
+
+
 def test_a_study_of_an_imported_base_end_to_end(weights, tmp_path, monkeypatch):
     dataset = tiny_dataset()
     monkeypatch.setattr(data, "load", lambda spec, check=None: dataset)
@@ -58,7 +62,7 @@ def test_a_study_of_an_imported_base_end_to_end(weights, tmp_path, monkeypatch):
     moved = weights.rename(weights.with_name("moved"))
     try:
         again = study_of(moved)
-        assert {v.id for v in expand(again, dataset.fingerprint)} == set(variants["variant"])
+        assert {v.id for v in expanded(again, dataset.fingerprint)} == set(variants["variant"])
         directory.check(again, dataset)
     finally:
         moved.rename(weights)
@@ -68,7 +72,7 @@ def test_a_study_of_an_imported_base_end_to_end(weights, tmp_path, monkeypatch):
 def test_imported_networks_are_finetuned_in_packs_of_their_own(weights, mode):
     study, dataset = study_of(weights, mode), tiny_dataset()
     runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda base, _: None)
-    variants = expand(study, dataset.fingerprint)
+    variants = expanded(study, dataset.fingerprint)
     chosen = [v for v in variants if v.seed == 0 and v.curation.kind == "natural"]
     plan = extend_plan(runner.plan, chosen, runner.catalog.signatures(chosen), 4)
     assert plan.bases == ()
@@ -86,10 +90,10 @@ def test_ids_are_of_the_content(weights, tmp_path):
     arrays["cls"] = arrays["cls"] + 1
     np.savez(tmp_path / "w.npz", **arrays)
     import_weights("vit_block", "big_vision", tmp_path / "w.npz", tmp_path / "out")
-    bases = [expand(study_of(place), "d")[0].base for place in (weights, tmp_path / "out")]
+    bases = [expanded(study_of(place), "d")[0].base for place in (weights, tmp_path / "out")]
     assert bases[0].id != bases[1].id
     assert dataclasses.replace(bases[0], id="") == dataclasses.replace(bases[1], id="")
-    before, after = (expand(study_of(place), "d") for place in (weights, tmp_path / "out"))
+    before, after = (expanded(study_of(place), "d") for place in (weights, tmp_path / "out"))
     signatures = {v.id: 0 for v in (*before, *after)}
     plan = extend_plan(Plan("d", "map", 1), before, signatures, 4)
     assert extend_plan(plan, before, signatures, 4) == plan
@@ -112,4 +116,4 @@ def test_bases_that_contradict_themselves_are_refused(base, message):
 
 def test_a_directory_without_weights_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no imported weights"):
-        expand(study_of(tmp_path), "d")
+        expanded(study_of(tmp_path), "d")
