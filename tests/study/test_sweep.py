@@ -133,7 +133,7 @@ def with_points(*points, **changes):
         ({"learning_rate": float("nan")}, r"learning_rate=nan must be in"),
         ({"solver": "lbfgs"}, r"E\[0\]: .*fits heads alone"),
         ({"optimizer": "adam"}, r"E\[0\]: optimizer='adam' is unknown; did you mean 'adamw'"),
-        ({"warmup": 2}, r"E\[0\]: warmup=2\.0 must be in 0\.\.1"),
+        ({"warmup": 2}, r"E\[0\]: warmup=2 must be in 0\.\.1"),
         ({"solver": "lbfgs", "mode": "head", "curation": "group_dro"}, r"shifts weights between"),
         ("target", r"E\[0\] must map axes to values"),
     ],
