@@ -41,8 +41,10 @@ class Catalog:
         """Returns the program that pretrains a base.
 
         Raises:
-          InputError: its curation needs examples that the data does not have.
+          InputError: its curation needs examples that the data does not have, or what it is to
+            learn cannot be learnt together.
         """
+        self.curator.labels(base)
         recipe, size = Recipe.of(self.study.pretrain), self.curator.pretrain_size(base)
         return Networks(
             self.starts.network_of(base),

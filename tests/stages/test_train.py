@@ -15,6 +15,7 @@ import jaxbias
 from jaxbias import data
 from jaxbias.analysis.recipe import of_one_recipe
 from jaxbias.engine.runner import Runner
+from jaxbias.engine.starts import Starts
 from jaxbias.errors import InputError
 from jaxbias.plan.variants import expand
 from jaxbias.stages import outlook, planning, train
@@ -243,7 +244,7 @@ def test_features_are_extracted_once_per_base(headed, monkeypatch):
     assert len(files) == 2 * 6  # Three bases × two seeds: an array and its record each.
     assert all(np.load(f).shape == (300, 64) for f in files if f.suffix == ".npy")
     stamps = [f.stat().st_mtime_ns for f in files]
-    monkeypatch.setattr(Runner, "features", None)
+    monkeypatch.setattr(Starts, "features", None)
     train.train(make_study(head_config(solver)), workdir)
     assert stamps == [f.stat().st_mtime_ns for f in files]
 

@@ -6,8 +6,8 @@ import pytest
 
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.feed import Feed
-from jaxbias.engine.programs import networks, rung
-from jaxbias.models import make_network
+from jaxbias.engine.programs import Networks, Rung
+from jaxbias.models import Network, make_network
 from jaxbias.parallel import make_data_mesh, make_mesh, replicate
 from jaxbias.study import ModelSpec
 from jaxbias.training import Examples, Hyper, Schedule, Step, batches_of
@@ -16,16 +16,25 @@ from jaxbias.training.loop import fit
 from jaxbias.training.saves import Saves
 
 N, BATCH, SIZE = 20, 8, 8
-NETWORK = make_network(ModelSpec(widths=(4, 8)), SIZE, 1)
+SINGLE = make_network(ModelSpec(widths=(4, 8)), SIZE, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, SIZE, SIZE, 3), np.uint8)
 SCORED = np.arange(12, dtype=np.int32)
 
 
-def members(warmup):
-    """Two runs, in float64: their parameters, examples, numbers and keys."""
+class Double(Network):
+    """A network that begins with float64, so that all programs of it are of float64."""
+
+    def init(self, key):
+        return jax.tree.map(lambda x: x.astype(np.float64), super().init(key))
+
+
+DOUBLE = Double(SINGLE.spec, SINGLE.preprocessing, SINGLE.outputs)
+
+
+def members(network, warmup):
+    """Two runs: their parameters, examples, numbers and keys."""
     rng = np.random.default_rng(1)
     for seed in range(2):
-        params = NETWORK.init(jax.random.key(seed))
         examples = Examples(
             ids=rng.permutation(40)[:N].astype(np.int32),
             labels=rng.integers(0, 2, N).astype(np.int32),
@@ -35,44 +44,47 @@ def members(warmup):
         )
         hyper = Hyper(*map(np.float32, (0.02 * (seed + 1), 1e-3, 0.75, 0.5, warmup)))
         yield (
-            jax.tree.map(lambda x: np.asarray(x).astype(np.float64), params),
+            jax.tree.map(np.asarray, network.init(jax.random.key(seed))),
             examples,
             hyper,
             np.asarray(jax.random.key_data(jax.random.key(7 + seed))),
         )
 
 
-def packed(schedule, runs):
+def program_of(network, schedule):
+    return Networks(network, len(SCORED), IMAGES.shape, schedule, keep=True)
+
+
+def packed(network, schedule, runs):
     executor = Executor(make_mesh(2), "vmap", None)
-    maker = (networks, NETWORK, schedule, True, 1)
-    return executor.run(maker, runs, 2, (SCORED, IMAGES))
+    return executor.run(program_of(network, schedule), runs, 2, (SCORED, IMAGES))
 
 
-def in_rungs(schedule, runs):
+def in_rungs(network, schedule, runs):
     """Of one epoch, of none, and of the rest."""
     executor = Executor(make_mesh(1), "map", None)
-    begin = jax.jit(Step(NETWORK, schedule).begin)
+    begin = jax.jit(Step(network, schedule).begin)
     states = [jax.tree.map(np.asarray, begin(params)) for params, *_ in runs]
     for first, last in ((0, 1), (1, 1), (1, schedule.epochs)):
         each = [(state, *run[1:]) for state, run in zip(states, runs, strict=True)]
         shared = (SCORED, IMAGES, np.array([first, last], np.int32))
-        out = executor.run((rung, NETWORK, schedule), each, 2, shared)
+        out = executor.run(Rung(program_of(network, schedule)), each, 2, shared)
         states = [jax.tree.map(lambda x, i=i: x[i], out["state"]) for i in range(2)]
     return {**out, "params": out["state"].params, "scores": out["scores"][:, -1, :, None]}
 
 
-def fed(schedule, runs):
-    """In chunks of three steps, on devices that share the batches of a run."""
-    feed = Feed(Executor(make_mesh(4, 2), "map", None), IMAGES, parts=2)
+def fed(network, schedule, runs):
+    """In chunks of three steps."""
+    feed = Feed(Executor(make_mesh(2), "map", None), IMAGES)
     feed.chunk_bytes = 3.5 * BATCH * IMAGES[0].nbytes
-    return feed.train(NETWORK, schedule, runs, 2, SCORED, keep=True)
+    return feed.train(program_of(network, schedule), runs, 2, SCORED)
 
 
-def looped(schedule, runs, directory):
+def looped(network, schedule, runs, directory):
     """One after another, step by step on four devices, with checkpoints."""
     ends, mesh = [], make_data_mesh(4)
     for place, (params, examples, hyper, key) in enumerate(runs):
-        step, saves = Step(NETWORK, schedule), Saves(directory / str(place), 1, {})
+        step, saves = Step(network, schedule), Saves(directory / str(place), 1, {})
         labels = np.zeros((40, 1), np.int32)
         labels[examples.ids, 0] = examples.labels
         curated = Curated(examples.ids, labels[examples.ids], examples.weights)
@@ -95,13 +107,13 @@ def looped(schedule, runs, directory):
 def test_every_driver_trains_the_same(objective, optimizer, curve, warmup, tmp_path):
     schedule = Schedule(N, 4, BATCH, 0.9, "full", objective, 4, optimizer, curve)
     with jax.enable_x64(True):
-        runs = list(members(warmup))
-        expected = packed(schedule, runs)
-        found = {"fed": fed(schedule, runs)}
+        runs = list(members(DOUBLE, warmup))
+        expected = packed(DOUBLE, schedule, runs)
+        found = {"fed": fed(DOUBLE, schedule, runs)}
         if objective != "dfr":
-            found["rungs"] = in_rungs(schedule, runs)
+            found["rungs"] = in_rungs(DOUBLE, schedule, runs)
         if objective == "erm":
-            found["loop"] = looped(schedule, runs, tmp_path)
+            found["loop"] = looped(DOUBLE, schedule, runs, tmp_path)
     starts = jax.tree.map(lambda *leaves: np.stack(leaves), *[params for params, *_ in runs])
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max() > 1e-3, starts, expected["params"])
     assert all(jax.tree.leaves(moved))
@@ -119,14 +131,14 @@ def test_every_driver_trains_the_same(objective, optimizer, curve, warmup, tmp_p
 def test_every_driver_marks_what_diverges(objective, tmp_path):
     """Alike, at the same step, and leaves the others alone."""
     schedule = Schedule(N, 4, BATCH, 0.9, "full", objective, 4)
-    runs = list(members(0.0))
-    healthy = packed(schedule, runs)
+    runs = list(members(SINGLE, 0.0))
+    healthy = packed(SINGLE, schedule, runs)
     runs[1] = (*runs[1][:2], runs[1][2]._replace(learning_rate=np.float32(1e30)), runs[1][3])
-    found = [packed(schedule, runs), fed(schedule, runs)]
+    found = [packed(SINGLE, schedule, runs), fed(SINGLE, schedule, runs)]
     if objective != "dfr":
-        found.append(in_rungs(schedule, runs))
+        found.append(in_rungs(SINGLE, schedule, runs))
     if objective == "erm":
-        found.append(looped(schedule, runs, tmp_path))
+        found.append(looped(SINGLE, schedule, runs, tmp_path))
     for out in found:
         assert out["diverged_at"].tolist() == found[0]["diverged_at"].tolist()
         assert out["diverged_at"][0] == -1 < out["diverged_at"][1]

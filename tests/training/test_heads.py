@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from jaxbias.engine import programs
 from jaxbias.engine.features import principal_axes
+from jaxbias.engine.programs import FittedHeads, Heads
 from jaxbias.models import Head, Network
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
 from jaxbias.training import Examples, Penalty, make_fit, make_train
@@ -148,11 +148,13 @@ def test_layouts_of_packs_agree_in_float64(mode, devices):
         variances = values.var(axis=0)
 
         def packed(program, members, *shared):
-            lifted = jax.jit(shard_variants(program, mesh))
+            lifted = jax.jit(shard_variants(program.function(mode), mesh))
             return lifted(split_variants(members, mesh), replicate((scored, values, *shared), mesh))
 
-        trained = packed(programs.heads(head, schedule, mode), (start, examples, hyper), key)
-        fitted = packed(programs.fitted_heads(head, "erm", mode), (examples, penalties), variances)
+        stepwise = Heads(head, len(scored), values.shape, schedule)
+        converging = FittedHeads(head, len(scored), values.shape, 60, "erm")
+        trained = packed(stepwise, (start, examples, hyper), key)
+        fitted = packed(converging, (examples, penalties), variances)
         train, fit = jax.jit(make_train(head, schedule)), jax.jit(make_fit(head))
         for i in range(8):
             mine = jax.tree.map(lambda x, i=i: x[i], (start, examples, hyper))
@@ -169,7 +171,7 @@ def test_a_fit_that_fails_is_marked_and_leaves_its_neighbours_alone():
     values, labels = pool(dtype=np.float32)
     examples, penalties = fits(3, labels)
     penalties = penalties._replace(tolerance=np.full(3, 1e-4, np.float32))
-    program = jax.jit(programs.fitted_heads(Head(12), "erm", "map"))
+    program = jax.jit(FittedHeads(Head(12), 300, values.shape, 60, "erm").function("map"))
     shared = (np.arange(300, dtype=np.int32), values, values.var(axis=0))
     healthy = program((examples, penalties), shared)
     assert np.asarray(healthy["diverged_at"]).tolist() == [-1, -1, -1]
