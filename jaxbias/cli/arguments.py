@@ -8,9 +8,11 @@ from absl import flags
 
 from jaxbias.cli.flags import FLAGS, Command, Flag
 from jaxbias.cli.help import help_text, no_command, version
+from jaxbias.data import readers
 from jaxbias.errors import InputError, nearest
 from jaxbias.files.paths import expanded
-from jaxbias.study import config_file
+from jaxbias.models import architectures
+from jaxbias.study import Study, config_file
 
 _HELP = {"-h", "-help", "--help", "--helpshort", "--helpfull"}
 
@@ -103,6 +105,18 @@ def parse(argv: Sequence[str], name: str, command: Command) -> flags.FlagValues:
         if spec.path and given[flag].value:
             given[flag].value = str(expanded(given[flag].value, f"--{flag}"))
     return given
+
+
+def study_of(given: flags.FlagValues) -> Study:
+    """Returns the study of --config, which is required.
+
+    Raises:
+      InputError: it is missing, or has a value that is told to be wrong without its data.
+    """
+    study = config_file.study(given)
+    readers.module_of(study.data.name)
+    architectures.check(study.model, study.data.image_size)
+    return study
 
 
 def refuse_unused(given: flags.FlagValues, used: Sequence[str], what: str) -> None:

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
-from jaxbias.cli.arguments import required
+from jaxbias.cli.arguments import required, study_of
 from jaxbias.files.atomic import check_file, write_bytes, write_csv
-from jaxbias.study import config_file as studies
 from jaxbias.words import count
 
 
 def curate(given: FlagValues) -> None:
     """Writes the example ids of every curated set of a study."""
-    study = studies.study(given)
+    study = study_of(given)
     out = check_file(Path(required(given, "out", "a CSV file for the example ids")))
     from jaxbias import data
     from jaxbias.engine.curator import curate
@@ -32,24 +31,25 @@ def curate(given: FlagValues) -> None:
 
 def describe(given: FlagValues) -> None:
     """Prints what a dataset holds, and draws a contact sheet of it."""
-    study = studies.study(given)
+    study = study_of(given)
     out = check_file(Path(given.out or f"{study.name}-contact-sheet.png"))
-    from jaxbias import data
+    from jaxbias.data import load
+    from jaxbias.data.describe import contact_sheet, describe
     from jaxbias.data.duplicates import duplicates_text, near_duplicates
 
-    dataset = data.load(study.data)
+    dataset = load(study.data)
     tasks = (*study.targets, *study.pairs)
-    print(data.describe(dataset, study.group, tasks))
+    print(describe(dataset, study.group, tasks))
     print(f"\n{duplicates_text(near_duplicates(dataset))}\n")
     png = io.BytesIO()
-    data.contact_sheet(dataset, study.group, tasks[0]).save(png, "PNG")
+    contact_sheet(dataset, study.group, tasks[0]).save(png, "PNG")
     write_bytes(out, png.getvalue())
     print(f"Contact sheet: {out}")
 
 
 def prepare(given: FlagValues) -> None:
     """Decodes the images of a study."""
-    study = studies.study(given)
+    study = study_of(given)
     from jaxbias import data
 
     dataset = data.load(study.data, verify=True)

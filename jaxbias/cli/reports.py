@@ -6,14 +6,13 @@ from typing import Any
 
 from absl.flags import FlagValues
 
-from jaxbias.cli.arguments import refuse_unused, required, required_file
+from jaxbias.cli.arguments import refuse_unused, required, required_file, study_of
 from jaxbias.cli.runs import show_report
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.files.atomic import check_directory, check_file, write_bytes, write_csv
 from jaxbias.files.digits import real
 from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.metrics.settings import Settings
-from jaxbias.study import config_file as studies
 
 # What a terminal shows where no metrics were named.
 _SHOWN = ("auc", "fpr", "tpr", "fpr_gap", "tpr_gap", "auc_gap")
@@ -41,10 +40,12 @@ def report(given: FlagValues) -> None:
     if given.config is None:
         target = required(given, "target", "the column the models predict")
         group = required(given, "group", "the sensitive column")
+        if len(given.group_values) not in (0, 2):
+            raise InputError("--group_values must name two, as in --group_values=woman,man")
     else:
         used = ("scores", "variants", "labels", "config", "out")
         refuse_unused(given, used, "jaxbias report --scores --config")
-        study = studies.study(given)
+        study = study_of(given)
     # pandas and JAX take seconds: after everything that flags alone can tell.
     from jaxbias.analysis import make_answer
     from jaxbias.report import show_answer, write

@@ -7,19 +7,19 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
-from jaxbias.cli.arguments import refuse_unused, required
+from jaxbias.cli.arguments import refuse_unused, required, study_of
 from jaxbias.errors import InputError, nearest
 from jaxbias.files.atomic import check_directory
 from jaxbias.plan.selection import PACKED, STAGES, check_words
+from jaxbias.stages.rendezvous import rendezvous
 from jaxbias.study import Study
-from jaxbias.study import config_file as studies
 
 _WORKDIR = "a directory for the results"
 
 
 def run(given: FlagValues) -> None:
     """Trains what a study lacks and writes its report, or does what other flags ask for."""
-    study = studies.study(given)
+    study = study_of(given)
     if given.calibrate:
         _calibrate(given, study)
         return
@@ -56,12 +56,14 @@ def show_report(workdir: Path) -> None:
 
 def pretrain(given: FlagValues) -> None:
     """Pretrains the bases of a study step by step."""
-    study = studies.study(given)
+    study = study_of(given)
     study = dataclasses.replace(study, pretrain=dataclasses.replace(study.pretrain, engine="loop"))
     workdir = Path(required(given, "workdir", _WORKDIR))
     if not any(base.target for base in study.bases.values()):
         raise InputError("config.bases has none that is pretrained here; give one a target")
     check_directory(workdir)
+    if given.distributed:
+        rendezvous()
     from jaxbias.stages import gang, train
     from jaxbias.workdir.results import ResultDirectory
 

@@ -1,9 +1,8 @@
 """Images and labels: sources, splits, and the store of decoded images."""
 
-from jaxbias.data.dataset import Dataset
-from jaxbias.data.describe import contact_sheet, describe
-from jaxbias.data.directories import home
-from jaxbias.data.loading import load
-from jaxbias.data.source import Source
+from jaxbias.lazy import offer
 
-__all__ = ["Dataset", "Source", "contact_sheet", "describe", "home", "load"]
+__getattr__, __all__ = offer(
+    __name__,
+    {"dataset": "Dataset", "directories": "home", "loading": "load", "source": "Source"},
+)

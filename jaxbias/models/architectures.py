@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from jaxbias.errors import InputError, nearest
 from jaxbias.study import ModelSpec
 
 Path = tuple[str | int, ...]
@@ -105,3 +106,26 @@ ARCHITECTURES: dict[str, Architecture] = {
     "vit_s_16": vit(width=384, depth=12, heads=6),
     "vit_b_16": vit(width=768, depth=12, heads=12),
 }
+
+
+def check(spec: ModelSpec, side: int) -> None:
+    """Refuses a network that there is not, or images that do not fit it.
+
+    Args:
+      spec: its settings.
+      side: of its images in pixels.
+
+    Raises:
+      InputError: with what there is.
+    """
+    if spec.name not in ARCHITECTURES:
+        raise InputError(
+            f"config.model.name='{spec.name}' is unknown; {nearest(spec.name, ARCHITECTURES)}"
+        )
+    multiple = ARCHITECTURES[spec.name].multiple
+    if side % multiple:
+        below = max(side // multiple, 1) * multiple
+        raise InputError(
+            f"config.model.name='{spec.name}' cuts images into patches of {multiple} pixels, and "
+            f"config.data.image_size={side} is no multiple of that; {below} is"
+        )

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx, traverse_util
 
-from jaxbias.errors import InputError, nearest
-from jaxbias.models.architectures import ARCHITECTURES, Path
+from jaxbias.models.architectures import ARCHITECTURES, Path, check
 from jaxbias.models.convolution import choose
 from jaxbias.models.layers import BatchNorm
 from jaxbias.models.preprocessing import Preprocessing
@@ -193,18 +192,8 @@ def make_network(
     Raises:
       InputError: there is none of that name, or the images do not fit it.
     """
-    if spec.name not in ARCHITECTURES:
-        raise InputError(
-            f"config.model.name='{spec.name}' is unknown; {nearest(spec.name, ARCHITECTURES)}"
-        )
     preprocessing = preprocessing or Preprocessing(image_size)
-    multiple = ARCHITECTURES[spec.name].multiple
-    if preprocessing.size % multiple:
-        below = max(preprocessing.size // multiple, 1) * multiple
-        raise InputError(
-            f"config.model.name='{spec.name}' cuts images into patches of {multiple} pixels, and "
-            f"config.data.image_size={preprocessing.size} is no multiple of that; {below} is"
-        )
+    check(spec, preprocessing.size)
     method = choose(spec.convolution, jax.default_backend(), mapped)
     return Network(dataclasses.replace(spec, convolution=method), preprocessing, outputs)
 

@@ -5,7 +5,6 @@ the gang is started again as a whole, and goes on from the last checkpoint.
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,11 @@ from jaxbias.files.leases import Leases
 from jaxbias.plan.packs import Plan
 from jaxbias.stages.planning import Planner, load_data
 from jaxbias.stages.pretrain import PretrainStage
+from jaxbias.stages.rendezvous import VARIABLES, rendezvous
 from jaxbias.study import Study
 from jaxbias.workdir.crew import Crew
 from jaxbias.workdir.results import ResultDirectory
 from jaxbias.workdir.telemetry import Clock, Telemetry
-
-# As `jax.distributed.initialize` names its arguments.
-_VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
 def join() -> None:
@@ -40,19 +37,11 @@ def join() -> None:
     Raises:
       InputError: the environment tells of none, or the others did not come.
     """
-    given = [os.environ.get(name) for name in _VARIABLES]
-    if any(given) and not all(given):
-        missing = ", ".join(n for n, value in zip(_VARIABLES, given, strict=True) if not value)
-        raise InputError(f"--distributed needs all of {', '.join(_VARIABLES)}; not set: {missing}")
-    address, count, place = given
     try:
-        if not address:
-            jax.distributed.initialize()
-            return
-        jax.distributed.initialize(address, int(count), int(place))
+        jax.distributed.initialize(*(rendezvous() or ()))
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"--distributed: {reason}; set {', '.join(_VARIABLES)}") from error
+        raise InputError(f"--distributed: {reason}; set {', '.join(VARIABLES)}") from error
 
 
 def pretrain_together(study: Study, workdir: str | Path) -> int:

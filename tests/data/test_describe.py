@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import matthews_corrcoef
 
-from jaxbias.data import contact_sheet, describe
 from jaxbias.data.dataset import Dataset
-from jaxbias.data.describe import phi
+from jaxbias.data.describe import contact_sheet, describe, phi
 from jaxbias.errors import InputError
 from jaxbias.study import GroupSpec
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from jaxbias import data
-from jaxbias.data import describe
 from jaxbias.data.dataset import Dataset
+from jaxbias.data.describe import describe
 from jaxbias.data.exclusions import excluded, exclusions
 from jaxbias.errors import InputError
 from jaxbias.stages import outlook, train

@@ -5,10 +5,7 @@ import socket
 
 import jax
 import numpy as np
-import pytest
 
-from jaxbias.errors import InputError
-from jaxbias.stages import gang
 from jaxbias.weights import checkpoint
 from jaxbias.workdir.results import ResultDirectory
 from tests.processes import events, finished, start
@@ -74,9 +71,3 @@ def test_two_processes_of_two_devices_are_one_of_four(tmp_path):
     done = [finished(told) for told in events(tmp_path / "together").values()]
     assert done == [[pack.id for pack in ours.plan().bases]] * 2
     assert not [path for path in (tmp_path / "together/leases").iterdir() if path.stem != "plan"]
-
-
-def test_a_gang_without_an_address_is_refused(monkeypatch):
-    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
-    with pytest.raises(InputError, match="not set: JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID"):
-        gang.join()

@@ -5,12 +5,17 @@ Every reader is a function from the data settings to a `Source`, in `read`. It s
 every reader, in `jaxbias.data.source`.
 """
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from jaxbias.data.source import Source, check
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import DataSpec
+
+if TYPE_CHECKING:
+    from jaxbias.data.source import Source
 
 # config.data.name -> the module with its `read`, imported when it is asked for: the renderer and
 # TFDS take seconds that no other dataset should pay.
@@ -44,6 +49,8 @@ def read(data: DataSpec) -> Source:
     Raises:
       InputError: there is no such dataset, or something is wrong with its files.
     """
+    from jaxbias.data.source import check  # Pandas, for which whoever asks for a name waits not.
+
     try:
         source = reader(data.name)(data)
         check(source)
@@ -61,10 +68,19 @@ def reader(name: str) -> Callable[[DataSpec], Source]:
     Raises:
       InputError: there is none of that name (with the nearest).
     """
+    return importlib.import_module(module_of(name)).read
+
+
+def module_of(name: str) -> str:
+    """Returns the module that reads a dataset, without importing it.
+
+    Raises:
+      InputError: there is none of that name (with the nearest).
+    """
     if name.startswith(TFDS):
-        return importlib.import_module("jaxbias.data.readers.tfds").read
+        return "jaxbias.data.readers.tfds"
     if name not in READERS:
         raise InputError(
             f"config.data.name='{name}' is no dataset; {nearest(name, [*READERS, 'tfds:NAME'])}"
         )
-    return importlib.import_module(READERS[name]).read
+    return READERS[name]
