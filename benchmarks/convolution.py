@@ -18,14 +18,14 @@ from benchmarks.hardware import hardware
 from jaxbias.models import Network, make_network
 from jaxbias.parallel import map_variants
 from jaxbias.study import ModelSpec
-from jaxbias.training import Examples, Hyper, Schedule, make_train
+from jaxbias.training import Hyper, Schedule, TrainingSet, make_train
 
 
 def members(network: Network, schedule: Schedule, width: int) -> Any:
     """Stacked inputs of `width` runs."""
     params = jax.tree.map(np.asarray, jax.jit(network.init)(jax.random.key(0)))
     ids = np.arange(schedule.n, dtype=np.int32)
-    examples = Examples(ids, ids % 2, np.ones(schedule.n, np.float32), ids % 4, ids)
+    examples = TrainingSet(ids, ids % 2, np.ones(schedule.n, np.float32), ids % 4, ids)
     hyper = Hyper(*map(np.float32, (0.01, 1e-4, 0.75, 0.0)))
     one = (params, examples, hyper, jax.random.key_data(jax.random.key(0)))
     return jax.tree.map(lambda leaf: np.stack([leaf] * width), one)

@@ -37,7 +37,7 @@ from jaxbias.engine.features import principal_axes
 from jaxbias.engine.programs import FittedHeads, Heads
 from jaxbias.models import Head
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
-from jaxbias.training import Examples, Hyper, Penalty, Schedule
+from jaxbias.training import Hyper, Penalty, Schedule, TrainingSet
 
 POOL, SCORED = 20_000, 5_000
 FEATURES, N, EPOCHS, BATCH = 512, 1024, 8, 64
@@ -74,10 +74,10 @@ def make_data(heads: int, seed: int = 0) -> Data:
     return Data(values.astype(np.float32), labels, ids)
 
 
-def examples_of(data: Data, ids: np.ndarray) -> Examples:
+def examples_of(data: Data, ids: np.ndarray) -> TrainingSet:
     """Stacked examples of some heads, all of weight 1."""
     even = np.zeros_like(ids)
-    return Examples(ids, data.labels[ids], np.ones(ids.shape, np.float32), even, even)
+    return TrainingSet(ids, data.labels[ids], np.ones(ids.shape, np.float32), even, even)
 
 
 def with_jaxbias(data: Data, solver: str, C: float, mode: str, devices: int) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     from jaxbias.parallel import make_data_mesh, replicate
     from jaxbias.study import ModelSpec
     from jaxbias.training import Hyper, batches_of
-    from jaxbias.training.feeds import Curated, Source
+    from jaxbias.training.feeds import Batches, Curated
     from jaxbias.training.loop import fit
     from jaxbias.training.saves import Saves
 
@@ -79,7 +79,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         saves = Saves(Path(directory) / "run", 1, {})
         ended = fit(
-            asked.model, step, lambda: step.begin(fresh, key), Source(curated, order, 1, None),
+            asked.model, step, lambda: step.begin(fresh, key), Batches(curated, order, 1, None),
             hyper, key, mesh, asked.lift, saves, steps, store=replicate(images, mesh),
         )  # fmt: skip
         saves.close()

@@ -41,7 +41,7 @@ from jaxbias.engine.runner import Runner
 from jaxbias.engine.trials import Trials
 from jaxbias.plan.criteria import MEASURES
 from jaxbias.plan.packs import Plan, extend_plan
-from jaxbias.plan.search import Ended, Results, follow, kept, rung_epochs
+from jaxbias.plan.search import Results, RungResult, follow, kept, rung_epochs
 from jaxbias.plan.variants import Variant
 from jaxbias.study import Study
 
@@ -140,7 +140,7 @@ def replay(study: Study, curves: Curves, first_seed: int) -> Results:
     """Results as rungs would give them, cut from whole curves of the seeds from `first_seed` on."""
     rungs = rung_epochs(study.search)
 
-    def ended(trial: Variant) -> Ended:
+    def ended(trial: Variant) -> RungResult:
         base, rate, decay, seed = key_of(trial)
         found = curves[base, rate, decay, first_seed + seed]
         last = trial.recipe.epochs
@@ -150,7 +150,7 @@ def replay(study: Study, curves: Curves, first_seed: int) -> Results:
         steps = max(1, last * trial.n // trial.recipe.batch)
         ok = found["status"] == "ok" or int(step) >= steps
         cut = {name: found[name][first:last] for name in MEASURES}
-        return Ended(cut, "ok" if ok else found["status"])
+        return RungResult(cut, "ok" if ok else found["status"])
 
     return ended
 
@@ -167,7 +167,7 @@ def regrets(study: Study, fingerprint: str, results: Results, whole: Results) ->
         chosen, ideal = (s.configurations[s.winner] for s in (mine, theirs))
         rows.append(
             {
-                "base": mine.arm.base,
+                "base": mine.searched.base,
                 "criterion": study.search.criterion,
                 "learning_rate": chosen.learning_rate,
                 "weight_decay": chosen.weight_decay,
@@ -188,7 +188,7 @@ def really(bench: Bench, curves: Curves, first_seed: int) -> dict[str, Any]:
     study, fingerprint = bench.study, bench.dataset.fingerprint
     states: dict[Key, Any] = {}
     done: dict[Key, int] = {}
-    ended: dict[str, Ended] = {}
+    ended: dict[str, RungResult] = {}
     began, compiled = time.perf_counter(), bench.compile_seconds()
     rungs = 0
     while True:
@@ -201,7 +201,7 @@ def really(bench: Bench, curves: Curves, first_seed: int) -> dict[str, Any]:
         found = bench.train(moved, states, done)
         for trial, own in zip(due, map(key_of, moved), strict=True):
             curve = {name: found[own][name] for name in MEASURES}
-            ended[trial.id] = Ended(curve, found[own]["status"])
+            ended[trial.id] = RungResult(curve, found[own]["status"])
     seconds = time.perf_counter() - began - (bench.compile_seconds() - compiled)
     expected = replay(study, curves, first_seed)
     equal = all(

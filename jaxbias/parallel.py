@@ -111,14 +111,6 @@ def split_variants(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(VARIANT)))
 
 
-def part_of(array: jax.Array, parts: int) -> jax.Array:
-    """Returns this device's part of an array that all devices of the axis "data" hold whole."""
-    if parts == 1:
-        return array
-    each = array.shape[0] // parts
-    return jax.lax.dynamic_slice_in_dim(array, jax.lax.axis_index(DATA) * each, each)
-
-
 def part_index(parts: int) -> jax.Array:
     """Returns int32[], this device's place along the axis "data"."""
     return jnp.int32(0) if parts == 1 else jax.lax.axis_index(DATA).astype(jnp.int32)

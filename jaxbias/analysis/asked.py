@@ -8,7 +8,7 @@ import pandas as pd
 from jaxbias.analysis.data import cells_of
 from jaxbias.analysis.design import with_status
 from jaxbias.analysis.recipe import apart, of_one_recipe, planned_of
-from jaxbias.analysis.screened import Heads
+from jaxbias.analysis.screened import ScreenedHeads
 from jaxbias.curation import Cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
@@ -36,7 +36,7 @@ class Asked:
     dataset: Dataset
     finished: Scores
     sound: Scores
-    heads: Heads
+    heads: ScreenedHeads
     planned: pd.DataFrame
     cells: Mapping[str, Cells]
     aside: list[str]
@@ -67,7 +67,7 @@ class Asked:
             dataset=dataset,
             finished=finished,
             sound=_sound(finished),
-            heads=Heads.of(heads, validated),
+            heads=ScreenedHeads.of(heads, validated),
             planned=with_status(planned, finished.variants),
             cells=cells,
             aside=aside,

@@ -11,7 +11,7 @@ from jaxbias.analysis.evaluation import ARM, Evaluation
 from jaxbias.study import STUDIED
 from jaxbias.words import count
 
-NOT_TRAINED = "not trained"
+_NOT_TRAINED = "not trained"
 _KEYS = ["base", "curation", "n"]
 SETTINGS = ["variant", "task", *ARM, "seed", "pretrain_seed"]
 
@@ -160,13 +160,13 @@ def with_status(planned: pd.DataFrame | None, variants: pd.DataFrame) -> pd.Data
     missing = planned[~planned["variant"].isin(found["variant"])]
     if missing.empty:
         return found
-    missing = missing[SETTINGS].assign(status=NOT_TRAINED, realised_n=np.nan)
+    missing = missing[SETTINGS].assign(status=_NOT_TRAINED, realised_n=np.nan)
     return pd.concat([found, missing.astype(found.dtypes.to_dict())], ignore_index=True)
 
 
 def progress_sentence(planned: pd.DataFrame) -> str:
     """Says how much is trained; "" where everything is."""
-    trained = int((planned["status"] != NOT_TRAINED).sum())
+    trained = int((planned["status"] != _NOT_TRAINED).sum())
     if trained == len(planned):
         return ""
     return (
@@ -204,7 +204,7 @@ def _short(reason: str) -> str:
 
 def _arm(status: np.ndarray, units: np.ndarray, mark: np.ndarray, realised_n: np.ndarray) -> Arm:
     """How one arm stands, from what is known of each of its models."""
-    waiting, ok = status == NOT_TRAINED, status == "ok"
+    waiting, ok = status == _NOT_TRAINED, status == "ok"
     lost = set(units[~waiting]) - set(units[ok])
     degenerate = np.array([reason != "" for reason in mark[ok]], dtype=bool)
     found = [degenerate[units[ok] == unit].mean() > 0.5 for unit in np.unique(units[ok])]

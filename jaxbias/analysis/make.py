@@ -132,7 +132,7 @@ class _Part:
     task: str
     tables: dict[str, pd.DataFrame]
     examples: int
-    heads: screened.Compared | None = None
+    heads: screened.Confirmation | None = None
 
 
 def _of_tasks(asked: Asked) -> list[_Part]:

@@ -72,7 +72,7 @@ def gap_reduction(before: Panel, after: Panel) -> Estimate:
     return difference(before.times(signs[0]), after.times(signs[1]))
 
 
-def gap_verdict(interval: Interval, rule: AnswerSpec) -> str:
+def _gap_verdict(interval: Interval, rule: AnswerSpec) -> str:
     """Returns "no gap", "gap" or "undecided"."""
     if interval.within(rule.epsilon):
         return "no gap"
@@ -121,7 +121,7 @@ def _row(
     rule: AnswerSpec,
 ) -> dict:
     standing = design.arm(arm.base, arm.curation, arm.n)
-    verdict = gap_verdict(interval, rule)
+    verdict = _gap_verdict(interval, rule)
     if standing.unusable:
         verdict = "degenerate" if standing.marked else "not trained"
     nothing = Interval(float("nan"), float("nan"), float("nan"))

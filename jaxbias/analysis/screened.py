@@ -38,7 +38,7 @@ class Screened:
 
 
 @dataclasses.dataclass(frozen=True)
-class Heads:
+class ScreenedHeads:
     """The heads of a screen.
 
     Attributes:
@@ -54,19 +54,19 @@ class Heads:
     questions: int
 
     @classmethod
-    def of(cls, heads: Scores, targets: tuple[str, ...]) -> "Heads":
+    def of(cls, heads: Scores, targets: tuple[str, ...]) -> "ScreenedHeads":
         """Takes the finished heads of a screen; what is compared is of these targets."""
         table = heads.variants
         useful = table["role"].isin(STUDIED) | (table["curation"] == "natural")
         useful &= (table["status"] == "ok") & table["task"].isin(targets)
         planned = with_status(None, table)
         return cls(
-            heads.only(useful.to_numpy()), planned, families(heads), questions(planned, targets)
+            heads.only(useful.to_numpy()), planned, _families(heads), questions(planned, targets)
         )
 
 
 @dataclasses.dataclass(frozen=True)
-class Compared:
+class Confirmation:
     """One task's heads beside its confirmed models.
 
     Attributes:
@@ -80,7 +80,7 @@ class Compared:
     choices: pd.DataFrame
 
 
-def families(heads: Scores) -> dict[str, dict[tuple[str, int], int]]:
+def _families(heads: Scores) -> dict[str, dict[tuple[str, int], int]]:
     """Returns task -> (studied base, n) -> how many curations were screened."""
     table = heads.variants
     rows = table[(table["curation"] != "natural") & table["role"].isin(STUDIED)]
@@ -93,11 +93,11 @@ def families(heads: Scores) -> dict[str, dict[tuple[str, int], int]]:
 
 def compare(
     study: Study,
-    heads: Heads,
+    heads: ScreenedHeads,
     cells: Cells,
     confirmed: Evaluation,
     towards: inheritance.Direction,
-) -> Compared | None:
+) -> Confirmation | None:
     """Compares the heads of one task with what was confirmed; None where it has none.
 
     Args:
@@ -131,7 +131,7 @@ def compare(
                 | _choices(by_heads, by_models)
                 | {"confirmed": len(by_models), "screened": count}
             )
-    return Compared(
+    return Confirmation(
         levels[levels["role"].isin(STUDIED)],
         inheritance.inherited(test, design, towards, rule)[1],
         pd.DataFrame(choices),
@@ -139,7 +139,7 @@ def compare(
 
 
 def beside(
-    found: Sequence[Compared], overwritten: pd.DataFrame, inherited: pd.DataFrame
+    found: Sequence[Confirmation], overwritten: pd.DataFrame, inherited: pd.DataFrame
 ) -> Screened:
     """Puts all tasks' heads beside the verdicts on the confirmed.
 
@@ -224,7 +224,7 @@ def _found(curation: str, qualifies: bool) -> str:
     return f"the smallest fix at {curation}" if qualifies else f"no fix and least gap at {curation}"
 
 
-def opening(study: Study, heads: Heads, confirmed: Scores) -> list[str]:
+def opening(study: Study, heads: ScreenedHeads, confirmed: Scores) -> list[str]:
     """Says how much was screened and how much of it confirmed, before anything is claimed."""
     if heads.planned.empty:
         return []

@@ -135,10 +135,10 @@ def simultaneous_level(found: Sequence[Estimate], level: float, family: int) -> 
     family = max(family, len(found), 1)
     few = len(found) < 2 or min(len(one.labels) for one in found) < MAX_T_UNITS
     parts = None if few else covariances(found)
-    return max_t_level(parts and parts.total, level, family)
+    return _max_t_level(parts and parts.total, level, family)
 
 
-def max_t_level(matrix: np.ndarray | None, level: float, family: int) -> float:
+def _max_t_level(matrix: np.ndarray | None, level: float, family: int) -> float:
     """Returns the level of each of a family: by max-t from the covariance of K of its estimates.
 
     Args:

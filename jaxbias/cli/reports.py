@@ -68,10 +68,10 @@ def evaluate(given: FlagValues) -> None:
     metrics = tuple(given.metrics) or DEFAULT_METRICS
     out = check_file(_frame_path(given.out)) if given.out else None
     settings = Settings(  # Refuses what is wrong before a file is read.
-        threshold=parse_threshold(given.threshold),
+        threshold=_parse_threshold(given.threshold),
         metrics=metrics,
         link=given.link,
-        population=parse_population(given.population),
+        population=_parse_population(given.population),
         intersections=_intersections(given),
         train_shares=None,
         common_positives=None,
@@ -109,10 +109,10 @@ def evaluate(given: FlagValues) -> None:
         print(f"All metrics: {_write_frame(frame, out)}")
 
 
-def parse_threshold(text: str) -> Any:
+def _parse_threshold(text: str) -> Any:
     """Reads a threshold as the command line has it.
 
-    >>> parse_threshold("fpr:0.1"), parse_threshold("0.5"), parse_threshold("youden")
+    >>> _parse_threshold("fpr:0.1"), _parse_threshold("0.5"), _parse_threshold("youden")
     ({'fpr': 0.1}, 0.5, 'youden')
     """
     rule, colon, rate = text.partition(":")
@@ -122,10 +122,10 @@ def parse_threshold(text: str) -> Any:
     return {rule: number} if colon else number
 
 
-def parse_population(text: str | None) -> dict[str, float] | None:
+def _parse_population(text: str | None) -> dict[str, float] | None:
     """Reads a population as the command line has it.
 
-    >>> parse_population("level=2,prevalence=0.5")
+    >>> _parse_population("level=2,prevalence=0.5")
     {'level': 2.0, 'prevalence': 0.5}
     """
     if text is None:

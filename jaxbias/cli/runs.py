@@ -21,7 +21,7 @@ def run(given: FlagValues) -> None:
     """Trains what a study lacks and writes its report, or does what other flags ask for."""
     study = study_of(given)
     if given.calibrate:
-        _calibrate(given, study)
+        _time_modes(given, study)
         return
     workdir, stage, packs = _asked(given, study)
     if stage == "report":
@@ -96,12 +96,12 @@ def _asked(given: FlagValues, study: Study) -> tuple[Path, str, str]:
     return workdir, stage, packs
 
 
-def _calibrate(given: FlagValues, study: Study) -> None:
+def _time_modes(given: FlagValues, study: Study) -> None:
     refuse_unused(given, ("config", "calibrate"), "jaxbias run --calibrate")
     from jaxbias.stages import outlook
 
     _set_up_devices(study)
-    print(outlook.calibrate(study))
+    print(outlook.time_modes(study))
 
 
 def _set_up_devices(study: Study, workdir: Path | None = None) -> None:

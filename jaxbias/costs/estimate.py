@@ -49,7 +49,7 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class PlanCost:
     """The cost of a plan.
 
     Attributes:
@@ -109,7 +109,7 @@ def estimate(
     has: Callable[[Pack], bool] = lambda pack: False,
     has_features: Callable[[Base, str], bool] = lambda base, solver: False,
     budget: float = 15.0,
-) -> Estimate:
+) -> PlanCost:
     """Estimates the cost of a plan.
 
     Args:
@@ -149,7 +149,7 @@ def estimate(
     per_image = functools.cache(lambda network: extraction_seconds(executor, network, shape))
     rows = len(starts.rows)
     bases = {base.id: base for pack in plan.bases for base in pack.members}
-    return Estimate(
+    return PlanCost(
         experiments={
             name: _cost([finetuning[v.id] for v in variants], rates)
             for name, variants in experiments.items()
@@ -230,13 +230,13 @@ def _bytes(network: Network) -> int:
     return sum(4 * int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
-def estimate_text(found: Estimate, devices: int) -> str:
+def estimate_text(found: PlanCost, devices: int) -> str:
     """Returns an estimate as a table and what it rests on, for a terminal."""
     wide = max(len(name) for name in (*found.experiments, "experiment", "all variants"))
     heads = ("variants", "done", "packs", "programs", "FLOPs", "scores", "time")
     rows = [
         (name, cost.trainings, cost.done, cost.packs, cost.programs, f"{cost.flops:.1e}",
-         amount(cost.score_bytes), duration(cost.seconds))
+         _amount(cost.score_bytes), _duration(cost.seconds))
         for name, cost in (
             *found.experiments.items(),
             *([("all variants", found.finetunes)] if len(found.experiments) > 1 else []),
@@ -254,14 +254,14 @@ def estimate_text(found: Estimate, devices: int) -> str:
             "Its trials count once per rung, and keep no scores."
         )
     if found.feature_seconds:
-        lines.append(f"Features of frozen bases: {duration(found.feature_seconds)} to extract")
+        lines.append(f"Features of frozen bases: {_duration(found.feature_seconds)} to extract")
     device = jax.local_devices()[0]
     lines += [
-        f"Bytes: images {amount(found.image_bytes)}, bases {amount(found.parameter_bytes)}, "
-        f"features {amount(found.feature_bytes)}, "
-        f"scores {amount(found.finetunes.score_bytes + found.bases.score_bytes)}; "
-        f"largest small program {amount(found.memory)} on a device",
-        f"Time: {duration(found.seconds)} of training, scoring and compiling on {devices} × "
+        f"Bytes: images {_amount(found.image_bytes)}, bases {_amount(found.parameter_bytes)}, "
+        f"features {_amount(found.feature_bytes)}, "
+        f"scores {_amount(found.finetunes.score_bytes + found.bases.score_bytes)}; "
+        f"largest small program {_amount(found.memory)} on a device",
+        f"Time: {_duration(found.seconds)} of training, scoring and compiling on {devices} × "
         f"{device.device_kind}",
         f"It rests on {found.timed} of {words.count(found.kinds, 'kind')} of program, timed in "
         f"{found.timing_seconds:.0f} s over a few steps and scores, and goes by proportion; "
@@ -283,10 +283,10 @@ def estimate_text(found: Estimate, devices: int) -> str:
     return "\n".join(lines)
 
 
-def amount(count: float) -> str:
+def _amount(count: float) -> str:
     """Returns bytes for people.
 
-    >>> amount(999), amount(12_345_678)
+    >>> _amount(999), _amount(12_345_678)
     ('999 B', '12.3 MB')
     """
     for unit in ("B", "kB", "MB", "GB"):
@@ -296,10 +296,10 @@ def amount(count: float) -> str:
     return f"{count:,.3g} TB"
 
 
-def duration(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """Returns seconds for people.
 
-    >>> duration(4.2), duration(600), duration(100_000)
+    >>> _duration(4.2), _duration(600), _duration(100_000)
     ('4.2 s', '10.0 min', '27.8 h')
     """
     if seconds < 120:

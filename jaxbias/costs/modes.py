@@ -36,10 +36,9 @@ from jaxbias.models import make_network
 from jaxbias.parallel import make_mesh
 from jaxbias.plan.variants import Recipe
 from jaxbias.progress import progress
-from jaxbias.study import Study
+from jaxbias.study import MODES, Study
 
-MODES = ("map", "vmap", "unroll")
-DEFAULT = "map"
+_DEFAULT = "map"
 # By how much another mode must be faster: timings of equal programs differ by less.
 _CLEARLY = 1.05
 # Members per device of the packs that are timed, and how often, each mode in turn.
@@ -51,7 +50,7 @@ _SHIPPED = Path(__file__).with_suffix(".json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class PackTiming:
     """One pack timed in every mode.
 
     Attributes:
@@ -94,8 +93,8 @@ class Entry:
     def mode(self) -> str:
         """The fastest mode, and "map" where no other is clearly faster."""
         best = max(self.images_per_second, key=self.images_per_second.__getitem__)
-        clearly = self.images_per_second[best] > _CLEARLY * self.images_per_second[DEFAULT]
-        return best if clearly else DEFAULT
+        clearly = self.images_per_second[best] > _CLEARLY * self.images_per_second[_DEFAULT]
+        return best if clearly else _DEFAULT
 
 
 def user_table() -> Path:
@@ -103,7 +102,7 @@ def user_table() -> Path:
     return home() / "modes.json"
 
 
-def read_table(path: Path) -> list[Entry]:
+def read_table(path: Path) -> list[PackTiming]:
     """Reads a table; one that does not exist is empty.
 
     Raises:
@@ -112,14 +111,14 @@ def read_table(path: Path) -> list[Entry]:
     if not path.exists():
         return []
     try:
-        return [Entry(**entry) for entry in load_json(path)]
+        return [PackTiming(**entry) for entry in load_json(path)]
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{path} is no table of modes ({error}); delete it and run `jaxbias run --calibrate`"
         ) from error
 
 
-def write_table(path: Path, new: list[Entry]) -> None:
+def write_table(path: Path, new: list[PackTiming]) -> None:
     """Adds timings to a table, in the place of those of the same subject.
 
     Raises:
@@ -132,7 +131,7 @@ def write_table(path: Path, new: list[Entry]) -> None:
     write_text(path, text + "\n")
 
 
-def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
+def chosen_mode(study: Study, device: str) -> tuple[str, PackTiming | None]:
     """Returns how the variants of a study are mapped on a device.
 
     Args:
@@ -155,9 +154,9 @@ def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
         if (entry.device, entry.model, entry.trains) == (device, name, trains)
     ]
     if not fitting:
-        return DEFAULT, None
+        return _DEFAULT, None
 
-    def distance(item: tuple[bool, Entry]) -> tuple:
+    def distance(item: tuple[bool, PackTiming]) -> tuple:
         own, entry = item
         return (
             abs(math.log2(entry.image_size / size)),
@@ -172,7 +171,7 @@ def chosen_mode(study: Study, device: str) -> tuple[str, Entry | None]:
     return found.mode, found
 
 
-def measure_modes(study: Study, devices: int) -> list[Entry]:
+def measure_modes(study: Study, devices: int) -> list[PackTiming]:
     """Times a study's finetunes in every mode, at two widths.
 
     Each mode trains the network that a run in it would: which convolution is fast depends on it.
@@ -195,9 +194,9 @@ def measure_modes(study: Study, devices: int) -> list[Entry]:
             for _ in range(_ROUNDS):  # In turn, so that what else the machine does meets all.
                 for mode, program in programs.items():
                     seconds[mode] = min(seconds[mode], program.once())
-            images = width * briefs[DEFAULT].units * (briefs[DEFAULT].batch or 1)
+            images = width * briefs[_DEFAULT].units * (briefs[_DEFAULT].batch or 1)
             entries.append(
-                Entry(
+                PackTiming(
                     device=mesh.devices.flat[0].device_kind,
                     hardware=_hardware(devices),
                     load=round(os.getloadavg()[0], 1),
@@ -218,7 +217,7 @@ def measure_modes(study: Study, devices: int) -> list[Entry]:
     return entries
 
 
-def modes_text(entries: list[Entry]) -> str:
+def modes_text(entries: list[PackTiming]) -> str:
     """Returns timings as a table for a terminal."""
     lines = [f"{'width':>6} {'mode':>8} {'images/s':>12} {'compiling':>10}"]
     for entry in entries:
@@ -240,7 +239,7 @@ def _brief(study: Study, mode: str) -> Training:
 
 
 def _subject(study: Study) -> tuple[str, int, int, str]:
-    """What is trained by name, its parameters, the side of its images, and how; see `Entry`."""
+    """The model, its parameters, the side of its images, and what is trained; see `PackTiming`."""
     network = make_network(study.model, study.data.image_size, 1)
     fine = study.finetune
     if fine.mode == "head":

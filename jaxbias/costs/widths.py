@@ -10,9 +10,9 @@ from jaxbias.engine.programs import Training
 from jaxbias.plan.variants import Variant
 
 # Wider packs gain nothing: devices are busy, and a pack is what an interruption costs.
-MOST_NETWORKS = 64
+_MOST_NETWORKS = 64
 # Nor here: their product with the features is at full speed.
-MOST_HEADS = 1024
+_MOST_HEADS = 1024
 
 
 def pack_widths(catalog: Catalog, groups: Sequence[Sequence[Variant]]) -> list[int]:
@@ -48,7 +48,7 @@ def _is_head(variant: Variant) -> bool:
 
 
 def _most(variant: Variant) -> int:
-    return MOST_HEADS if _is_head(variant) else MOST_NETWORKS
+    return _MOST_HEADS if _is_head(variant) else _MOST_NETWORKS
 
 
 def _widest(catalog: Catalog, program: Training, most: int) -> int:

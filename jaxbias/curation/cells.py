@@ -9,7 +9,7 @@ from jaxbias.errors import InputError
 from jaxbias.study import GroupSpec
 
 # A cell of this group belongs to both groups (the shared negatives of a pair).
-BOTH = -1
+_BOTH = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Cells:
       task: the target's column, or "A|B" for a pair.
       names: C names, such as "Smiling=1, female".
       targets: int32[C], the class of each cell (1 is positive in a binary task).
-      groups: int32[C], 0 for the first group, 1 for the second, `BOTH` for both.
+      groups: int32[C], 0 for the first group, 1 for the second, `_BOTH` for both.
       group_names: the names of the two groups.
       codes: int32[N], the cell of every example of the dataset; -1 outside the task.
       shares: float64[C], natural shares of the population; they add up to 1.
@@ -45,7 +45,7 @@ class Cells:
     def membership(self) -> np.ndarray:
         """Returns bool[2, N], whether an example belongs to the first and the second group."""
         groups = np.where(self.codes >= 0, self.groups[self.codes], np.int32(2))
-        return np.stack([(groups == g) | (groups == BOTH) for g in (0, 1)])
+        return np.stack([(groups == g) | (groups == _BOTH) for g in (0, 1)])
 
     @property
     def classes(self) -> int:
@@ -68,7 +68,7 @@ def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
     Raises:
       InputError: the column does not exist or is neither binary nor categorical.
     """
-    class_names = class_values(dataset, target)
+    class_names = _class_values(dataset, target)
     classes = dataset.codes(target, class_names)
     groups = dataset.codes(group.column, group.values)
     eligible = _eligible(dataset, target)
@@ -99,11 +99,11 @@ def pair_cells(dataset: Dataset, pair: str) -> Cells:
     )
     codes = np.where(_eligible(dataset, ""), codes, -1)
     names = ("neither", f"{first} only", f"{second} only")
-    groups = np.array([BOTH, 0, 1])
+    groups = np.array([_BOTH, 0, 1])
     return _cells(dataset, pair, names, np.array([0, 1, 1]), groups, (first, second), codes)
 
 
-def class_values(dataset: Dataset, target: str) -> tuple[str, ...]:
+def _class_values(dataset: Dataset, target: str) -> tuple[str, ...]:
     """Returns the values of a column in class order: ("0", "1") where it is binary."""
     column = dataset.column(target)
     if column.dtype == "category":

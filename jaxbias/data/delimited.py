@@ -12,7 +12,7 @@ from jaxbias.errors import InputError
 from jaxbias.words import count
 
 # By how often they occur; a header that fits several is refused.
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _MARKS = (  # A UTF-32 mark begins with one of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -24,7 +24,7 @@ _CELLS = 2**17  # Of a chunk.
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class _Rows:
     """Consecutive rows of a file.
 
     Attributes:
@@ -43,7 +43,7 @@ class Delimited:
     Attributes:
       path: the file.
       encoding: of its text: UTF-8, or what its byte order mark says.
-      separator: of its fields, one of `SEPARATORS`, found in the header.
+      separator: of its fields, one of `_SEPARATORS`, found in the header.
       header: the names of its columns, as written.
     """
 
@@ -52,7 +52,7 @@ class Delimited:
     separator: str
     header: tuple[str, ...]
 
-    def chunks(self) -> Iterator[Rows]:
+    def chunks(self) -> Iterator[_Rows]:
         """Yields the rows in pieces of a bounded number of fields.
 
         Raises:
@@ -64,7 +64,7 @@ class Delimited:
             next(records)
             size = max(1, _CELLS // len(self.header))
             while part := list(itertools.islice(self._whole(records), size)):
-                yield Rows([fields for _, fields in part], [line for line, _ in part])
+                yield _Rows([fields for _, fields in part], [line for line, _ in part])
 
     def _whole(self, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
         wanted, empty = len(self.header), 0
@@ -81,7 +81,7 @@ class Delimited:
 
     def _misfit(self, line: int, fields: list[str]) -> str:
         many = len(fields) > len(self.header)
-        name = SEPARATORS[self.separator]
+        name = _SEPARATORS[self.separator]
         way_out = (
             f"put quotes around a field that holds {name}, or name every column"
             if many
@@ -105,7 +105,7 @@ def open_delimited(path: Path) -> Delimited:
     """
     encoding = _encoding(path)
     heads, malformed = {}, None
-    for separator in SEPARATORS:
+    for separator in _SEPARATORS:
         try:
             with _opened(path, encoding) as file:
                 records = _records(file, path, separator)
@@ -121,7 +121,7 @@ def open_delimited(path: Path) -> Delimited:
         raise malformed
     fitting = [s for s, head in dividing.items() if len(head) > 1 and len(head[0]) == len(head[1])]
     if len(fitting) > 1:
-        names = " and by ".join(SEPARATORS[s] for s in fitting)
+        names = " and by ".join(_SEPARATORS[s] for s in fitting)
         raise InputError(
             f"{path}: its header and first row can be divided by {names} alike; put quotes around"
             " names that hold one"

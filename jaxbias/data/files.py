@@ -63,7 +63,7 @@ def source(
       InputError: a path that leaves the folder, a file named twice or missing (unless rows without
         one are to be skipped), or none at all.
     """
-    found = [find(root, names, table) for table, names in tables.items()]
+    found = [_find(root, names, table) for table, names in tables.items()]
     names = [name for part in found for name in part.names]
     starts = np.cumsum([0, *(len(part.names) for part in found)])
     rows = np.concatenate([part.rows + at for part, at in zip(found, starts, strict=False)])
@@ -100,7 +100,7 @@ class Found:
     key: str  # Changes when the name, size or time of change of one of the files does.
 
 
-def find(root: Path, names: Sequence[str], table: str) -> Found:
+def _find(root: Path, names: Sequence[str], table: str) -> Found:
     """Looks for the files that a table names; every folder is listed once.
 
     A folder may be a link, to another disk or wherever its owner keeps images. A file that is one

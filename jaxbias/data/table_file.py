@@ -17,7 +17,7 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.files.json_files import parse_json
 
 ID = "id"
-KINDS = ".csv, .tsv or .parquet"
+_KINDS = ".csv, .tsv or .parquet"
 # What reading a damaged Parquet file raises.
 UNREADABLE = (pa.ArrowException, ValueError, OSError, MemoryError)
 _DELIMITED = (".csv", ".tsv")
@@ -108,10 +108,10 @@ def check_kind(path: Path) -> str:
         raise InputError(f"the name of table {str(path)!a} is not UTF-8: rename it") from None
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"table {path} {what}; it must be a {KINDS} file")
+        raise InputError(f"table {path} {what}; it must be a {_KINDS} file")
     suffix = path.suffix.lower()
     if suffix not in (*_DELIMITED, ".parquet"):
-        raise InputError(f"table {path} must be a {KINDS} file")
+        raise InputError(f"table {path} must be a {_KINDS} file")
     return suffix
 
 

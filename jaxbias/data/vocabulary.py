@@ -51,19 +51,21 @@ def meanings(words: Iterable[str]) -> dict[str, bool] | None:
     pairs = list(BINARY)
     if len(distinct) == 2:
         first, second = distinct
-        pairs += [(a, b) for a, b in ((first, second), (second, first)) if negates(a, b)]
+        pairs += [(a, b) for a, b in ((first, second), (second, first)) if _negates(a, b)]
     for negative, positive in pairs:
         if distinct and set(distinct) <= {negative, positive}:
             return {word: form == positive for word, form in forms.items()}
     return None
 
 
-def negates(one: str, other: str) -> bool:
+def _negates(one: str, other: str) -> bool:
     """Whether a folded word or phrase says that another is not so.
 
-    >>> negates("no_smile", "smiling"), negates("not wearing a hat", "hat"), negates("unfit", "fit")
-    (True, True, True)
-    >>> negates("female", "male"), negates("no", "hat"), negates("not a", "not b")
+    >>> _negates("no_smile", "smiling"), _negates("not wearing a hat", "hat")
+    (True, True)
+    >>> _negates("unfit", "fit")
+    True
+    >>> _negates("female", "male"), _negates("no", "hat"), _negates("not a", "not b")
     (False, False, False)
     """
     negation, word = _tokens(one), _tokens(other)
@@ -91,7 +93,7 @@ def suggestion(values: Sequence[str]) -> tuple[str, str]:
     if len(values) <= 12:  # A few words; comparing all pairs of many would take long.
         for negation in values:
             for word in values:
-                if negates(folded(negation), folded(word)):
+                if _negates(folded(negation), folded(word)):
                     return negation, word
     return "", values[0] if values else "..."
 

@@ -12,7 +12,7 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.errors import InputError
 from jaxbias.files.content import content_id
 from jaxbias.plan.variants import Base, Variant, expand
-from jaxbias.study import Curation, Study, parse_curation
+from jaxbias.study import SPLITS, Curation, Study, parse_curation
 from jaxbias.weights import identities
 
 
@@ -28,9 +28,7 @@ class Curator:
         self.study = study
         self.dataset = dataset
         split = dataset.table["split"].to_numpy()
-        self.pools = {
-            name: split == name for name in ("pretrain", "finetune", "validation", "test")
-        }
+        self.pools = {name: split == name for name in SPLITS}
         # What variants are scored on: int32, rows of the image store.
         self.validation, self.test = (
             np.flatnonzero(self.pools[name]).astype(np.int32) for name in ("validation", "test")

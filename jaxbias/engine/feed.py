@@ -17,21 +17,21 @@ from jaxbias.engine.executor import Executor
 from jaxbias.engine.passes import Advanced, Begun, Rated
 from jaxbias.engine.programs import Networks
 from jaxbias.models import Network
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.parallel import replicate, split_variants
 from jaxbias.training import (
-    Examples,
     Hyper,
     Schedule,
     State,
     Step,
+    TrainingSet,
     batches_of,
     places_of,
     steps_of,
 )
 
 T = TypeVar("T")
-Member = tuple[Params, Examples, Hyper, np.ndarray]
+Member = tuple[Params, TrainingSet, Hyper, np.ndarray]
 
 # Of a device's budget, for the chunk that is worked on and the next.
 SHARE = 0.25
@@ -116,7 +116,7 @@ class Feed:
         before: Params | State,
         fixed: list,
         places: np.ndarray,
-        examples: Examples,
+        examples: TrainingSet,
     ) -> State:
         """All steps of a phase, on batches int32[V, steps, batch] of places among the examples."""
         mesh, schedule = self.executor.mesh, step.schedule

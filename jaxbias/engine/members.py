@@ -8,7 +8,7 @@ import numpy as np
 from jaxbias.curation import Draw
 from jaxbias.models import Network
 from jaxbias.plan.variants import Recipe
-from jaxbias.training import Examples, Hyper, Penalty, Schedule
+from jaxbias.training import Hyper, Penalty, Schedule, TrainingSet
 
 
 def schedule_of(recipe: Recipe, objective: str, n: int, cells: int) -> Schedule:
@@ -24,10 +24,10 @@ def schedule_of(recipe: Recipe, objective: str, n: int, cells: int) -> Schedule:
     return Schedule(n, epochs, batch, momentum, mode, objective, cells, optimizer, curve)
 
 
-def examples_of(draw: Draw, labels: np.ndarray) -> Examples:
+def examples_of(draw: Draw, labels: np.ndarray) -> TrainingSet:
     """Returns the curated set of a draw, given the labels of its whole dataset."""
     chosen = labels[draw.ids].astype(np.int32)
-    return Examples(draw.ids, chosen, draw.weights, draw.cells, draw.balanced())
+    return TrainingSet(draw.ids, chosen, draw.weights, draw.cells, draw.balanced())
 
 
 def hyper_of(recipe: Recipe) -> Hyper:

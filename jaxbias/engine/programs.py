@@ -17,18 +17,18 @@ import numpy as np
 
 from jaxbias.engine.members import hyper_of, inputs_of, penalty_of
 from jaxbias.models import Head, Network
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.parallel import map_variants
 from jaxbias.plan.variants import Recipe
 from jaxbias.study import FinetuneSpec
 from jaxbias.training import (
-    Examples,
     Schedule,
     State,
     Step,
     Trained,
+    TrainingSet,
     batches_of,
-    make_fit,
+    fit_head,
     make_rung,
     make_score,
     make_train,
@@ -212,7 +212,7 @@ class FittedHeads(Training):
 
     def _packed(self, mode: str, members: tuple, shared: tuple) -> dict[str, Any]:
         scored, features, variances = shared
-        fit = make_fit(self.model, self.objective)
+        fit = functools.partial(fit_head, objective=self.objective)
         fitted = map_variants(lambda member, shared: fit(*member, *shared), mode)
         trained = fitted(members, (variances, features))
         return {"scores": rate(self.model)(trained.params, features[scored]), **_end(trained)}
@@ -297,10 +297,10 @@ def _end(trained: Trained | State) -> dict[str, jax.Array]:
     return {"loss": trained.loss, "diverged_at": trained.diverged_at}
 
 
-def _examples(n: int, rows: int, cells: int = 1) -> Examples:
+def _examples(n: int, rows: int, cells: int = 1) -> TrainingSet:
     """Random examples among so many rows and cells."""
     random = np.random.default_rng(0)
-    return Examples(
+    return TrainingSet(
         ids=random.integers(0, rows, n, np.int32),
         labels=random.integers(0, 2, n, np.int32),
         weights=np.ones(n, np.float32),

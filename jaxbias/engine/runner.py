@@ -18,12 +18,12 @@ from jaxbias.engine.memory import device_room
 from jaxbias.engine.programs import FittedHeads, Heads, Networks, Training
 from jaxbias.engine.rows import DIVERGED, Row, base_row, variant_row
 from jaxbias.engine.starts import LoadBase, LoadFeatures, Starts
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.parallel import make_mesh
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.variants import Recipe
 from jaxbias.study import Study
-from jaxbias.training import Examples
+from jaxbias.training import TrainingSet
 
 
 class Runner:
@@ -139,7 +139,7 @@ class Runner:
         self,
         pack: Pack,
         program: Heads | FittedHeads,
-        examples: list[Examples],
+        examples: list[TrainingSet],
         scored: np.ndarray,
     ) -> Row:
         """Trains a pack of heads of one base and seed on the base's features."""

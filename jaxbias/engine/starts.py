@@ -19,7 +19,7 @@ from jaxbias.engine.members import inputs_of, key_of
 from jaxbias.engine.passes import Extraction, ExtractionFed
 from jaxbias.engine.programs import params_of
 from jaxbias.models import Head, Network, make_network
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.parallel import replicate, split_variants
 from jaxbias.plan.variants import Base, Variant
 from jaxbias.weights import Imported, describe_imported, load

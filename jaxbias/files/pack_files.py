@@ -23,7 +23,7 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
       rows: one per member, all with the same columns.
     """
     table = pa.table({name: [row[name] for row in rows] for name in rows[0]})
-    marks = {_PACK: path.stem, _ROWS: str(len(rows)), _CHECKSUM: checksum(table)}
+    marks = {_PACK: path.stem, _ROWS: str(len(rows)), _CHECKSUM: _checksum(table)}
     write_parquet(path, table.replace_schema_metadata(marks))
 
 
@@ -45,7 +45,7 @@ def read(path: Path, cost: str) -> pa.Table:
         expected = {
             _PACK: path.stem.encode(),
             _ROWS: str(len(table)).encode(),
-            _CHECKSUM: checksum(table).encode(),
+            _CHECKSUM: _checksum(table).encode(),
         }
     except Exception as error:  # A damaged file may raise anything.
         raise damaged(path, error, cost) from error
@@ -58,7 +58,7 @@ def read(path: Path, cost: str) -> pa.Table:
     return table
 
 
-def checksum(table: pa.Table) -> str:
+def _checksum(table: pa.Table) -> str:
     """Returns a hash of names, types and values, whatever pieces a table is stored in."""
     digest = hashlib.blake2b(digest_size=16)
     for name in table.column_names:

@@ -7,7 +7,7 @@ from jax import lax
 
 from jaxbias.metrics.sweeps import STEP, Sweep
 
-BINS = 15  # Guo et al. (2017).
+_BINS = 15  # Guo et al. (2017).
 # What scikit-learn keeps float32 probabilities away from 0 and 1 by.
 _EDGE = float(np.finfo(np.float32).eps)
 
@@ -53,7 +53,7 @@ def calibration_errors(sweep: Sweep, values: jax.Array, equal_mass: bool) -> jax
       float64[C, V, R].
     """
     ordered = jnp.take_along_axis(values, sweep.ranking.sequence, axis=1)
-    bins = _mass_bins(sweep) if equal_mass else jnp.ceil(ordered * BINS).clip(1)
+    bins = _mass_bins(sweep) if equal_mass else jnp.ceil(ordered * _BINS).clip(1)
     opens = bins != jnp.roll(bins, 1, axis=1)
 
     def channel_sums(channel: jax.Array) -> jax.Array:
@@ -89,4 +89,4 @@ def _mass_bins(sweep: Sweep) -> jax.Array:
     # Those that tie are in the bin of the first of them; shares never fall within a channel.
     apart = channel.astype(jnp.float64)[None, :] * 2
     share = lax.cummax(jnp.where(ranking.tied, 0.0, share + apart), axis=1) - apart
-    return jnp.floor(share * BINS + 1e-9) + apart * BINS
+    return jnp.floor(share * _BINS + 1e-9) + apart * _BINS

@@ -25,7 +25,7 @@ from jaxbias.metrics.bootstrap import draw_multiplicities, leave_out
 from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.definitions import ALL, Sums
 from jaxbias.metrics.examples import Checked
-from jaxbias.metrics.program import Asked, Split, complete, make_split, measure
+from jaxbias.metrics.program import Measurement, Split, complete, make_split, measure
 from jaxbias.metrics.ranking import order_on_host
 from jaxbias.progress import progress
 
@@ -38,7 +38,7 @@ _SCORES = 2**21
 
 
 def sweep(
-    asked: Asked,
+    asked: Measurement,
     test: Checked,
     source: Checked | None,
     given: np.ndarray,
@@ -113,7 +113,7 @@ def sweep(
 class _Work(NamedTuple):
     """What is measured: the examples on the host, their scores there or on devices."""
 
-    asked: Asked
+    asked: Measurement
     scores: np.ndarray | jax.Array
     split: Split
     base_scores: np.ndarray | jax.Array | None
@@ -220,13 +220,13 @@ def _on_devices(
     others = None if base is None else (take(work.base_scores, work.base), None, base)
     with jax.enable_x64(True):
         given = layout.put(work.given[rows], split=True)
-        program = sharded_program(work.asked, layout, base is not None)
+        program = _sharded_program(work.asked, layout, base is not None)
         found = program(take(work.scores, work.split), None, split, others, given, factor)
         return jax.tree.map(np.asarray, found)
 
 
 @functools.lru_cache(maxsize=64)
-def sharded_program(asked: Asked, layout: _Layout, others: bool) -> Callable:
+def _sharded_program(asked: Measurement, layout: _Layout, others: bool) -> Callable:
     """The program over devices that share the variants and exchange nothing.
 
     Args:

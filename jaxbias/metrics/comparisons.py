@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-Array = Any  # A NumPy or a JAX array.
+_Array = Any  # A NumPy or a JAX array.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Comparison:
         """Whether it has a sign, and so is zero in the mean where groups are equal."""
         return self.form == "gap" and groups == 2
 
-    def of(self, rates: Sequence[Array], xp: Any = np) -> Array:
+    def of(self, rates: Sequence[_Array], xp: Any = np) -> _Array:
         """Compares.
 
         Args:
@@ -44,7 +44,7 @@ class Comparison:
         each = [self._of_one(rate, xp) for rate in rates]
         return each[0] if len(each) == 1 else getattr(xp.stack(each), self.take)(axis=0)
 
-    def _of_one(self, rate: Array, xp: Any) -> Array:
+    def _of_one(self, rate: _Array, xp: Any) -> _Array:
         if self.signed(len(rate)):
             return rate[0] - rate[1]
         if self.form == "least":

@@ -72,7 +72,7 @@ class Sums:
         return self.xp.where(denominator > 0, numerator / safe, np.nan)
 
 
-Compute = Callable[[Sums, int], Array]
+_Compute = Callable[[Sums, int], Array]
 
 
 def _auc(s: Sums, c: int) -> Array:
@@ -104,13 +104,13 @@ def _accuracy(s: Sums, c: int) -> Array:
     return s.divide(right, s.total(c))
 
 
-def _per_positive(name: str) -> Compute:
+def _per_positive(name: str) -> _Compute:
     return lambda s, c: s.divide(
         s.xp.where(s.positives[c] > 0, s.arrays[name][c], 0.0), s.positives[c]
     )
 
 
-def _per_example(name: str) -> Compute:
+def _per_example(name: str) -> _Compute:
     return lambda s, c: s.divide(s.arrays[name][c], s.total(c))
 
 

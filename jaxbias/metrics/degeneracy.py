@@ -8,7 +8,7 @@ from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.resampling import interval
 
 # Of the base rate, and in examples: fewer than two are no choice between examples.
-LEFT_TO_CHANCE = 0.02
+_LEFT_TO_CHANCE = 0.02
 _EXAMPLES = 2
 # Its one-sided lower bound decides whether a model is better than chance.
 _CONFIDENCE = 0.95
@@ -62,7 +62,7 @@ def _one_sided(report: GroupReport) -> list[str]:
 def _tied(report: GroupReport) -> list[str]:
     """Whether ties at the base-rate threshold leave a part of the predictions to chance."""
     with np.errstate(invalid="ignore"):  # NaN of another rule.
-        many = (report.shortfall > LEFT_TO_CHANCE + _ROUNDING) & (
+        many = (report.shortfall > _LEFT_TO_CHANCE + _ROUNDING) & (
             report.left_to_chance >= _EXAMPLES * (1 - _ROUNDING)
         )
     return [

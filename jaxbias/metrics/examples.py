@@ -84,7 +84,7 @@ def check(
         negative or not finite, groups that are floats, pandas indices that differ.
     """
     check_indices(examples, where)
-    scores = check_scores(examples.scores, names, where)
+    scores = _check_scores(examples.scores, names, where)
     n = scores.shape[1]
     labels, known = check_labels(examples.labels, n, where)
     return Checked(
@@ -95,7 +95,7 @@ def check(
     )
 
 
-def check_scores(scores: Any, names: list[str], where: str = "") -> np.ndarray | jax.Array:
+def _check_scores(scores: Any, names: list[str], where: str = "") -> np.ndarray | jax.Array:
     """Returns scores as float32[V, N] without NaN."""
     frame = isinstance(scores, pd.DataFrame)
     scores = as_array(scores, f"{where}scores")

@@ -11,7 +11,7 @@ from jaxbias.metrics.definitions import Sums, sums_for
 from jaxbias.metrics.examples import Checked, Examples, check, variant_names
 from jaxbias.metrics.groups import Groups
 from jaxbias.metrics.populations import reweighted
-from jaxbias.metrics.program import Asked
+from jaxbias.metrics.program import Measurement
 from jaxbias.metrics.report import GroupReport
 from jaxbias.metrics.rules import parse_rule
 from jaxbias.metrics.settings import Settings
@@ -53,7 +53,7 @@ def evaluate_target(
         two_values = ~np.isnan(given)
 
     sums = sweep(
-        Asked(asked, rule, settings.link, tuple(test.groups.families.values())),
+        Measurement(asked, rule, settings.link, tuple(test.groups.families.values())),
         test,
         source,
         given,

@@ -10,7 +10,7 @@ from jaxbias.errors import InputError
 from jaxbias.metrics.examples import Checked
 
 # A cell of this group belongs to both (the shared negatives of a pair).
-BOTH = -1
+_BOTH = -1
 
 
 def population_shares(
@@ -53,7 +53,7 @@ def population_shares(
     # Level 0 ties positives to the first group, and negatives to the other unless they are of both.
     in_second = np.where(positive, level, 10 - level) / 10
     in_group = np.where(groups == 1, in_second, 1 - in_second)
-    return by_class * np.where(groups == BOTH, 1.0, in_group)
+    return by_class * np.where(groups == _BOTH, 1.0, in_group)
 
 
 def population_weights(

@@ -31,7 +31,7 @@ class Split(NamedTuple):
     totals: jax.Array
 
 
-class Asked(NamedTuple):
+class Measurement(NamedTuple):
     """What a program is compiled for.
 
     Attributes:
@@ -67,7 +67,7 @@ def make_split(channels: Channels, multiplicities: np.ndarray) -> Split:
 
 
 def measure(
-    asked: Asked,
+    asked: Measurement,
     scores: jax.Array,
     sequence: jax.Array | None,
     split: Split,

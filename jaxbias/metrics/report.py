@@ -17,8 +17,8 @@ from jaxbias.metrics.resampling import Resampled, Share, interval, simultaneous
 
 # Variants × groups × replicates (or groups again) per part.
 _PART = 2**22
-Pairs = tuple[list[str], list[str]]
-Difference = tuple[pd.DataFrame, Resampled]  # Rows that say what, and their differences.
+_Pairs = tuple[list[str], list[str]]
+_Difference = tuple[pd.DataFrame, Resampled]  # Rows that say what, and their differences.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +232,7 @@ class GroupReport:
         values, replicates, _ = (np.stack(arrays) for arrays in zip(*each, strict=True))
         return Rate(values, replicates, share)
 
-    def pairs(self, a: str | Sequence[str], b: str | Sequence[str]) -> Pairs:
+    def pairs(self, a: str | Sequence[str], b: str | Sequence[str]) -> _Pairs:
         """Returns the two lists of variants that `compare` goes through."""
         if not self.bootstrap:
             raise InputError("compare needs replicates: evaluate(..., bootstrap=1000)")
@@ -248,7 +248,7 @@ class GroupReport:
                 raise InputError(f"variant '{name}' is unknown; {nearest(name, self.names)}")
         return ones, others
 
-    def differences(self, pairs: Pairs, metric: str, place: str) -> Difference:
+    def differences(self, pairs: _Pairs, metric: str, place: str) -> _Difference:
         """Returns the differences of one metric in one group or family, one per pair."""
         resampled = self.resampled(metric, place)
         return difference(self.names, pairs, metric, place, resampled)
@@ -313,8 +313,8 @@ def value_rows(
 
 
 def difference(
-    names: Sequence[str], pairs: Pairs, metric: str, place: str, resampled: Resampled
-) -> Difference:
+    names: Sequence[str], pairs: _Pairs, metric: str, place: str, resampled: Resampled
+) -> _Difference:
     """Subtracts the second variant of each pair from the first."""
     mine, theirs = ([names.index(name) for name in side] for side in pairs)
     rows = pd.DataFrame(
@@ -323,7 +323,7 @@ def difference(
     return rows, resampled.of(mine) - resampled.of(theirs)
 
 
-def difference_frame(report: GroupReport, parts: Sequence[Difference]) -> pd.DataFrame:
+def difference_frame(report: GroupReport, parts: Sequence[_Difference]) -> pd.DataFrame:
     """Returns all rows of a comparison, with intervals each by itself and all together."""
     rows = pd.concat([rows for rows, _ in parts], ignore_index=True)
     every = [resampled for _, resampled in parts]

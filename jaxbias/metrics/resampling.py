@@ -92,7 +92,7 @@ def interval(
             shift = special.ndtri(_share_below(replicates, value, defined))
             speed = _acceleration(left_out)
         bounds = [
-            quantile(ordered, defined, special.ndtr(_corrected(z, shift, speed)))
+            _quantile(ordered, defined, special.ndtr(_corrected(z, shift, speed)))
             for z in special.ndtri(alpha)
         ]
         p = _p_value(replicates, defined, shift, speed)
@@ -145,17 +145,17 @@ def share_bounds(
     inside = (value > 0) & (value < 1)
     middle = np.where(inside, value, 0.5)
     logit = special.logit(middle)
-    scale = error * students(z, share) / (middle * (1 - middle))
+    scale = error * _students(z, share) / (middle * (1 - middle))
     reach = -np.expm1(special.log_ndtr(-z) / np.maximum(share.size, 1.0))
     low = np.where(inside, special.expit(logit - scale), np.where(value >= 1, 1 - reach, 0.0))
     high = np.where(inside, special.expit(logit + scale), np.where(value <= 0, reach, 1.0))
     return low, high
 
 
-def students(z: float | np.ndarray, share: Share) -> float | np.ndarray:
+def _students(z: float | np.ndarray, share: Share) -> float | np.ndarray:
     """Returns z as large as it must be where a standard error is of few examples.
 
-    >>> float(round(students(1.96, Share(np.array(5.0), False)), 2))
+    >>> float(round(_students(1.96, Share(np.array(5.0), False)), 2))
     3.1
     """
     if share.counted:
@@ -198,10 +198,10 @@ def _p_value(
     return np.minimum(1.0, 2 * np.minimum(tail, 1 - tail))
 
 
-def quantile(ordered: np.ndarray, defined: np.ndarray, q: float | np.ndarray) -> np.ndarray:
+def _quantile(ordered: np.ndarray, defined: np.ndarray, q: float | np.ndarray) -> np.ndarray:
     """Returns a quantile of the first `defined` of ascending values, NaN of fewer than two.
 
-    >>> quantile(np.array([0.0, 1, 2, 3, 4, np.nan]), np.array(5), 0.25).item()
+    >>> _quantile(np.array([0.0, 1, 2, 3, 4, np.nan]), np.array(5), 0.25).item()
     1.0
     """
     if ordered.shape[-1] < 2:

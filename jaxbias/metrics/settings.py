@@ -12,7 +12,6 @@ from jaxbias.metrics.definitions import sums_for
 from jaxbias.metrics.rules import parse_rule
 from jaxbias.values import MOST_REPLICATES, Range, build, fields_of
 
-Link = Literal["identity", "sigmoid"]
 Interval = Literal["standard", "percentile", "bca"]
 _POPULATION = ("level", "prevalence")
 
@@ -26,7 +25,7 @@ class Settings:
 
     threshold: Any
     metrics: tuple[str, ...]
-    link: Link
+    link: Literal["identity", "sigmoid"]
     population: Mapping[str, Any] | None
     intersections: Sequence[Sequence[str]]
     train_shares: Mapping[str, tuple[float, float]] | None

@@ -22,7 +22,7 @@ STEP = 8
 _HUGE = 1e200  # Stands for infinity in sums.
 
 
-class Rows(NamedTuple):
+class _Ranks(NamedTuple):
     """What a step of a sweep needs of its ranks.
 
     Attributes:
@@ -58,7 +58,7 @@ class Sweep(NamedTuple):
         """(V, R)."""
         return self.ranking.sequence.shape[0], self.multiplicities.shape[1]
 
-    def rows(self, step: jax.Array) -> Rows:
+    def rows(self, step: jax.Array) -> _Ranks:
         """Gathers what belongs to the ranks of a step, once for all that use it.
 
         Without the barrier XLA's CPU compiler repeats the gather, which does not vectorise, inside
@@ -69,7 +69,7 @@ class Sweep(NamedTuple):
         weight, multiplicities = lax.optimization_barrier(
             (signed[examples], self.multiplicities[examples])
         )
-        return Rows(
+        return _Ranks(
             jnp.maximum(-weight, 0.0)[:, :, None],
             jnp.maximum(weight, 0.0)[:, :, None],
             multiplicities,

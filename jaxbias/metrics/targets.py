@@ -24,7 +24,7 @@ from jaxbias.metrics.report import (
 from jaxbias.metrics.resampling import Resampled, interval
 from jaxbias.metrics.settings import Settings
 
-MEAN = "mean"
+_MEAN = "mean"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,7 @@ class TargetsReport:
         reports = list(self.reports.values())
         for entry in reports[0].entries():
             if entry[0] != "threshold":
-                yield MEAN, entry, _mean([report.resampled(*entry) for report in reports])
+                yield _MEAN, entry, _mean([report.resampled(*entry) for report in reports])
         for k, report in self.hits.items() if hits else ():
             for metric, place in report.entries():
                 name = metric.replace("selection_rate", f"top_{k}_hit_rate")
@@ -197,10 +197,10 @@ class _Several:
         if targets is None:
             targets = labels.columns if isinstance(labels, pd.DataFrame) else range(count)
         targets = tuple(str(name) for name in targets)
-        if len(targets) != count or len(set(targets)) != count or {MEAN, ALL} & set(targets):
+        if len(targets) != count or len(set(targets)) != count or {_MEAN, ALL} & set(targets):
             raise InputError(
                 f"targets={targets} must be {count} different names, as in scores, and not "
-                f"'{MEAN}' or '{ALL}'"
+                f"'{_MEAN}' or '{ALL}'"
             )
         labels = _as_floats(labels, f"{where}labels")
         if labels.shape == (n,):

@@ -13,7 +13,7 @@ from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.definitions import ALL, DEFAULT_METRICS, Sums, compute, places, sums_for
 from jaxbias.metrics.examples import check_labels, check_weights
 from jaxbias.metrics.groups import as_groups
-from jaxbias.metrics.program import Asked, complete, make_split, measure
+from jaxbias.metrics.program import Measurement, complete, make_split, measure
 from jaxbias.metrics.rules import parse_rule
 from jaxbias.metrics.thresholds import check_rule, traced_cuts
 
@@ -68,7 +68,7 @@ def group_metrics(
     known, present = check_labels(labels, count)
     channels = make_channels(known, named.membership, check_weights(weights, count) * present)
     split = make_split(channels, np.ones((count, 1), np.uint8))
-    asked = Asked(sums_for(metrics), rule, link, tuple(named.families.values()))
+    asked = Measurement(sums_for(metrics), rule, link, tuple(named.families.values()))
     families = {k: tuple(1 + place for place in v) for k, v in named.families.items()}
     with jax.enable_x64(True):
         scores = scores.astype(jnp.float32)

@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What the registry knows of a name.
+    """What is known of a name in `ARCHITECTURES`.
 
     Attributes:
       kind: "convnet", "resnet" or "vit".

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 from flax import traverse_util
 
-from jaxbias.models.registry import Flat, Params, Parts
+from jaxbias.models.network import Flat, Params, Parts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from jaxbias.models.layers import BatchNorm, Conv
 _BOTTLENECK_EXPANSION = 4
 
 
-class Block(nnx.Module):
+class ResidualBlock(nnx.Module):
     """A residual block: two 3×3 convolutions, or 1×1, 3×3 and 1×1 in a bottleneck.
 
     Args:
@@ -50,7 +50,7 @@ class Block(nnx.Module):
         self.convs, self.norms = nnx.List(convs), nnx.List(norms)
         same = stride == 1 and features_in == out
         self.shortcut = (
-            None if same else Shortcut(features_in, out, stride, method=method, rngs=rngs)
+            None if same else _Shortcut(features_in, out, stride, method=method, rngs=rngs)
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -61,7 +61,7 @@ class Block(nnx.Module):
         return nnx.relu(x + shortcut)
 
 
-class Shortcut(nnx.Module):
+class _Shortcut(nnx.Module):
     """A 1×1 convolution and its norm, where a block changes the shape."""
 
     def __init__(
@@ -114,7 +114,7 @@ class ResNet(nnx.Module):
             made = []
             for i in range(count):
                 step = 2 if stage and i == 0 else 1
-                block = Block(
+                block = ResidualBlock(
                     inputs,
                     inside,
                     step,

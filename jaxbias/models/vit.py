@@ -16,7 +16,7 @@ _XAVIER = nnx.initializers.xavier_uniform()
 _TINY = nnx.initializers.normal(1e-6)
 
 
-class EncoderBlock(nnx.Module):
+class _EncoderBlock(nnx.Module):
     """Self-attention and an MLP, each behind a norm and added to its input.
 
     Args:
@@ -99,7 +99,7 @@ class VisionTransformer(nnx.Module):
         positions = nnx.initializers.normal(0.02)(rngs.params(), (tokens, width), jnp.float32)
         self.positions = nnx.Param(positions)
         self.blocks = nnx.List(
-            [EncoderBlock(width, heads, 4 * width, dtype=dtype, rngs=rngs) for _ in range(depth)]
+            [_EncoderBlock(width, heads, 4 * width, dtype=dtype, rngs=rngs) for _ in range(depth)]
         )
         self.norm = LayerNorm(width, epsilon=_EPSILON)
         zeros = nnx.initializers.zeros_init()

@@ -12,9 +12,6 @@ from jaxbias.study import Curation, Study
 
 _FORMAT = 2
 
-# Groups of variants of one signature -> the largest number of members of a pack of each.
-Widths = Callable[[Sequence[Sequence[Variant]]], Sequence[int]]
-
 
 @dataclasses.dataclass(frozen=True)
 class Pack:
@@ -137,7 +134,7 @@ def extend_plan(
     plan: Plan,
     variants: Sequence[Variant],
     signatures: dict[str, Any],
-    width: int | Widths,
+    width: int | Callable[[Sequence[Sequence[Variant]]], Sequence[int]],
     trials: Sequence[Variant] = (),
     bases: Sequence[Base] = (),
 ) -> Plan:

@@ -26,7 +26,7 @@ from jaxbias.study import SearchSpec, Study, searched_curation
 
 
 @dataclasses.dataclass(frozen=True)
-class Arm:
+class Searched:
     """What is searched once: all finetunes of a base, a task and an n, whatever their curation.
 
     Attributes:
@@ -42,8 +42,8 @@ class Arm:
     recipe: Recipe
 
     @classmethod
-    def of(cls, variant: Variant) -> "Arm":
-        """Returns the arm of a variant."""
+    def of(cls, variant: Variant) -> "Searched":
+        """Returns what a variant is a finetune of."""
         fixed = dataclasses.replace(
             variant.recipe, learning_rate=0.0, weight_decay=0.0, epochs=0, drop_at=1.0
         )
@@ -54,7 +54,7 @@ class Arm:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Ended:
+class RungResult:
     """The end of one rung of a trial.
 
     Attributes:
@@ -66,12 +66,12 @@ class Ended:
     status: str
 
 
-Results = Callable[[Variant], Ended | None]  # None: the rung of this trial is not done.
+Results = Callable[[Variant], RungResult | None]  # None: the rung of this trial is not done.
 
 
 @dataclasses.dataclass(frozen=True)
 class Configuration:
-    """One configuration of an arm, as far as results go.
+    """One configuration of a search, as far as results go.
 
     Attributes:
       learning_rate: of the trials.
@@ -94,16 +94,16 @@ class Configuration:
 
 
 @dataclasses.dataclass(frozen=True)
-class ArmSearch:
-    """The search of an arm, as far as results go.
+class Search:
+    """One search, as far as results go.
 
     Attributes:
-      arm: the arm.
+      searched: of what.
       configurations: in the order of the settings.
       done: whether nothing more is to be tried.
     """
 
-    arm: Arm
+    searched: Searched
     configurations: tuple[Configuration, ...]
     done: bool
 
@@ -114,10 +114,10 @@ class ArmSearch:
 
     @property
     def recipe(self) -> Recipe:
-        """What the arm's finetunes are trained with."""
+        """What its finetunes are trained with."""
         best = self.configurations[self.winner]
         return dataclasses.replace(
-            self.arm.recipe,
+            self.searched.recipe,
             learning_rate=best.learning_rate,
             weight_decay=best.weight_decay,
             epochs=1 + int(np.argmin(best.curve)),
@@ -129,12 +129,12 @@ class Course:
     """What a study trains, as far as its search has come.
 
     Attributes:
-      searches: of every arm; none where nothing is searched.
+      searches: all; none where nothing is searched.
       variants: of the study, with config.finetune's recipes.
       finetunes: the same with the recipes that were chosen; none before all searches are done.
     """
 
-    searches: tuple[ArmSearch, ...]
+    searches: tuple[Search, ...]
     variants: list[Variant]
     finetunes: list[Variant]
 
@@ -151,12 +151,12 @@ class Course:
         return sorted(each, key=lambda trial: trial.recipe.epochs)
 
     def chosen(self, variants: Iterable[Variant], maker: Maker) -> list[Variant]:
-        """Returns variants with the recipes that their arms' searches chose."""
+        """Returns variants with the recipes that their searches chose."""
         if not self.searches:
             return list(variants)
-        recipes = {search.arm: search.recipe for search in self.searches}
+        recipes = {search.searched: search.recipe for search in self.searches}
         return [
-            maker.make(v.base, v.task, v.curation, v.n, recipes[Arm.of(v)], v.seed)
+            maker.make(v.base, v.task, v.curation, v.n, recipes[Searched.of(v)], v.seed)
             for v in variants
         ]
 
@@ -191,7 +191,7 @@ def kept(spec: SearchSpec, count: int) -> tuple[int, ...]:
     return tuple(max(1, math.ceil(share - 1e-9)) for share in shares)
 
 
-def survivors(values: Sequence[float], alive: Sequence[int], keep: int) -> list[int]:
+def _survivors(values: Sequence[float], alive: Sequence[int], keep: int) -> list[int]:
     """Returns the configurations that go on to the next rung, in their own order.
 
     Args:
@@ -199,7 +199,7 @@ def survivors(values: Sequence[float], alive: Sequence[int], keep: int) -> list[
       alive: those that this rung trained.
       keep: how many at most.
 
-    >>> survivors([0.3, 0.1, float("inf"), 0.1, 0.2], [0, 1, 2, 3, 4], 3)
+    >>> _survivors([0.3, 0.1, float("inf"), 0.1, 0.2], [0, 1, 2, 3, 4], 3)
     [1, 3, 4]
     """
     sound = [c for c in alive if np.isfinite(values[c])]
@@ -216,39 +216,39 @@ def follow(study: Study, data: str, results: Results, weights: Mapping[str, str]
       weights: base that is imported -> the identity of its weights.
 
     Raises:
-      InputError: every trial of an arm diverged.
+      InputError: every trial of a search diverged.
     """
     variants = expand(study, data, weights)
     if not study.search.on:
         return Course((), variants, variants)
     maker = Maker(study, data)
-    arms = dict.fromkeys(map(Arm.of, variants))
-    searches = tuple(_follow_arm(study, maker, arm, results) for arm in arms)
+    every = dict.fromkeys(map(Searched.of, variants))
+    searches = tuple(_follow(study, maker, searched, results) for searched in every)
     course = Course(searches, variants, [])
     if not all(search.done for search in searches):
         return course
     return dataclasses.replace(course, finetunes=course.chosen(variants, maker))
 
 
-def _follow_arm(study: Study, maker: Maker, arm: Arm, results: Results) -> ArmSearch:
+def _follow(study: Study, maker: Maker, searched: Searched, results: Results) -> Search:
     spec, fine = study.search, study.finetune
     tried = list(
         itertools.product(
             spec.learning_rates or (fine.learning_rate,), spec.weight_decays or (fine.weight_decay,)
         )
     )
-    curation = searched_curation(study, arm.task)
+    curation = searched_curation(study, searched.task)
 
     def trial(configuration: int, repeat: int, epochs: int) -> Variant:
         rate, decay = tried[configuration]
         recipe = dataclasses.replace(
-            arm.recipe, learning_rate=rate, weight_decay=decay, epochs=epochs
+            searched.recipe, learning_rate=rate, weight_decay=decay, epochs=epochs
         )
-        base = maker.base(arm.base, repeat)
-        return maker.make(base, arm.task, curation, arm.n, recipe, repeat)
+        base = maker.base(searched.base, repeat)
+        return maker.make(base, searched.task, curation, searched.n, recipe, repeat)
 
     due: list[list[list[Variant]]] = [[[] for _ in range(spec.repeats)] for _ in tried]
-    ended: list[list[list[Ended]]] = [[[] for _ in range(spec.repeats)] for _ in tried]
+    ended: list[list[list[RungResult]]] = [[[] for _ in range(spec.repeats)] for _ in tried]
     curves, ranked = [np.zeros(0)] * len(tried), [np.inf] * len(tried)
     alive, done = list(range(len(tried))), True
     for rung, epochs in enumerate(rung_epochs(spec)):
@@ -267,20 +267,20 @@ def _follow_arm(study: Study, maker: Maker, arm: Arm, results: Results) -> ArmSe
         if not any(np.isfinite(curve).any() for curve in curves):
             status = next(iter(found.values())).status
             raise InputError(
-                f"every configuration of the search for {arm} diverged (the first trial: "
+                f"every configuration of the search for {searched} diverged (the first trial: "
                 f"{status}); lower config.search.learning_rates and use a new workdir"
             )
         # Where all that were left diverge now, an earlier one is still the best.
         if epochs < spec.max_epochs:
-            alive = survivors(ranked, alive, kept(spec, len(tried))[rung + 1])
+            alive = _survivors(ranked, alive, kept(spec, len(tried))[rung + 1])
     configurations = tuple(
         Configuration(*tried[c], tuple(map(tuple, due[c])), len(ended[c][0]), curves[c])
         for c in range(len(tried))
     )
-    return ArmSearch(arm, configurations, done)
+    return Search(searched, configurations, done)
 
 
-def curve_of(study: Study, repeats: Sequence[Sequence[Ended]], name: str = "") -> np.ndarray:
+def curve_of(study: Study, repeats: Sequence[Sequence[RungResult]], name: str = "") -> np.ndarray:
     """Returns float64[E], the criterion of repeats after every epoch.
 
     Args:
@@ -305,11 +305,11 @@ def assumed(study: Study, results: Results) -> Results:
     """
     rungs = rung_epochs(study.search)
 
-    def ended(trial: Variant) -> Ended:
+    def ended(trial: Variant) -> RungResult:
         last = trial.recipe.epochs
         first = max((epochs for epochs in rungs if epochs < last), default=0)
         error = 1 / (2.0 + np.arange(first, last))
         curves = {"loss": error, "auc": 1 - error, "worst_group": 1 - error, "fpr_gap": 0 * error}
-        return results(trial) or Ended(curves, "ok")
+        return results(trial) or RungResult(curves, "ok")
 
     return ended

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.plan.criteria import MEASURES
-from jaxbias.plan.search import ArmSearch, Course, Results, curve_of
+from jaxbias.plan.search import Course, Results, Search, curve_of
 from jaxbias.study import Study, searched_curation
 
 
@@ -18,16 +18,17 @@ def tables(study: Study, course: Course, results: Results) -> tuple[pd.DataFrame
       (the last it reached, from 0), epochs trained, criterion (of this trial alone, at its best
       epoch), configuration_criterion (of the mean over repeats), status ("chosen", "stopped",
       "trained to the end", or when it diverged), and a learning curve per measure.
-      One row per arm: base, task, n, mode, curation, learning_rate, weight_decay, epochs,
+      One row per search: base, task, n, mode, curation, learning_rate, weight_decay, epochs,
       criterion, trials, trained_epochs, exhaustive_epochs.
     """
     trials, choices = [], []
     for search in course.searches:
-        arm = {"base": search.arm.base, "task": search.arm.task, "n": search.arm.n}
-        arm |= {"mode": search.arm.recipe.mode}
-        arm |= {"curation": searched_curation(study, search.arm.task).name}
+        searched = search.searched
+        about = {"base": searched.base, "task": searched.task, "n": searched.n}
+        about |= {"mode": searched.recipe.mode}
+        about |= {"curation": searched_curation(study, searched.task).name}
         rows = [
-            arm | _row(study, search, place, repeat, results)
+            about | _row(study, search, place, repeat, results)
             for place in range(len(search.configurations))
             for repeat in range(study.search.repeats)
         ]
@@ -35,7 +36,7 @@ def tables(study: Study, course: Course, results: Results) -> tuple[pd.DataFrame
         if search.done:
             recipe, best = search.recipe, search.configurations[search.winner]
             choices.append(
-                arm
+                about
                 | {
                     "learning_rate": recipe.learning_rate,
                     "weight_decay": recipe.weight_decay,
@@ -49,9 +50,7 @@ def tables(study: Study, course: Course, results: Results) -> tuple[pd.DataFrame
     return pd.DataFrame(trials), pd.DataFrame(choices)
 
 
-def _row(
-    study: Study, search: ArmSearch, place: int, repeat: int, results: Results
-) -> dict[str, Any]:
+def _row(study: Study, search: Search, place: int, repeat: int, results: Results) -> dict[str, Any]:
     configuration = search.configurations[place]
     done = configuration.trials[repeat][: configuration.rungs]
     ends = [end for end in map(results, done) if end is not None]

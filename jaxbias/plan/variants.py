@@ -47,9 +47,9 @@ class Recipe:
     solver: str = "sgd"
     C: float = 1.0
     tolerance: float = 1e-4
-    optimizer: str = "sgd"
-    schedule: str = "step"
-    warmup: float = 0.0
+    optimizer: str = LATER["optimizer"]
+    schedule: str = LATER["schedule"]
+    warmup: float = LATER["warmup"]
 
     @classmethod
     def of(cls, spec: PretrainSpec | FinetuneSpec) -> "Recipe":

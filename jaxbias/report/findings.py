@@ -24,7 +24,7 @@ def fix_badge(fix: dict[str, Any]) -> Html:
     """Returns the badge of a smallest fix: the curation and whether test bears it out, or none."""
     if not fix["curation"]:
         tone = {"none": "bad", "nothing to fix": "good"}.get(fix["verdict"], "open")
-        return badge(f"smallest fix: {fix_words(fix)}", tone)
+        return badge(f"smallest fix: {_fix_words(fix)}", tone)
     return badge(f"smallest fix: {fix['curation']}, confirmed on test", "good")
 
 
@@ -129,13 +129,13 @@ def finetuned_after(fix: dict[str, Any]) -> str:
     """
     if fix["curation"]:
         return fix["curation"]
-    return fix_words(fix) + (f" (nearest: {fix['nearest']})" if fix["nearest"] else "")
+    return _fix_words(fix) + (f" (nearest: {fix['nearest']})" if fix["nearest"] else "")
 
 
-def fix_words(fix: dict[str, Any]) -> str:
+def _fix_words(fix: dict[str, Any]) -> str:
     """Returns a verdict on the smallest fix in words.
 
-    >>> fix_words({"verdict": "none"})
+    >>> _fix_words({"verdict": "none"})
     'none of those tried'
     """
     return "none of those tried" if fix["verdict"] == "none" else fix["verdict"]
@@ -163,10 +163,10 @@ def underrepresentation(answer: Answer) -> Html:
     return Html(html)
 
 
-def metric_name(name: str) -> str:
+def _metric_name(name: str) -> str:
     """Returns a metric's name as a reader knows it.
 
-    >>> metric_name("fpr_gap"), metric_name("worst_group_accuracy")
+    >>> _metric_name("fpr_gap"), _metric_name("worst_group_accuracy")
     ('FPR gap', 'worst group accuracy')
     """
     words = name.split("_")
@@ -248,7 +248,7 @@ def _fix(row: dict[str, Any]) -> str:
     if row["curation"]:
         return row["curation"]
     nearest = [f"nearest: {row['nearest']}"] if row["nearest"] else []
-    return _lines(fix_words(row), *nearest)
+    return _lines(_fix_words(row), *nearest)
 
 
 def _parts(row: dict[str, Any]) -> str:
@@ -281,7 +281,7 @@ def _said_of(scope: str) -> str:
 
 # Field -> its heading, how it is written, and how a caption says it once for all rows.
 _SETTINGS: dict[str, tuple[str, Callable[[Any], str], str]] = {
-    "metric": ("Metric", metric_name, "{}"),
+    "metric": ("Metric", _metric_name, "{}"),
     "base": ("Base", str, "base {}"),
     "n": ("n", numbers.count, "n = {}"),
     "realised_n": ("Realised n", numbers.count, "realised n = {}"),

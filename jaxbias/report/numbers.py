@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 MISSING = "–"
-MINUS = "\u2212"  # A real minus sign: as wide as the plus it stands under.
+_MINUS = "\u2212"  # A real minus sign: as wide as the plus it stands under.
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -20,7 +20,7 @@ def signed(value: float, digits: int = 3) -> str:
     text = f"{value:+.{digits}f}"
     if float(text) == 0:
         return text[1:]
-    return text.replace("-", MINUS)
+    return text.replace("-", _MINUS)
 
 
 def plain(value: float, digits: int = 3) -> str:
@@ -29,7 +29,7 @@ def plain(value: float, digits: int = 3) -> str:
     >>> plain(0.84251)
     '0.843'
     """
-    return MISSING if missing(value) else f"{value:.{digits}f}".replace("-", MINUS)
+    return MISSING if missing(value) else f"{value:.{digits}f}".replace("-", _MINUS)
 
 
 def interval(low: float, high: float, write: Callable[[float], str] = signed) -> str:

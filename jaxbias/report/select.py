@@ -9,7 +9,7 @@ from jaxbias.report.style import label
 from jaxbias.study import STUDIED
 
 # What identifies one curation of one base's finetuning data.
-KEYS = ["task", "base", "role", "curation", "kind", "level", "n"]
+_KEYS = ["task", "base", "role", "curation", "kind", "level", "n"]
 
 
 def shown(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
@@ -71,8 +71,8 @@ def pictures(curves: pd.DataFrame) -> pd.DataFrame:
     gap = gap.assign(marked=marked(gap))
     auc = metric(curves, "auc", "all")
     values = ["value", "low", "high"]
-    return gap[[*KEYS, "marked", *values]].merge(
-        auc[KEYS + values], on=KEYS, suffixes=("_gap", "_auc")
+    return gap[[*_KEYS, "marked", *values]].merge(
+        auc[_KEYS + values], on=_KEYS, suffixes=("_gap", "_auc")
     )
 
 

@@ -38,7 +38,6 @@ _MARKERS = {
     "control": ("s", "^", "v", "<"),
     "scratch": ("D",),
 }
-_ORDER = {"studied": 0, "imported": 1, "control": 2, "scratch": 3}
 
 _RC = {
     "font.family": FONT,
@@ -69,10 +68,6 @@ _RC = {
     "figure.dpi": 200,
     "savefig.dpi": 200,
 }
-
-
-# Bases that a study asks about; the others are what they are compared with.
-IN_QUESTION = ("studied", "imported")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +106,9 @@ def looks(bases: Iterable[tuple[str, str]]) -> dict[str, Look]:
     ['Gendered', 'Control_Hat', 'Scratch']
     """
     found: dict[str, Look] = {}
-    used = dict.fromkeys(_ORDER, 0)
-    for name, role in sorted(dict(bases).items(), key=lambda pair: _ORDER[pair[1]]):
+    used = dict.fromkeys(_COLOURS, 0)
+    order = list(_COLOURS)
+    for name, role in sorted(dict(bases).items(), key=lambda pair: order.index(pair[1])):
         i = used[role]
         used[role] += 1
         colours, markers = _COLOURS[role], _MARKERS[role]

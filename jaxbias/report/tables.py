@@ -14,7 +14,7 @@ class Html(str):
     """Text that is HTML already and is not escaped again."""
 
 
-Row = Mapping[str, Any]
+_Row = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Column:
     """
 
     heading: str
-    cell: Callable[[Row], str]
+    cell: Callable[[_Row], str]
     number: bool = False
 
 
@@ -52,7 +52,7 @@ def estimated(
     )
 
 
-def table(rows: Iterable[Row], columns: Sequence[Column], caption: str) -> Html:
+def table(rows: Iterable[_Row], columns: Sequence[Column], caption: str) -> Html:
     """Returns a table.
 
     Args:
@@ -90,7 +90,7 @@ def badge(word: str, tone: str) -> Html:
     return Html(f'<span class="badge {tone}">{escape(word)}</span>')
 
 
-def _cells(row: Row, columns: Sequence[Column]) -> str:
+def _cells(row: _Row, columns: Sequence[Column]) -> str:
     first, *others = columns
     cells = [f'<th scope="row" role="rowheader">{_breakable(first.cell(row), first)}</th>']
     cells += [

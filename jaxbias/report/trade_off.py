@@ -12,6 +12,7 @@ from jaxbias.report import numbers, style
 from jaxbias.report.facets import facets, handles, looks_of
 from jaxbias.report.placing import Name, place
 from jaxbias.report.select import gap_name, level_tasks, pictures, shown
+from jaxbias.study import STUDIED
 
 _KEY = ["task", "base", "n", "curation"]
 
@@ -67,7 +68,7 @@ def _in_verdicts(answer: Answer) -> pd.MultiIndex:
 
 def _names(rows: pd.DataFrame, looks: dict[str, style.Look]) -> list[Name]:
     """What is written: of bases in question, the ends, what verdicts name, and other curations."""
-    front = [base for base, look in looks.items() if look.role in style.IN_QUESTION]
+    front = [base for base, look in looks.items() if look.role in STUDIED]
     names: list[tuple[int, Name]] = []
     for base in front or list(looks):
         own = rows[rows["base"] == base].sort_values("level")
@@ -89,7 +90,7 @@ def _names(rows: pd.DataFrame, looks: dict[str, style.Look]) -> list[Name]:
 
 def _picture(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
     """Draws one base: its levels joined in order, the natural draw a star, others diamonds."""
-    front = look.role in style.IN_QUESTION
+    front = look.role in STUDIED
     order = 4 if front else 2
     axes.errorbar(
         rows["value_gap"], rows["value_auc"],

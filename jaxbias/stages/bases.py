@@ -15,13 +15,13 @@ from jaxbias.engine.rows import DIVERGED, Row, base_row
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.models import Network
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.parallel import make_data_mesh
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import Base, Recipe
 from jaxbias.study import PretrainSpec
 from jaxbias.training import Schedule, Step, batches_of, make_score
-from jaxbias.training.feeds import Curated, Source
+from jaxbias.training.feeds import Batches, Curated
 from jaxbias.training.loop import Tell, fit
 from jaxbias.training.saves import Saves
 from jaxbias.workdir.results import ResultDirectory
@@ -60,7 +60,7 @@ def pretrain_base(
     curated = Curated(drawn.ids, curator.labels(base)[drawn.ids], drawn.weights)
     on_host = runner.plan.store == "host"
     images = curator.dataset.images
-    source = Source(
+    batches = Batches(
         curated, np.asarray(batches_of(key, schedule)), study.pretrain.accumulate,
         images if on_host else None,
     )  # fmt: skip
@@ -78,7 +78,7 @@ def pretrain_base(
             base.name,
             step,
             lambda: step.begin(fresh, key),
-            source,
+            batches,
             hyper_of(recipe),
             key,
             mesh,

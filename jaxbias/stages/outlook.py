@@ -106,7 +106,7 @@ def _spread(study: Study, directory: ResultDirectory, cells: Mapping[str, Cells]
     )
 
 
-def calibrate(study: Study) -> str:
+def time_modes(study: Study) -> str:
     """Times the finetunes of a study in every mode and adds that to the user's table.
 
     Returns:

@@ -20,7 +20,7 @@ from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.files.leases import Leases
 from jaxbias.models import Network, make_network
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.parallel import make_mesh
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import Base

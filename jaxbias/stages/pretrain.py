@@ -7,7 +7,7 @@ import jax
 
 from jaxbias.engine.rows import Row
 from jaxbias.engine.runner import Runner
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Base
 from jaxbias.stages.bases import pretrain_base

@@ -22,7 +22,7 @@ from jaxbias.weights import identities
 from jaxbias.workdir.results import ResultDirectory
 
 # Task, base and n: what has a smallest fix of its own.
-Question = tuple[str, str, int]
+_Question = tuple[str, str, int]
 
 
 def wanted(study: Study, dataset: Dataset, directory: ResultDirectory) -> list[Variant]:
@@ -89,16 +89,16 @@ def stages(
     )
 
 
-def _questions(study: Study, grid: Iterable[Variant]) -> dict[Question, list[Variant]]:
+def _questions(study: Study, grid: Iterable[Variant]) -> dict[_Question, list[Variant]]:
     """The variants of studied bases by what they answer; pairs have no smallest fix."""
-    asked: dict[Question, list[Variant]] = {}
+    asked: dict[_Question, list[Variant]] = {}
     for variant in grid:
         if variant.base.role in STUDIED and variant.task in study.targets:
             asked.setdefault(_question(variant), []).append(variant)
     return asked
 
 
-def _question(variant: Variant) -> Question:
+def _question(variant: Variant) -> _Question:
     return variant.task, variant.base.name, variant.n
 
 
@@ -106,7 +106,9 @@ def _curations(variants: Iterable[Variant]) -> list:
     return list(dict.fromkeys(variant.curation for variant in variants))
 
 
-def _is_confirmed(study: Study, variant: Variant, chosen: Mapping[Question, Iterable[str]]) -> bool:
+def _is_confirmed(
+    study: Study, variant: Variant, chosen: Mapping[_Question, Iterable[str]]
+) -> bool:
     """Whether it is chosen, or answers by itself: natural draws, and the curves of pairs."""
     if variant.curation.kind == "natural" or variant.task in study.pairs:
         return True
@@ -134,11 +136,11 @@ def _chosen(
 
 
 def _standings(
-    study: Study, dataset: Dataset, scores: Scores, asked: Mapping[Question, Sequence[Variant]]
-) -> dict[Question, dict[str, Standing]]:
+    study: Study, dataset: Dataset, scores: Scores, asked: Mapping[_Question, Sequence[Variant]]
+) -> dict[_Question, dict[str, Standing]]:
     """How the curations of every question stand among scores, on validation alone."""
     rule = study.answer
-    found: dict[Question, dict[str, Standing]] = {question: {} for question in asked}
+    found: dict[_Question, dict[str, Standing]] = {question: {} for question in asked}
     table = scores.variants
     useful = (table["role"].isin(STUDIED) & (table["status"] == "ok")).to_numpy()
     for task in dict.fromkeys(question[0] for question in asked):

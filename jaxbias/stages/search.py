@@ -13,7 +13,7 @@ from jaxbias.errors import InputError
 from jaxbias.files.atomic import write_bytes
 from jaxbias.plan.criteria import MEASURES
 from jaxbias.plan.packs import Pack, Plan
-from jaxbias.plan.search import Ended, Results, follow, rung_epochs
+from jaxbias.plan.search import Results, RungResult, follow, rung_epochs
 from jaxbias.plan.search_tables import tables
 from jaxbias.plan.selection import select
 from jaxbias.study import Study
@@ -24,7 +24,7 @@ from jaxbias.workdir.crew import Bases, Crew, Work
 from jaxbias.workdir.results import ResultDirectory
 
 # Trial -> the pack of its rung, and its place in it.
-Places = Mapping[str, tuple[Pack, int]]
+_Places = Mapping[str, tuple[Pack, int]]
 
 
 class SearchStage:
@@ -47,7 +47,7 @@ class SearchStage:
         self._rungs = rung_epochs(trials.runner.study.search)
 
     def walk(self, plan: Plan, packs: str) -> tuple[Plan, int]:
-        """Trains rung after rung until every arm has its choice; or some packs alone.
+        """Trains rung after rung until every search has its choice; or some packs alone.
 
         Args:
           plan: as far as the search has come.
@@ -67,11 +67,11 @@ class SearchStage:
                 return plan, count
             longer = self._replan()
             if longer.rungs == plan.rungs:
-                write_record(self._crew.directory, self._trials.runner.study, longer)
+                _write_record(self._crew.directory, self._trials.runner.study, longer)
                 return longer, count
             plan = longer
 
-    def _do(self, places: Places, pack: Pack) -> None:
+    def _do(self, places: _Places, pack: Pack) -> None:
         epochs = pack.members[0].recipe.epochs
         first = max((rung for rung in self._rungs if rung < epochs), default=0)
         keep = epochs - first
@@ -88,7 +88,7 @@ class SearchStage:
             directory.write_pack(pack, rows)
 
     def _stopped(
-        self, places: Places, pack: Pack, first: int, begun: Sequence[State]
+        self, places: _Places, pack: Pack, first: int, begun: Sequence[State]
     ) -> list[State | None]:
         """Where the trials of a pack stopped at the end of the rung before, None where unknown."""
         found = []
@@ -100,7 +100,7 @@ class SearchStage:
         return found
 
 
-def _places(plan: Plan) -> Places:
+def _places(plan: Plan) -> _Places:
     return {
         trial.id: (pack, place) for pack in plan.rungs for place, trial in enumerate(pack.members)
     }
@@ -113,7 +113,7 @@ def read_results(directory: ResultDirectory, plan: Plan | None) -> Results:
         rows = directory.read_pack(pack).to_pandas()
         for row in rows.to_dict("records"):
             curves = {name: np.asarray(row[name], np.float64) for name in MEASURES}
-            ended[row["variant"]] = Ended(curves, row["status"])
+            ended[row["variant"]] = RungResult(curves, row["status"])
     return lambda trial: ended.get(trial.id)
 
 
@@ -144,7 +144,7 @@ def read_tables(
     return tables(study, follow(study, plan.data, results, identities(study)), results)
 
 
-def write_record(directory: ResultDirectory, study: Study, plan: Plan) -> None:
+def _write_record(directory: ResultDirectory, study: Study, plan: Plan) -> None:
     """Writes search.parquet and drops the states of the trials, which no rung will read again."""
     trials, _ = read_tables(directory, study, plan)
     write_bytes(directory.path / "search.parquet", trials.to_parquet(index=False))

@@ -26,7 +26,7 @@ def check_bases(study: Study) -> None:
         _check_base(f"config.bases.{echo(name)}", base)
         if base.role in ("scratch", "imported"):
             continue
-        reason = loop_only(study.pretrain, base)
+        reason = _loop_only(study.pretrain, base)
         _require(
             study.pretrain.engine != "packed" or not reason,
             f"config.pretrain.engine='packed' cannot do config.{reason.format(name=name)}; "
@@ -78,10 +78,10 @@ class Learns(Protocol):
         """Columns learnt together with the target."""
 
 
-def loop_only(pretrain: PretrainSpec, base: Learns) -> str:
+def _loop_only(pretrain: PretrainSpec, base: Learns) -> str:
     """Returns which setting only the loop can do, "" where a packed program can do it all.
 
-    >>> loop_only(PretrainSpec(), BaseSpec(target="Male"))
+    >>> _loop_only(PretrainSpec(), BaseSpec(target="Male"))
     ''
     """
     if pretrain.accumulate > 1:
@@ -94,7 +94,7 @@ def loop_only(pretrain: PretrainSpec, base: Learns) -> str:
 def by_loop(study: Study, base: Learns) -> bool:
     """Returns whether a base is pretrained step by step, with checkpoints."""
     engine = study.pretrain.engine
-    return engine == "loop" or (engine == "auto" and bool(loop_only(study.pretrain, base)))
+    return engine == "loop" or (engine == "auto" and bool(_loop_only(study.pretrain, base)))
 
 
 def _require(condition: bool, message: str) -> None:

@@ -29,7 +29,7 @@ def searched_curation(study: Study, task: str) -> Curation:
     if not spec.levels:
         return Curation("natural")
     prevalence = parse_prevalence(f"curations.{kind}.prevalence", spec.prevalence)
-    return Curation(kind, level=middle(spec.levels), prevalence=prevalence)
+    return Curation(kind, level=_middle(spec.levels), prevalence=prevalence)
 
 
 def search_basis(study: Study) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def search_basis(study: Study) -> dict[str, Any]:
     }
 
 
-def middle(levels: Sequence[int]) -> int:
+def _middle(levels: Sequence[int]) -> int:
     """Returns the level to search at: the median, the lower of two.
 
     Of all eleven levels it is 4, where Wang & Russakovsky (ICCV 2023) search.
 
-    >>> middle((9, 1, 5)), middle((2, 5)), middle(range(11))
+    >>> _middle((9, 1, 5)), _middle((2, 5)), _middle(range(11))
     (5, 2, 4)
     """
     if sorted(levels) == list(range(11)):

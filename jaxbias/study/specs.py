@@ -28,6 +28,8 @@ Role = Literal["studied", "imported", "control", "scratch"]
 ROLES: tuple[str, ...] = typing.get_args(Role)
 Optimizer = Literal["sgd", "adamw"]
 Curve = Literal["step", "cosine"]  # Of the learning rate.
+Mode = Literal["map", "vmap", "unroll"]
+MODES: tuple[str, ...] = typing.get_args(Mode)
 STUDIED = ("studied", "imported")  # Whose bias is asked for; the others are compared with them.
 
 Point = Mapping[str, Any]  # Axis -> value; what it leaves out takes all the values of the study.
@@ -328,7 +330,7 @@ class GridSpec:
 
     # How variants are mapped on a device; auto: the fastest by the table that
     # `jaxbias run --calibrate` writes, or that comes with jaxbias; "map" where neither tells.
-    mode: Literal["auto", "map", "vmap", "unroll"] = "map"
+    mode: Literal["auto", Mode] = "map"
     # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
     # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
     pack_width: Annotated[int, Range(0, 65536)] = 8

@@ -1,10 +1,10 @@
 """Training: one step, and whole runs as pure functions, so that many fit one program."""
 
-from jaxbias.training.logistic import Penalty, make_fit
+from jaxbias.training.logistic import Penalty, fit_head
 from jaxbias.training.run import (
-    Examples,
     Steps,
     Trained,
+    TrainingSet,
     advance,
     batches_of,
     make_score,
@@ -17,7 +17,6 @@ from jaxbias.training.step import Batch, State, Step, steps_of
 
 __all__ = [
     "Batch",
-    "Examples",
     "Hyper",
     "Penalty",
     "Schedule",
@@ -25,9 +24,10 @@ __all__ = [
     "Step",
     "Steps",
     "Trained",
+    "TrainingSet",
     "advance",
     "batches_of",
-    "make_fit",
+    "fit_head",
     "make_rung",
     "make_score",
     "make_train",

@@ -29,7 +29,7 @@ class Curated(NamedTuple):
     weights: np.ndarray  # float32[n]
 
 
-class Source:
+class Batches:
     """Batches by their number: this process's share of each.
 
     Args:
@@ -66,20 +66,20 @@ class Source:
         )
 
 
-def feed(source: Source, begin: int, mesh: Mesh) -> Iterator[Batch]:
+def feed(batches: Batches, begin: int, mesh: Mesh) -> Iterator[Batch]:
     """Yields batches on the devices, from the number `begin` on."""
-    steps = range(begin, len(source))
-    if source.images is None:
-        batches = (source[i] for i in steps)
+    steps = range(begin, len(batches))
+    if batches.images is None:
+        local = (batches[i] for i in steps)
     else:
         import grain  # Takes Orbax with it, a second or two: only where images are on the host.
 
         options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_AHEAD)
-        batches = iter(grain.MapDataset.source(source)[begin:].to_iter_dataset(options))
+        local = iter(grain.MapDataset.source(batches)[begin:].to_iter_dataset(options))
     coming = collections.deque(
-        split_batch(batch, mesh) for batch in itertools.islice(batches, _ON_THE_WAY)
+        split_batch(batch, mesh) for batch in itertools.islice(local, _ON_THE_WAY)
     )
-    for batch in batches:
+    for batch in local:
         yield coming.popleft()
         coming.append(split_batch(batch, mesh))
     yield from coming

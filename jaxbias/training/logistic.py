@@ -14,19 +14,17 @@ tolerance, scikit-learn's rule too. Two properties of a linear model make it che
   O(n F), so it is run to near exactness and an iteration is two products with the features.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxbias.models import Head
-from jaxbias.models.registry import Params
-from jaxbias.training.run import Examples, Trained
+from jaxbias.models.network import Params
+from jaxbias.training.run import Trained, TrainingSet
 
 # Far beyond what converges (tens); a fit that needs more is marked.
-MOST_ITERATIONS = 1000
+_MOST_ITERATIONS = 1000
 _MEMORY = 10
 # Safeguarded Newton steps of the line search.
 _SEARCHES = 5
@@ -58,97 +56,98 @@ class _Fit(NamedTuple):
     stuck: jax.Array  # bool[], the last step moved nothing: float precision is used up.
 
 
-def make_fit(head: Head, objective: str = "erm") -> Callable[..., Trained]:
-    """Makes the fit of one head.
+def fit_head(
+    examples: TrainingSet,
+    penalty: Penalty,
+    variances: jax.Array,
+    features: jax.Array,
+    objective: str = "erm",
+) -> Trained:
+    """Fits one head of one output.
 
     Args:
-      head: its shapes; one output.
+      examples: its curated set.
+      penalty: its numeric settings.
+      variances: float[F], the pool's along the principal axes.
+      features: the shared store float[N, F] in these axes.
       objective: "erm", or "dfr": the head is fitted to the balanced part alone.
 
     Returns:
-      `fit(examples, penalty, variances, features) -> Trained`, where `features` is the shared store
-      float[N, F] in principal axes and `variances` float[F] are the pool's along them. `loss` is
-      f; `diverged_at` is the iteration of a fit that turned non-finite or did not converge, else
-      -1. The start is zero, so neither a seed nor a key takes part.
+      The head; `loss` is f, and `diverged_at` is the iteration of a fit that turned non-finite or
+      did not converge, else -1. The start is zero, so neither a seed nor a key takes part.
     """
+    if objective == "dfr":
+        examples = jax.tree.map(lambda leaf: leaf[examples.balanced], examples)
+    dtype = features.dtype
+    x = features[examples.ids]
+    y = examples.labels.astype(dtype)
+    share = examples.weights.astype(dtype)
+    total = jnp.sum(share)
+    share = share / total
+    tolerance = penalty.tolerance.astype(dtype)
+    ridge = 1 / (penalty.C.astype(dtype) * total)
+    scale = jax.lax.rsqrt(variances.astype(dtype) / 4 + ridge)
+    scale = jnp.append(scale, jnp.asarray(2, dtype))  # The intercept's Hessian is at most 1/4.
+    # Of |u|²/2: the penalty on w = scale · u; none on the intercept.
+    weight = (ridge * scale**2).at[-1].set(0)
 
-    def fit(
-        examples: Examples, penalty: Penalty, variances: jax.Array, features: jax.Array
-    ) -> Trained:
-        if objective == "dfr":
-            examples = jax.tree.map(lambda leaf: leaf[examples.balanced], examples)
-        dtype = features.dtype
-        x = features[examples.ids]
-        y = examples.labels.astype(dtype)
-        share = examples.weights.astype(dtype)
-        total = jnp.sum(share)
-        share = share / total
-        tolerance = penalty.tolerance.astype(dtype)
-        ridge = 1 / (penalty.C.astype(dtype) * total)
-        scale = jax.lax.rsqrt(variances.astype(dtype) / 4 + ridge)
-        scale = jnp.append(scale, jnp.asarray(2, dtype))  # The intercept's Hessian is at most 1/4.
-        # Of |u|²/2: the penalty on w = scale · u; none on the intercept.
-        weight = (ridge * scale**2).at[-1].set(0)
+    def logits_of(u: jax.Array) -> jax.Array:
+        scaled = u * scale
+        return x @ scaled[:-1] + scaled[-1]
 
-        def logits_of(u: jax.Array) -> jax.Array:
-            scaled = u * scale
-            return x @ scaled[:-1] + scaled[-1]
+    def gradient_of(u: jax.Array, logits: jax.Array) -> jax.Array:
+        residual = share * (jax.nn.sigmoid(logits) - y)
+        return jnp.append(residual @ x, jnp.sum(residual)) * scale + weight * u
 
-        def gradient_of(u: jax.Array, logits: jax.Array) -> jax.Array:
-            residual = share * (jax.nn.sigmoid(logits) - y)
-            return jnp.append(residual @ x, jnp.sum(residual)) * scale + weight * u
+    def length_along(fit: _Fit, step: jax.Array, change: jax.Array) -> jax.Array:
+        """Where f is least along a direction, by Newton's method inside a bracket."""
+        slope, curve = jnp.sum(weight * fit.u * step), jnp.sum(weight * step**2)
 
-        def length_along(fit: _Fit, step: jax.Array, change: jax.Array) -> jax.Array:
-            """Where f is least along a direction, by Newton's method inside a bracket."""
-            slope, curve = jnp.sum(weight * fit.u * step), jnp.sum(weight * step**2)
+        def newton(state: tuple, _: None) -> tuple[tuple, None]:
+            t, low, high = state
+            p = jax.nn.sigmoid(fit.logits + t * change)
+            first = jnp.sum(share * (p - y) * change) + slope + t * curve
+            second = jnp.sum(share * p * (1 - p) * change**2) + curve
+            low, high = jnp.where(first > 0, low, t), jnp.where(first > 0, t, high)
+            tried = t - first / second
+            middle = jnp.where(jnp.isfinite(high), (low + high) / 2, 2 * t)
+            return (jnp.where((tried > low) & (tried < high), tried, middle), low, high), None
 
-            def newton(state: tuple, _: None) -> tuple[tuple, None]:
-                t, low, high = state
-                p = jax.nn.sigmoid(fit.logits + t * change)
-                first = jnp.sum(share * (p - y) * change) + slope + t * curve
-                second = jnp.sum(share * p * (1 - p) * change**2) + curve
-                low, high = jnp.where(first > 0, low, t), jnp.where(first > 0, t, high)
-                tried = t - first / second
-                middle = jnp.where(jnp.isfinite(high), (low + high) / 2, 2 * t)
-                return (jnp.where((tried > low) & (tried < high), tried, middle), low, high), None
+        start = (jnp.ones((), dtype), jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype))
+        (t, _, _), _ = jax.lax.scan(newton, start, None, length=_SEARCHES)
+        return t
 
-            start = (jnp.ones((), dtype), jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype))
-            (t, _, _), _ = jax.lax.scan(newton, start, None, length=_SEARCHES)
-            return t
+    def unfinished(fit: _Fit) -> jax.Array:
+        steep = jnp.max(jnp.abs(fit.gradient / scale)) > tolerance  # False where it is NaN.
+        return steep & ~fit.stuck & (fit.iteration < _MOST_ITERATIONS)
 
-        def unfinished(fit: _Fit) -> jax.Array:
-            steep = jnp.max(jnp.abs(fit.gradient / scale)) > tolerance  # False where it is NaN.
-            return steep & ~fit.stuck & (fit.iteration < MOST_ITERATIONS)
+    def iterate(fit: _Fit) -> _Fit:
+        step = -_times_inverse_hessian(fit.gradient, fit.memory, fit.iteration)
+        change = logits_of(step)
+        t = length_along(fit, step, change)
+        u, logits = fit.u + t * step, fit.logits + t * change
+        gradient = gradient_of(u, logits)
+        stuck = jnp.all(u == fit.u)
+        memory = _remember(fit.memory, fit.iteration, t * step, gradient - fit.gradient)
+        return _Fit(u, logits, gradient, memory, fit.iteration + 1, stuck)
 
-        def iterate(fit: _Fit) -> _Fit:
-            step = -_times_inverse_hessian(fit.gradient, fit.memory, fit.iteration)
-            change = logits_of(step)
-            t = length_along(fit, step, change)
-            u, logits = fit.u + t * step, fit.logits + t * change
-            gradient = gradient_of(u, logits)
-            stuck = jnp.all(u == fit.u)
-            memory = _remember(fit.memory, fit.iteration, t * step, gradient - fit.gradient)
-            return _Fit(u, logits, gradient, memory, fit.iteration + 1, stuck)
-
-        zero, at_zero = jnp.zeros_like(scale), jnp.zeros_like(y)
-        ring = jnp.zeros((_MEMORY, len(scale)), dtype)
-        start = _Fit(
-            u=zero,
-            logits=at_zero,
-            gradient=gradient_of(zero, at_zero),
-            memory=_Memory(ring, ring, jnp.zeros(_MEMORY, dtype)),
-            iteration=jnp.int32(0),
-            stuck=jnp.bool(False),
-        )
-        end = jax.lax.while_loop(unfinished, iterate, start)
-        losses = optax.sigmoid_binary_cross_entropy(end.logits, y)
-        loss = jnp.sum(share * losses) + jnp.sum(weight * end.u**2) / 2
-        converged = jnp.max(jnp.abs(end.gradient / scale)) <= tolerance
-        coefficients = end.u * scale
-        params: Params = {"head": {"kernel": coefficients[:-1, None], "bias": coefficients[-1:]}}
-        return Trained(params, loss, jnp.where(converged, jnp.int32(-1), end.iteration))
-
-    return fit
+    zero, at_zero = jnp.zeros_like(scale), jnp.zeros_like(y)
+    ring = jnp.zeros((_MEMORY, len(scale)), dtype)
+    start = _Fit(
+        u=zero,
+        logits=at_zero,
+        gradient=gradient_of(zero, at_zero),
+        memory=_Memory(ring, ring, jnp.zeros(_MEMORY, dtype)),
+        iteration=jnp.int32(0),
+        stuck=jnp.bool(False),
+    )
+    end = jax.lax.while_loop(unfinished, iterate, start)
+    losses = optax.sigmoid_binary_cross_entropy(end.logits, y)
+    loss = jnp.sum(share * losses) + jnp.sum(weight * end.u**2) / 2
+    converged = jnp.max(jnp.abs(end.gradient / scale)) <= tolerance
+    coefficients = end.u * scale
+    params: Params = {"head": {"kernel": coefficients[:-1, None], "bias": coefficients[-1:]}}
+    return Trained(params, loss, jnp.where(converged, jnp.int32(-1), end.iteration))
 
 
 def _remember(memory: _Memory, count: jax.Array, step: jax.Array, change: jax.Array) -> _Memory:

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from jaxbias.parallel import lift, replicate
 from jaxbias.progress import progress
-from jaxbias.training.feeds import Source, feed
+from jaxbias.training.feeds import Batches, feed
 from jaxbias.training.saves import Saves
 from jaxbias.training.schedule import Hyper
 from jaxbias.training.step import Batch, State, Step
@@ -57,7 +57,7 @@ def fit(
     name: str,
     step: Step,
     begin: Callable[[], State],
-    source: Source,
+    batches: Batches,
     hyper: Hyper,
     key: np.ndarray,
     mesh: Mesh,
@@ -67,7 +67,7 @@ def fit(
     store: jax.Array | None = None,
     tell: Tell = lambda step, values: None,
 ) -> Ended:
-    """Trains to the last step of a source, from the last checkpoint where there is one.
+    """Trains to the last of some batches, from the last checkpoint where there is one.
 
     A training that diverges ends there.
 
@@ -77,7 +77,7 @@ def fit(
       name: of what is trained, for messages.
       step: what is done.
       begin: makes the state before the first step.
-      source: the batches.
+      batches: one for each step.
       hyper: numeric hyperparameters.
       key: data of the run's key.
       mesh: of `make_data_mesh`.
@@ -97,16 +97,16 @@ def fit(
     done, state, loss = saves.restore(first) or (0, first, float("nan"))
     state, numbers = replicate((state, (hyper, key)), mesh)
     run = _lifted(step, mesh, kind)
-    total, batch = len(source), step.schedule.batch
+    total, batch = len(batches), step.schedule.batch
     watch = _Watch(done, loss)
     if done:
         print(f"pretraining {name}: going on from step {done:,} of {total:,}", flush=True)
     with _on_sigterm() as terminated, progress(total, f"pretraining {name}", "steps") as advance:
         advance(done)
-        batches = feed(source, done, mesh)
+        coming = feed(batches, done, mesh)
         for index in range(done, total):
             waiting = time.perf_counter()
-            inputs = next(batches)
+            inputs = next(coming)
             watch.waited += time.perf_counter() - waiting
             with jax.transfer_guard("disallow"):  # Whatever the step needs is on the devices.
                 state, told = run(state, inputs, numbers, store)

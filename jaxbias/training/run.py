@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxbias.models import Head, Network
-from jaxbias.models.registry import Params
-from jaxbias.parallel import join_parts, part_of
+from jaxbias.models.network import Params
 from jaxbias.training.schedule import Hyper, Schedule
 from jaxbias.training.step import Batch, State, Step, steps_of
 
@@ -16,7 +15,7 @@ from jaxbias.training.step import Batch, State, Step, steps_of
 _SCORE_BATCH = 64
 
 
-class Examples(NamedTuple):
+class TrainingSet(NamedTuple):
     """The curated set of a run."""
 
     ids: jax.Array  # int32[n], rows of the image store
@@ -41,19 +40,15 @@ class Steps(NamedTuple):
     images: jax.Array | None = None  # uint8[K, batch, S, S, 3] where they come from the host
 
 
-Span = tuple[int | jax.Array, int | jax.Array]  # From the first, up to the second.
-
-
 def advance(
     step: Step,
     state: State,
     steps: Steps,
-    span: Span,
-    examples: Examples,
+    span: tuple[int | jax.Array, int | jax.Array],
+    examples: TrainingSet,
     hyper: Hyper,
     key: jax.Array,
     images: jax.Array | None,
-    parts: int = 1,
 ) -> State:
     """Trains for some steps.
 
@@ -61,13 +56,13 @@ def advance(
       step: of the phase.
       state: before them.
       steps: K steps of the run.
-      span: which of the K. Where a run may be cut both are arrays: where XLA knows the length of a
-        loop it makes another program of one step than of several, and that may round otherwise.
+      span: the first of the K and the one to stop before. Where a run may be cut both are arrays:
+        where XLA knows the length of a loop it makes another program of one step than of several,
+        and that may round otherwise.
       examples: the curated set.
       hyper: numeric hyperparameters.
       key: of the run; it orders the batches and flips the images.
       images: the shared store uint8[N, S, S, 3], or None where the steps bring their own.
-      parts: devices of the mesh axis "data", each of which has a part of every batch.
 
     Returns:
       The state after them.
@@ -78,33 +73,29 @@ def advance(
 
     def body(i: jax.Array, state: State) -> State:
         batch, x = jax.tree.map(lambda leaf: _row(leaf, i), steps)
-        at = part_of(jnp.arange(batch.shape[0], dtype=jnp.int32), parts)
-        mine = part_of(batch, parts)
-        x = images[examples.ids[mine]] if x is None else part_of(x, parts)
+        at = jnp.arange(batch.shape[0], dtype=jnp.int32)
+        x = images[examples.ids[batch]] if x is None else x
         labels, weights, cells = (
-            values[mine] for values in (examples.labels, examples.weights, examples.cells)
+            values[batch] for values in (examples.labels, examples.weights, examples.cells)
         )
         whole = jax.tree.map(lambda leaf: leaf[None], Batch(x, labels[:, None], weights, at, cells))
-        return _with(step(_with(state, frozen), whole, hyper, key, parts), {})
+        return _with(step(_with(state, frozen), whole, hyper, key), {})
 
     # The frozen parts stay outside the loop.
     return _with(jax.lax.fori_loop(*span, body, _with(state, {})), frozen)
 
 
-def places_of(step: Step, examples: Examples, batches: jax.Array) -> jax.Array:
+def places_of(step: Step, examples: TrainingSet, batches: jax.Array) -> jax.Array:
     """Returns what the steps of a phase are trained on: int32 places among the examples."""
     return examples.balanced[batches] if step.refits else batches
 
 
-def make_train(
-    network: Network | Head, schedule: Schedule, parts: int = 1
-) -> Callable[..., Trained]:
+def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Trained]:
     """Makes the run of a schedule.
 
     Args:
       network: the architecture, or a head whose `images` are stored features float[N, F].
       schedule: its static shapes.
-      parts: as of `advance`.
 
     Returns:
       `train(params, examples, hyper, key, images, batches=None) -> Trained`, where `images` is the
@@ -114,7 +105,7 @@ def make_train(
 
     def train(
         params: Params,
-        examples: Examples,
+        examples: TrainingSet,
         hyper: Hyper,
         key: jax.Array,
         images: jax.Array,
@@ -126,30 +117,21 @@ def make_train(
             state = step.begin(params) if state is None else step.renew(state)
             steps = Steps(places_of(step, examples, batches))
             span = (0, schedule.steps)
-            state = advance(step, state, steps, span, examples, hyper, key, images, parts)
+            state = advance(step, state, steps, span, examples, hyper, key, images)
         return Trained(state.params, state.loss, state.diverged_at)
 
     return train
 
 
-def make_score(
-    network: Network, parts: int = 1
-) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
-    """Makes `score(params, ids int32[M], images) -> logits float32[M, outputs]`.
-
-    Args:
-      network: the architecture.
-      parts: devices of the mesh axis "data", each of which scores a part of the images.
-    """
+def make_score(network: Network) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
+    """Makes `score(params, ids int32[M], images) -> logits float32[M, outputs]`."""
 
     def score(params: Params, ids: jax.Array, images: jax.Array) -> jax.Array:
         count = ids.shape[0]
-        blocks = -(-count // (_SCORE_BATCH * parts)) * parts
+        blocks = -(-count // _SCORE_BATCH)
         padded = jnp.pad(ids, (0, blocks * _SCORE_BATCH - count)).reshape(blocks, _SCORE_BATCH)
-        logits = jax.lax.map(
-            lambda block: network.logits(params, images[block]), part_of(padded, parts)
-        )
-        return join_parts(logits, parts).reshape(-1, network.outputs)[:count]
+        logits = jax.lax.map(lambda block: network.logits(params, images[block]), padded)
+        return logits.reshape(-1, network.outputs)[:count]
 
     return score
 

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxbias.models import Head, Network
-from jaxbias.training.run import Examples, Steps, advance, batches_of, make_score
+from jaxbias.training.run import Steps, TrainingSet, advance, batches_of, make_score
 from jaxbias.training.schedule import Hyper, Schedule
 from jaxbias.training.step import State, Step
 
-Rung = Callable[..., tuple[State, jax.Array]]
 
-
-def make_rung(network: Network | Head, schedule: Schedule) -> Rung:
+def make_rung(
+    network: Network | Head, schedule: Schedule
+) -> Callable[..., tuple[State, jax.Array]]:
     """Makes any stretch of epochs of a run.
 
     Rungs one after another are the uninterrupted run, to the bit: all are one program, which is
@@ -37,7 +37,7 @@ def make_rung(network: Network | Head, schedule: Schedule) -> Rung:
 
     def rung(
         state: State,
-        examples: Examples,
+        examples: TrainingSet,
         hyper: Hyper,
         key: jax.Array,
         scored: jax.Array,

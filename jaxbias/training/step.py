@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxbias.models import Head, Network, Parts
-from jaxbias.models.registry import Flat, Params
+from jaxbias.models.network import Flat, Params
 from jaxbias.parallel import sum_of_parts
 from jaxbias.training.augment import random_views
 from jaxbias.training.contrastive import nt_xent

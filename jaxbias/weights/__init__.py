@@ -1,8 +1,8 @@
 """Weights: checkpoints of other frameworks, verified and brought into the networks of `models`.
 
-`files` reads named arrays without running anything, `sources` and `layouts` say what each source
-calls what, `conversion` accounts for every tensor, `recipes` knows how images were prepared, and
-`imported` keeps the result with a fingerprint.
+`files` reads named arrays without running anything, `sources` and `tensor_names` say what each
+source calls what, `conversion` accounts for every tensor, `preparations` knows how images were
+prepared, and `imported` keeps the result with a fingerprint.
 """
 
 from jaxbias.lazy import offer

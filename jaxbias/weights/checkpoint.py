@@ -15,7 +15,7 @@ import numpy as np
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import draft_of, make_directory, writing
 from jaxbias.models import Network
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 
 # Beside the parameters, which it may hold twice for a while, a checkpoint is some twenty files.
 _SLACK = 256 * 1024

@@ -8,8 +8,8 @@ from jaxbias.models.architectures import ARCHITECTURES
 from jaxbias.weights.conversion import Converted, convert
 from jaxbias.weights.files import is_there, read_tensors
 from jaxbias.weights.imported import Imported, describe_imported, import_weights
-from jaxbias.weights.layouts import Names
 from jaxbias.weights.sources import SOURCES
+from jaxbias.weights.tensor_names import Names
 
 # A parameter of each kind of architecture that no other has under the same name.
 _FIRST = {"convnet": ("stages", 0), "resnet": ("stem", "kernel"), "vit": ("embed", "kernel")}
@@ -40,7 +40,7 @@ def describe_text(file: Path) -> str:
     ]
     if tensors.beside:
         lines.append(f"beside the network: {', '.join(tensors.beside)}")
-    fits = matches(tensors.arrays)
+    fits = _matches(tensors.arrays)
     for arch, (source, *others), converted in fits:
         alike = f" (or {', '.join(others)}: the same tensors)" if others else ""
         lines.append(f"fits --arch={arch} --source={source}{alike}, {_head(converted.classes)}")
@@ -52,7 +52,7 @@ def describe_text(file: Path) -> str:
     return "\n".join(lines)
 
 
-def matches(arrays: dict) -> list[tuple[str, list[str], Converted]]:
+def _matches(arrays: dict) -> list[tuple[str, list[str], Converted]]:
     """Returns every architecture that all the tensors of a checkpoint fit, and as whose.
 
     Sources that call its tensors alike stand together, with what the first makes of them.
@@ -96,10 +96,12 @@ def _account(converted: Converted) -> list[str]:
 
 
 def _images(imported: Imported) -> list[str]:
-    recipe = imported.recipe
-    resize = f"the shorter side resized to {recipe.resize}, " if recipe.resize else ""
-    mean, std = (", ".join(f"{value:g}" for value in v) for v in (recipe.mean, recipe.std))
+    preparation = imported.preparation
+    resize = f"the shorter side resized to {preparation.resize}, " if preparation.resize else ""
+    mean, std = (
+        ", ".join(f"{value:g}" for value in v) for v in (preparation.mean, preparation.std)
+    )
     return [
-        f"images ({recipe.origin}): {resize}{recipe.crop}² {recipe.interpolation}, "
+        f"images ({preparation.origin}): {resize}{preparation.crop}² {preparation.interpolation}, "
         f"mean {mean}, deviation {std}"
     ]

@@ -13,12 +13,12 @@ from flax import traverse_util
 from jaxbias.errors import InputError
 from jaxbias.models import Network, make_network
 from jaxbias.models.architectures import ARCHITECTURES, Path
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.study import ModelSpec
-from jaxbias.weights.layouts import Entry, Names, entry
 from jaxbias.weights.limits import shown
-from jaxbias.weights.recipes import MOST_SIDE, Recipe
+from jaxbias.weights.preparations import MOST_SIDE, Preparation
 from jaxbias.weights.sources import SOURCES, Arrays, checked
+from jaxbias.weights.tensor_names import Entry, Names, entry
 
 _NAMED = 4  # Tensors that an error lists.
 _OTHER_HEAD = "a head of another form than one linear layer: every finetune has its own"
@@ -32,7 +32,7 @@ class Converted:
       network: of these weights; it has one output where they have no head.
       params: float32, with zeros for a head that they lack.
       classes: outputs of their head, any number; 0: they have none of one linear layer.
-      recipe: how images were prepared.
+      preparation: how images were prepared.
       mapped: tensors that went into the parameters.
       dropped: name -> why it was left out.
     """
@@ -40,37 +40,39 @@ class Converted:
     network: Network
     params: Params
     classes: int
-    recipe: Recipe
+    preparation: Preparation
     mapped: int
     dropped: dict[str, str]
 
 
-def convert(arrays: Arrays, arch: str, source: str, recipe: Recipe | None = None) -> Converted:
+def convert(
+    arrays: Arrays, arch: str, source: str, preparation: Preparation | None = None
+) -> Converted:
     """Brings tensors into a network's parameters.
 
     Args:
       arrays: of a checkpoint, by name.
       arch: the architecture.
       source: who saved them; one of `SOURCES`.
-      recipe: how images were prepared; None: as the source usually does.
+      preparation: how images were prepared; None: as the source usually does.
 
     Raises:
       InputError: the source has no such architecture; or a tensor is unknown, missing, there twice,
         of a wrong shape, of no real numbers or not finite.
     """
     origin, kind = checked(arch, source)
-    recipe = recipe or origin.recipes[kind]
+    preparation = preparation or origin.preparations[kind]
     tensors, dropped = origin.clean(arrays)
     names = origin.names[kind]
     classes, other_head = _head(tensors, names)
     for name in other_head:
         del tensors[name]
     dropped |= dict.fromkeys(other_head, _OTHER_HEAD)
-    spec, size = _geometry(tensors, arch, source, recipe)
-    recipe = dataclasses.replace(
-        recipe, crop=size, resize=recipe.resize if size == recipe.crop else 0
+    spec, size = _geometry(tensors, arch, source, preparation)
+    preparation = dataclasses.replace(
+        preparation, crop=size, resize=preparation.resize if size == preparation.crop else 0
     )
-    network = make_network(spec, size, max(classes, 1), preprocessing=recipe.preprocessing)
+    network = make_network(spec, size, max(classes, 1), preprocessing=preparation.preprocessing)
     entries = entries_of(network, source)
     zeros = {}
     if not classes:
@@ -80,7 +82,7 @@ def convert(arrays: Arrays, arch: str, source: str, recipe: Recipe | None = None
     flat = {path: found.take(tensors) for path, found in entries.items()}
     params = traverse_util.unflatten_dict({**flat, **zeros})
     mapped = sum(len(found.names) for found in entries.values())
-    return Converted(network, params, classes, recipe, mapped, dropped)
+    return Converted(network, params, classes, preparation, mapped, dropped)
 
 
 def _head(tensors: Arrays, names: Names) -> tuple[int, list[str]]:
@@ -110,10 +112,12 @@ def _shapes(network: Network) -> dict[Path, tuple[int, ...]]:
     return {path: leaf.shape for path, leaf in shapes.items()}
 
 
-def _geometry(tensors: Arrays, arch: str, source: str, recipe: Recipe) -> tuple[ModelSpec, int]:
+def _geometry(
+    tensors: Arrays, arch: str, source: str, preparation: Preparation
+) -> tuple[ModelSpec, int]:
     """The settings that only the tensors tell, and the side of the images in pixels."""
     known, names = ARCHITECTURES[arch], SOURCES[source].names[ARCHITECTURES[arch].kind]
-    spec, size = ModelSpec(name=arch), recipe.crop
+    spec, size = ModelSpec(name=arch), preparation.crop
     if known.kind == "vit":
         positions = tensors.get(names(("positions",))[0])
         if positions is not None:

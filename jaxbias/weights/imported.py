@@ -18,13 +18,13 @@ from jaxbias.errors import InputError
 from jaxbias.files.atomic import make_directory, replacing, write_text
 from jaxbias.files.json_files import read_json
 from jaxbias.models import Network, make_network
-from jaxbias.models.registry import Params
+from jaxbias.models.network import Params
 from jaxbias.study import ModelSpec, Study
 from jaxbias.weights import checkpoint
 from jaxbias.weights.conversion import Converted, convert, flat_names
 from jaxbias.weights.files import is_there, read_tensors
 from jaxbias.weights.limits import refuse_large, shown
-from jaxbias.weights.recipes import Recipe, recipe_of
+from jaxbias.weights.preparations import Preparation, preparation_of
 from jaxbias.weights.sources import SOURCES, Arrays, checked
 
 _FORMAT = 1
@@ -53,7 +53,7 @@ class Imported:
       spec: the network's settings.
       source: who saved them.
       classes: outputs of their head; 0: they have none.
-      recipe: how images were prepared for them.
+      preparation: how images were prepared for them.
       content: SHA-256 of the parameters.
       record: all that weights.json says.
     """
@@ -62,14 +62,14 @@ class Imported:
     spec: ModelSpec
     source: str
     classes: int
-    recipe: Recipe
+    preparation: Preparation
     content: str
     record: dict[str, Any] = dataclasses.field(hash=False, compare=False)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What the ids of bases and variants are made of."""
-        how = self.recipe.preprocessing
+        how = self.preparation.preprocessing
         return {
             "content": self.content,
             "model": self.spec.content,
@@ -90,9 +90,9 @@ class Imported:
         )
         return make_network(
             merged,
-            self.recipe.crop,
+            self.preparation.crop,
             outputs,
-            preprocessing=self.recipe.preprocessing,
+            preprocessing=self.preparation.preprocessing,
             mapped=mapped,
         )
 
@@ -123,11 +123,11 @@ def import_weights(arch: str, source: str, file: Path, out: Path) -> tuple[Impor
         "file": file.name,
         "file_sha256": sha256,
         "classes": converted.classes,
-        "recipe": dataclasses.asdict(converted.recipe),
+        "recipe": dataclasses.asdict(converted.preparation),
         "content": content_hash(params),
         "mapped": converted.mapped,
         "dropped": {**converted.dropped, **dict.fromkeys(beside, "beside the network")},
-        "fingerprint": fingerprint(network, params, converted.classes),
+        "fingerprint": _fingerprint(network, params, converted.classes),
     }
     with replacing(out) as draft:
         make_directory(draft)
@@ -139,20 +139,20 @@ def import_weights(arch: str, source: str, file: Path, out: Path) -> tuple[Impor
 def read(arch: str, source: str, file: Path) -> tuple[Converted, str, tuple[str, ...]]:
     """Reads and converts a checkpoint; returns also its SHA-256 and what it held beside."""
     if source == "jaxbias":
-        arrays, recipe = _own(file)
+        arrays, preparation = _own(file)
         sha256 = content_hash(arrays)
-        return convert(arrays, arch, source, recipe), sha256, ()
+        return convert(arrays, arch, source, preparation), sha256, ()
     tensors = read_tensors(file)
     with file.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     default = convert(tensors.arrays, arch, source)
-    known = recipe_of(default.recipe, file, sha256, source)
-    if known != default.recipe:
+    known = preparation_of(default.preparation, file, sha256, source)
+    if known != default.preparation:
         default = convert(tensors.arrays, arch, source, known)
     return default, sha256, tensors.beside
 
 
-def _own(directory: Path) -> tuple[Arrays, Recipe]:
+def _own(directory: Path) -> tuple[Arrays, Preparation]:
     """A base that a study has pretrained: its size is known from the study beside it."""
     record = directory.absolute().parent.parent / "study.json"
     if not is_there(record, Path.is_file):
@@ -164,8 +164,8 @@ def _own(directory: Path) -> tuple[Arrays, Recipe]:
     study = read_json(record, way_out)
     try:
         size = study["settings"]["data"]["image_size"]
-        recipe = dataclasses.replace(
-            SOURCES["jaxbias"].recipes["resnet"], crop=size, origin="the study it is a base of"
+        preparation = dataclasses.replace(
+            SOURCES["jaxbias"].preparations["resnet"], crop=size, origin="the study it is a base of"
         )
     except (LookupError, TypeError, ValueError) as error:
         raise InputError(
@@ -173,7 +173,7 @@ def _own(directory: Path) -> tuple[Arrays, Recipe]:
         ) from error
     try:
         refuse_large(directory, "its parameters", checkpoint.declared_bytes(directory))
-        return flat_names(checkpoint.load_any(directory)), recipe
+        return flat_names(checkpoint.load_any(directory)), preparation
     except InputError as error:
         raise InputError(f"--file: {error}; {way_out}") from error
 
@@ -217,7 +217,7 @@ def describe_imported(directory: Path) -> Imported:
             spec,
             record["source"],
             record["classes"],
-            Recipe(**fields),
+            Preparation(**fields),
             record["content"],
             record,
         )
@@ -233,7 +233,9 @@ def departures(study: Study) -> list[str]:
     notes = []
     for name, base in study.bases.items():
         if base.weights:
-            found = describe_imported(Path(base.weights)).recipe.differences(study.data.image_size)
+            found = describe_imported(Path(base.weights)).preparation.differences(
+                study.data.image_size
+            )
             notes += (
                 [f"Base {name}, against how its weights were trained: {found}."] if found else []
             )
@@ -254,7 +256,7 @@ def load(imported: Imported) -> Params:
     if content_hash(params) != imported.content:
         raise InputError(f"{imported.directory}: the weights are damaged; import them again")
     expected = imported.record["fingerprint"]
-    for name, values in fingerprint(network, params, imported.classes).items():
+    for name, values in _fingerprint(network, params, imported.classes).items():
         got = np.asarray(values)
         try:
             want = np.asarray(expected[name], np.float64)
@@ -274,7 +276,7 @@ def load(imported: Imported) -> Params:
     return params
 
 
-def fingerprint(network: Network, params: Params, classes: int) -> dict[str, Any]:
+def _fingerprint(network: Network, params: Params, classes: int) -> dict[str, Any]:
     """Returns features and logits on two fixed images, the first few of each.
 
     Args:

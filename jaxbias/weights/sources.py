@@ -9,7 +9,8 @@ import numpy as np
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.models.architectures import ARCHITECTURES
-from jaxbias.weights.layouts import (
+from jaxbias.weights.preparations import HALF, IMAGENET, PLAIN, Preparation
+from jaxbias.weights.tensor_names import (
     Names,
     big_vision_vit,
     huggingface_resnet,
@@ -19,7 +20,6 @@ from jaxbias.weights.layouts import (
     torchvision_resnet,
     torchvision_vit,
 )
-from jaxbias.weights.recipes import HALF, IMAGENET, PLAIN, Recipe
 
 Arrays = dict[str, np.ndarray]
 
@@ -31,7 +31,7 @@ _WRAPPERS = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class SourceFormat:
     """How a source saves its networks.
 
     Attributes:
@@ -39,14 +39,14 @@ class Source:
       prefixes: one of them stands before every name, wrappers apart; "" where none may.
       drops: (pattern, reason) of names, prefix included, that are left out on purpose.
       rename: brings other spellings to that of `names`; prefixes are gone by then.
-      recipes: how images were prepared; kind -> recipe.
+      preparations: how images were prepared; kind -> preparation.
     """
 
     names: Mapping[str, Names]
     prefixes: tuple[str, ...] = ("",)
     drops: tuple[tuple[str, str], ...] = (_COUNTERS,)
     rename: Callable[[Arrays], Arrays] = lambda arrays: arrays
-    recipes: Mapping[str, Recipe] = dataclasses.field(default_factory=dict)
+    preparations: Mapping[str, Preparation] = dataclasses.field(default_factory=dict)
 
     def clean(self, arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
         """Returns the network's arrays by the names of `names`, and what was dropped and why.
@@ -131,13 +131,13 @@ _HUGGINGFACE = _sub(
     (r"\.mlp\.fc2\.", ".output.dense."),
 )
 
-SOURCES: dict[str, Source] = {
-    "torchvision": Source(
+SOURCES: dict[str, SourceFormat] = {
+    "torchvision": SourceFormat(
         {"resnet": torchvision_resnet, "vit": torchvision_vit},
         rename=_OLD_MLP,
-        recipes={"resnet": IMAGENET, "vit": IMAGENET},
+        preparations={"resnet": IMAGENET, "vit": IMAGENET},
     ),
-    "mocov3": Source(
+    "mocov3": SourceFormat(
         {"resnet": torchvision_resnet},
         prefixes=("base_encoder.",),
         drops=(
@@ -146,43 +146,43 @@ SOURCES: dict[str, Source] = {
             (r"base_encoder\.fc\.", "the projector of pretraining"),
             _COUNTERS,
         ),
-        recipes={"resnet": IMAGENET},
+        preparations={"resnet": IMAGENET},
     ),
-    "simclr": Source(
+    "simclr": SourceFormat(
         {"resnet": torchvision_resnet},
         prefixes=("encoder.",),
         drops=((r"projector\.", "the projector of pretraining"), _COUNTERS),
-        recipes={"resnet": PLAIN},
+        preparations={"resnet": PLAIN},
     ),
-    "places365": Source(
+    "places365": SourceFormat(
         {"resnet": torchvision_resnet},
-        recipes={"resnet": IMAGENET},
+        preparations={"resnet": IMAGENET},
     ),
-    "timm": Source(
+    "timm": SourceFormat(
         {"resnet": torchvision_resnet, "vit": timm_vit},
-        recipes={"resnet": IMAGENET, "vit": HALF},
+        preparations={"resnet": IMAGENET, "vit": HALF},
     ),
-    "huggingface": Source(
+    "huggingface": SourceFormat(
         {"resnet": huggingface_resnet, "vit": huggingface_vit},
         drops=((r"(vit\.)?pooler\.", "the pooler, which classifiers do not use"), _COUNTERS),
         rename=_HUGGINGFACE,
-        recipes={"resnet": IMAGENET, "vit": HALF},
+        preparations={"resnet": IMAGENET, "vit": HALF},
     ),
-    "big_vision": Source(
+    "big_vision": SourceFormat(
         {"vit": big_vision_vit},
         prefixes=("params/", ""),
         drops=((r"opt/", "the state of the optimiser"),),
         rename=_big_vision,
-        recipes={"vit": HALF},
+        preparations={"vit": HALF},
     ),
-    "jaxbias": Source(
+    "jaxbias": SourceFormat(
         {"convnet": own, "resnet": own, "vit": own},
-        recipes={"convnet": HALF, "resnet": HALF, "vit": HALF},
+        preparations={"convnet": HALF, "resnet": HALF, "vit": HALF},
     ),
 }
 
 
-def checked(arch: str, source: str) -> tuple[Source, str]:
+def checked(arch: str, source: str) -> tuple[SourceFormat, str]:
     """Looks a source and an architecture up; returns the source and the architecture's kind.
 
     Raises:

@@ -13,10 +13,10 @@ import numpy as np
 
 from jaxbias.files.atomic import make_directory, replacing
 
-State = TypeVar("State")  # A tree of arrays.
+_State = TypeVar("_State")  # A tree of arrays.
 
 
-def write(path: Path, ids: Sequence[str], states: Sequence[State]) -> None:
+def write(path: Path, ids: Sequence[str], states: Sequence[_State]) -> None:
     """Writes the states of a pack's trials, with the id of each, in one piece.
 
     Raises:
@@ -29,7 +29,7 @@ def write(path: Path, ids: Sequence[str], states: Sequence[State]) -> None:
         np.savez(file, ids=np.array(ids), **stacked)
 
 
-def read(path: Path, place: int, id: str, like: State) -> State | None:
+def read(path: Path, place: int, id: str, like: _State) -> _State | None:
     """Returns the state of one trial, or None where there is none, or none of its kind.
 
     Args:

@@ -59,7 +59,7 @@ def read(path: Path) -> dict[str, Any]:
             raise ValueError("its data is no hash, or its notes are no list")
         # Settings that came later have their defaults.
         study = make_study(settings)
-        return {"examples": None, **stored, "settings": settings_of(study), "study": study}
+        return {"examples": None, **stored, "settings": _settings_of(study), "study": study}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise strange(path, error) from error
 
@@ -78,12 +78,12 @@ def write(path: Path, study: Study, dataset: Dataset, first_answer: dict[str, An
       dataset: its data.
       first_answer: the rules that were the first; None: those of the study.
     """
-    settings, rates = settings_of(study), dataset.frequencies
+    settings, rates = _settings_of(study), dataset.frequencies
     sealed.write(
         path,
         {
             "data": dataset.fingerprint,
-            "examples": examples_hash(dataset),
+            "examples": _examples_hash(dataset),
             "dataset": dataset.name,
             "settings": settings,
             "first_answer": first_answer or settings["answer"],
@@ -97,7 +97,7 @@ def write(path: Path, study: Study, dataset: Dataset, first_answer: dict[str, An
     )
 
 
-def settings_of(study: Study) -> dict[str, Any]:
+def _settings_of(study: Study) -> dict[str, Any]:
     """Returns all settings of a study as JSON has them."""
     return json.loads(json.dumps(to_dict(study)))
 
@@ -108,7 +108,7 @@ def table_hash(table: pd.DataFrame) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def examples_hash(dataset: Dataset) -> str:
+def _examples_hash(dataset: Dataset) -> str:
     """Returns the hash of a dataset's table, which is asked for again and again."""
     return table_hash(dataset.table)
 
@@ -121,7 +121,7 @@ def refuse_other_data(path: Path, stored: dict[str, Any], dataset: Dataset) -> N
     """
     if stored["data"] != dataset.fingerprint:
         old, new = stored["data"], dataset.fingerprint
-    elif stored["examples"] not in (None, new := examples_hash(dataset)):
+    elif stored["examples"] not in (None, new := _examples_hash(dataset)):
         old = stored["examples"]
     else:
         return
@@ -137,7 +137,7 @@ def refuse_changes(path: Path, stored: dict[str, Any], study: Study) -> None:
     Raises:
       InputError: naming the first, with both values and a way to keep the bases where there is one.
     """
-    wanted = settings_of(study)
+    wanted = _settings_of(study)
     for field in stored:
         if field in _GROWS:
             continue

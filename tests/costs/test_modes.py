@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import grid, heads
 from jaxbias.costs import modes
-from jaxbias.costs.modes import Entry, chosen_mode, read_table, user_table, write_table
+from jaxbias.costs.modes import PackTiming, chosen_mode, read_table, user_table, write_table
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.models import Head
@@ -21,7 +21,7 @@ MEASURED = Path(grid.__file__).parent / "results/accelerator.json"
 HEADS = {"map": 1000, "vmap": 10_000}
 H100 = "NVIDIA H100 80GB HBM3"
 ON_64 = {"grid": {"mode": "auto"}, "data": {"name": "tiny", "image_size": 64}}
-ENTRY = Entry(
+ENTRY = PackTiming(
     device="cpu",
     hardware="made up",
     load=1.0,

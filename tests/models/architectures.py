@@ -1,9 +1,8 @@
-"""Narrow architectures of every kind, in the registry while a test that wants them runs."""
+"""Narrow architectures of every kind, in the table while a test that wants them runs."""
 
 import pytest
 
-from jaxbias.models import registry
-from jaxbias.models.architectures import resnet, vit
+from jaxbias.models.architectures import ARCHITECTURES, resnet, vit
 
 TINY = {
     "resnet_block": resnet((1,), bottleneck=True, width=4),
@@ -17,5 +16,5 @@ TINY = {
 def tiny_architectures():
     with pytest.MonkeyPatch.context() as patch:
         for name, architecture in TINY.items():
-            patch.setitem(registry.ARCHITECTURES, name, architecture)
+            patch.setitem(ARCHITECTURES, name, architecture)
         yield

@@ -12,11 +12,11 @@ from jaxbias.errors import InputError
 from jaxbias.models import make_network
 from jaxbias.models.architectures import ARCHITECTURES
 from jaxbias.models.layers import BatchNorm
-from jaxbias.models.resnet import Block
+from jaxbias.models.resnet import ResidualBlock
 from jaxbias.parallel import map_variants
 from jaxbias.plan.variants import expand
 from jaxbias.study import ModelSpec
-from jaxbias.training import Examples, Hyper, Schedule, make_score, make_train
+from jaxbias.training import Hyper, Schedule, TrainingSet, make_score, make_train
 from tests.models.architectures import TINY, tiny_architectures  # noqa: F401
 from tests.tiny import tiny_study
 
@@ -44,7 +44,7 @@ def member(network, seed, dtype):
     params = quick(network.init)(jax.random.key(seed))
     # Heads that start at zero would hide what lies below them from the first step.
     params["head"] = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape), params["head"])
-    examples = Examples(
+    examples = TrainingSet(
         rng.permutation(COUNT)[:16].astype(np.int32),
         rng.integers(0, 2, 16).astype(np.int32),
         rng.random(16).astype(np.float32),
@@ -204,7 +204,7 @@ def test_zero_init_starts_blocks_as_the_identity():
     def last_scale(zero):
         def make():
             kind = {"bottleneck": True, "method": "patches", "rngs": nnx.Rngs(0)}
-            return Block(8, 2, 1, zero_init=zero, **kind).norms[2].scale[...]
+            return ResidualBlock(8, 2, 1, zero_init=zero, **kind).norms[2].scale[...]
 
         return quick(make)()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxbias.errors import InputError
-from jaxbias.plan.search import Arm, Ended, assumed, follow, rung_epochs
+from jaxbias.plan.search import RungResult, Searched, assumed, follow, rung_epochs
 from jaxbias.plan.search_tables import tables
 from jaxbias.plan.variants import expand
 from jaxbias.study import SearchSpec, make_study
@@ -37,7 +37,9 @@ def made_up(loss, diverged=lambda trial: False):
         if np.isnan(losses).any():
             return None
         curves = dict.fromkeys(("auc", "worst_group", "fpr_gap"), np.zeros_like(losses))
-        return Ended(curves | {"loss": losses}, "diverged at step 3" if diverged(trial) else "ok")
+        return RungResult(
+            curves | {"loss": losses}, "diverged at step 3" if diverged(trial) else "ok"
+        )
 
     return results
 
@@ -49,7 +51,7 @@ def place(trial):
 
 
 def tried(course, base="Scratch"):
-    search = next(s for s in course.searches if s.arm.base == base)
+    search = next(s for s in course.searches if s.searched.base == base)
     return [len(c.trials[0]) for c in search.configurations]
 
 
@@ -100,7 +102,7 @@ def test_the_plan_goes_as_far_as_results_do():
 
 def test_one_search_serves_every_curation_level_and_repeat():
     course = follow(study_of(), "d", made_up(lambda trial, epoch: (place(trial) - 3) ** 2 - epoch))
-    assert [s.arm.base for s in course.searches] == ["Control", "Grouped", "Scratch"]
+    assert [s.searched.base for s in course.searches] == ["Control", "Grouped", "Scratch"]
     assert {t.curation.name for t in course.trials} == {"correlation 2"}  # The lower middle.
     assert {(t.seed, t.base.seed) for t in course.trials} == {(0, 0), (1, 1)}
     assert {v.curation.name for v in course.finetunes} == {
@@ -121,7 +123,7 @@ def test_every_arm_has_a_choice_of_its_own():
     course = follow(study_of(), "d", made_up(loss))
     assert [s.winner for s in course.searches] == [1, 6, 3]
     for variant in course.finetunes:
-        own = next(s for s in course.searches if s.arm == Arm.of(variant))
+        own = next(s for s in course.searches if s.searched == Searched.of(variant))
         assert variant.recipe == own.recipe
     trials, choices = tables(study_of(), course, made_up(loss))
     assert len(trials) == 3 * 8 * 2
@@ -167,7 +169,7 @@ def test_two_criteria_choose_differently():
     def results(trial):
         epochs = np.arange({2: 0, 4: 2, 8: 4}[trial.recipe.epochs], trial.recipe.epochs)
         fair = place(trial) == 5
-        return Ended(
+        return RungResult(
             {
                 "loss": 1 + place(trial) - epochs / 100,
                 "auc": np.full(len(epochs), 0.8 if fair else 0.9),
@@ -212,7 +214,7 @@ def test_rungs_and_points_of_several_modes():
     config["experiments"] = {"both": ({"mode": "full"}, {"mode": "head"})}
     course = follow(make_study(config), "d", made_up(lambda trial, epoch: place(trial)))
     assert len(course.searches) == 6
-    assert {dataclasses.replace(s.arm, base="").recipe.mode for s in course.searches} == {
+    assert {dataclasses.replace(s.searched, base="").recipe.mode for s in course.searches} == {
         "full",
         "head",
     }

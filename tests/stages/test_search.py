@@ -12,7 +12,7 @@ from jaxbias import data
 from jaxbias.cli.command import main
 from jaxbias.engine.trials import Trials
 from jaxbias.errors import InputError
-from jaxbias.plan.search import Arm
+from jaxbias.plan.search import Searched
 from jaxbias.stages import outlook, train
 from jaxbias.study import make_study, to_dict
 from jaxbias.workdir.results import ResultDirectory
@@ -166,10 +166,10 @@ def test_a_study_grows_by_arms_and_its_choices_stay(searched, tmp_path):
     more = study_of(finetune={"n": (20, 12), "batch": 16, "seeds": 3})
     train.train(more, workdir, "plan")
     plan = ResultDirectory(workdir).plan()
-    assert plan.finetunes == before.finetunes  # Until the new arm has its choice.
+    assert plan.finetunes == before.finetunes  # Until the new search has its choice.
     assert plan.rungs[: len(before.rungs)] == before.rungs
     new = [trial for pack in plan.rungs[len(before.rungs) :] for trial in pack.members]
-    assert {Arm.of(trial).n for trial in new} == {12}
+    assert {Searched.of(trial).n for trial in new} == {12}
     assert {(trial.recipe.epochs, trial.seed) for trial in new} == {(1, 0), (1, 1)}
 
 

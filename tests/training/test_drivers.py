@@ -10,8 +10,8 @@ from jaxbias.engine.programs import Networks, Rung
 from jaxbias.models import Network, make_network
 from jaxbias.parallel import make_data_mesh, make_mesh, replicate
 from jaxbias.study import ModelSpec
-from jaxbias.training import Examples, Hyper, Schedule, Step, batches_of
-from jaxbias.training.feeds import Curated, Source
+from jaxbias.training import Hyper, Schedule, Step, TrainingSet, batches_of
+from jaxbias.training.feeds import Batches, Curated
 from jaxbias.training.loop import fit
 from jaxbias.training.saves import Saves
 
@@ -35,7 +35,7 @@ def members(network, warmup):
     """Two runs: their parameters, examples, numbers and keys."""
     rng = np.random.default_rng(1)
     for seed in range(2):
-        examples = Examples(
+        examples = TrainingSet(
             ids=rng.permutation(40)[:N].astype(np.int32),
             labels=rng.integers(0, 2, N).astype(np.int32),
             weights=rng.uniform(0.5, 2, N).astype(np.float32),
@@ -88,7 +88,7 @@ def looped(network, schedule, runs, directory):
         labels = np.zeros((40, 1), np.int32)
         labels[examples.ids, 0] = examples.labels
         curated = Curated(examples.ids, labels[examples.ids], examples.weights)
-        source = Source(curated, np.asarray(batches_of(key, schedule)), 1, None)
+        source = Batches(curated, np.asarray(batches_of(key, schedule)), 1, None)
         begin = jax.jit(step.begin)
         ended = fit(
             "run", step, lambda begin=begin, params=params: begin(params), source, hyper, key,

@@ -1,6 +1,7 @@
 """Heads on features: equal to those of a frozen network; fits equal to scikit-learn's."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jaxbias.engine.features import principal_axes
 from jaxbias.engine.programs import FittedHeads, Heads
 from jaxbias.models import Head, Network
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
-from jaxbias.training import Examples, Penalty, make_fit, make_train
+from jaxbias.training import Penalty, TrainingSet, fit_head, make_train
 from tests.training.test_run import NETWORK, SCHEDULE, members, pictures
 
 
@@ -66,7 +67,7 @@ def fits(count, labels, n=60):
     each = []
     for i in range(count):
         ids = rng.permutation(200)[:n].astype(np.int32)
-        examples = Examples(
+        examples = TrainingSet(
             ids,
             labels[ids],
             rng.uniform(0.2, 3, n).astype(np.float32),
@@ -91,7 +92,7 @@ def test_a_fit_equals_scikit_learn(objective):
     with jax.enable_x64(True):
         # Any diagonal may precondition; without rotation the coefficients are comparable.
         variances = values.var(axis=0)
-        fit = jax.jit(make_fit(Head(values.shape[1]), objective))
+        fit = jax.jit(functools.partial(fit_head, objective=objective))
         for i in range(6):
             examples, penalty = jax.tree.map(lambda x, i=i: x[i], stacked)
             got = fit(examples, penalty, variances, values)
@@ -116,7 +117,7 @@ def test_principal_axes_change_no_fit():
     assert (np.diff(features.variances) <= 0).all()
     assert features.variances.mean() == pytest.approx(1, abs=1e-5)
     examples, penalty = jax.tree.map(lambda x: x[1], fits(2, labels))
-    got = make_fit(Head(values.shape[1]))(
+    got = fit_head(
         examples, penalty._replace(tolerance=np.float32(1e-6)), features.variances, features.values
     )
     expected = sklearn_of(values / features.scale, examples, penalty.C)
@@ -155,7 +156,7 @@ def test_layouts_of_packs_agree_in_float64(mode, devices):
         converging = FittedHeads(head, len(scored), values.shape, 60, "erm")
         trained = packed(stepwise, (start, examples, hyper), key)
         fitted = packed(converging, (examples, penalties), variances)
-        train, fit = jax.jit(make_train(head, schedule)), jax.jit(make_fit(head))
+        train, fit = jax.jit(make_train(head, schedule)), jax.jit(fit_head)
         for i in range(8):
             mine = jax.tree.map(lambda x, i=i: x[i], (start, examples, hyper))
             alone = train(*mine, jax.random.wrap_key_data(key), values)

@@ -1,18 +1,14 @@
 """One run: batches, divergence, parity with a plain loop, equality across layouts and devices."""
 
-import dataclasses
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 
 from jaxbias.models import make_network
 from jaxbias.parallel import make_mesh, map_variants, replicate, shard_variants, split_variants
 from jaxbias.study import ModelSpec
-from jaxbias.training import Examples, Hyper, Schedule, batches_of, make_score, make_train
+from jaxbias.training import Hyper, Schedule, TrainingSet, batches_of, make_score, make_train
 from jaxbias.training.objectives import example_losses
 from tests.collectives import collectives
 
@@ -33,7 +29,7 @@ def members(count, dtype=np.float32, rate=0.05):
             lambda x: np.asarray(x).astype(dtype), NETWORK.init(jax.random.key(seed))
         )
         ids = rng.permutation(40)[:20].astype(np.int32)
-        examples = Examples(
+        examples = TrainingSet(
             ids,
             rng.integers(0, 2, 20).astype(np.int32),
             np.ones(20, np.float32),
@@ -45,12 +41,12 @@ def members(count, dtype=np.float32, rate=0.05):
     return jax.tree.map(lambda *x: np.stack(x), *each)
 
 
-def one(member, images, schedule=SCHEDULE, parts=1):
+def one(member, images, schedule=SCHEDULE):
     params, examples, hyper, key = member
-    trained = make_train(NETWORK, schedule, parts)(
+    trained = make_train(NETWORK, schedule)(
         params, examples, hyper, jax.random.wrap_key_data(key), images
     )
-    scores = make_score(NETWORK, parts)(trained.params, jnp.arange(40, dtype=jnp.int32), images)
+    scores = make_score(NETWORK)(trained.params, jnp.arange(40, dtype=jnp.int32), images)
     return trained, scores
 
 
@@ -123,54 +119,11 @@ def test_layouts_agree_in_float64(mode, devices, alone):
             np.testing.assert_allclose(trained.loss[i], loss, atol=1e-9)
 
 
-def shared_mesh(devices, data):
-    """Variants along one axis, and the parts of their batches along the other."""
-    shape, axes = (devices // data, data), ("variant", "data")
-    return jax.make_mesh(
-        shape, axes, axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[:devices]
-    )
-
-
-@pytest.mark.parametrize(
-    ("objective", "mode", "devices", "data"),
-    [
-        ("erm", "vmap", 8, 4),
-        ("group_dro", "unroll", 4, 2),
-        ("dfr", "map", 2, 2),
-    ],
-)
-def test_a_batch_split_over_devices_trains_the_same(objective, mode, devices, data):
-    """Losses, cell means and gradients of parts add up to those of the batch, in float64."""
-    schedule = dataclasses.replace(SCHEDULE, objective=objective, cells=4)
-    whole = functools.partial(one, schedule=schedule)
-    with jax.enable_x64(True):
-        stacked, images = members(4, np.float64), pictures()
-        rng = np.random.default_rng(2)
-        weights = rng.uniform(0.5, 2, (4, 20)).astype(np.float32)
-        stacked = (stacked[0], stacked[1]._replace(weights=weights), *stacked[2:])
-        expected, expected_scores = jax.jit(map_variants(whole, "map"))(stacked, images)
-        mesh = shared_mesh(devices, data)
-        split = functools.partial(whole, parts=data)
-        packed = jax.jit(shard_variants(map_variants(split, mode), mesh))
-        trained, scores = packed(split_variants(stacked, mesh), replicate(images, mesh))
-        np.testing.assert_allclose(scores, expected_scores, atol=1e-9)
-        np.testing.assert_allclose(trained.loss, expected.loss, atol=1e-9)
-        assert np.ptp(expected_scores, axis=0).max() > 0.1
-
-
-def compiled(data):
-    mesh = shared_mesh(8, data)
-    packed = jax.jit(shard_variants(map_variants(functools.partial(one, parts=data), "map"), mesh))
-    arguments = split_variants(members(8), mesh), replicate(pictures(), mesh)
-    return packed.lower(*arguments).compile()
-
-
 def test_no_collective_crosses_the_variant_axis():
-    assert collectives(compiled(data=1).as_text()) == []
-    pairs = [{0, 1}, {2, 3}, {4, 5}, {6, 7}]
-    found = collectives(compiled(data=2).as_text())
-    assert {name for name, _ in found} == {"all-reduce", "all-gather"}
-    assert all(groups == pairs for _, groups in found)
+    mesh = make_mesh(8)
+    packed = jax.jit(shard_variants(map_variants(one, "map"), mesh))
+    arguments = split_variants(members(8), mesh), replicate(pictures(), mesh)
+    assert collectives(packed.lower(*arguments).compile().as_text()) == []
 
 
 def test_a_diverging_run_stops_and_leaves_its_neighbours_alone():

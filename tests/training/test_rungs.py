@@ -12,10 +12,10 @@ from jaxbias.models import Head, make_network
 from jaxbias.parallel import map_variants
 from jaxbias.study import ModelSpec
 from jaxbias.training import (
-    Examples,
     Hyper,
     Schedule,
     Step,
+    TrainingSet,
     make_rung,
     make_score,
     make_train,
@@ -36,7 +36,7 @@ def members(network, schedule, count=2, dtype=np.float32, rate=0.05):
         params = jax.tree.map(lambda x: np.asarray(x).astype(dtype), params)
         state = Step(network, schedule).begin(params)
         n = schedule.n
-        examples = Examples(
+        examples = TrainingSet(
             rng.permutation(40)[:n].astype(np.int32),
             rng.integers(0, 2, n).astype(np.int32),
             np.ones(n, np.float32),

@@ -13,7 +13,7 @@ from tests.models.architectures import tiny_architectures  # noqa: F401
 SIZE, BATCH, STEPS = 8, 16, 3
 
 
-HYPER = Hyper(*map(np.float32, (0.1, 1e-3, 0.6, 0)))
+HYPER = Hyper(*map(np.float32, (0.1, 1e-3, 0.6, 0.5)))
 
 
 def lifted_of(step, mesh, kind):
@@ -34,7 +34,8 @@ def data(labels=1):
 def batch_of(places, pieces, arrays):
     images, labels, weights = arrays
     at = np.arange(BATCH, dtype=np.int32)
-    whole = Batch(images[places], labels[places], weights[places], at)
+    cells = places.astype(np.int32) % 4
+    whole = Batch(images[places], labels[places], weights[places], at, cells)
     return jax.tree.map(lambda x: x.reshape(pieces, BATCH // pieces, *x.shape[1:]), whole)
 
 
@@ -42,7 +43,7 @@ def trained(name, kind="jit", devices=1, labels=1, accumulate=1, **changes):
     """All steps of a run in float64: its parameters, and the loss of each step."""
     with jax.enable_x64(True):
         network = make_network(ModelSpec(name=name, widths=(4,)), SIZE, labels)
-        step = Step(network, Schedule(40, 2, BATCH, 0.9, projection=8, **changes))
+        step = Step(network, Schedule(40, 2, BATCH, 0.9, cells=4, projection=8, **changes))
         key = jax.random.key_data(jax.random.key(3))
         fresh = jax.tree.map(
             lambda x: x.astype(np.float64), jax.jit(network.init)(jax.random.key(0))
@@ -68,7 +69,12 @@ def assert_same(got, expected, tolerance=1e-9):
 
 @pytest.mark.parametrize(
     ("name", "objective"),
-    [("convnet", "erm"), ("resnet_block", "erm"), ("convnet", "simclr")],
+    [
+        ("convnet", "erm"),
+        ("convnet", "group_dro"),
+        ("resnet_block", "erm"),
+        ("convnet", "simclr"),
+    ],
 )
 def test_every_lift_on_eight_devices_equals_one_device(name, objective):
     alone = trained(name, objective=objective)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from jaxbias.weights.imported import fixed_images
-from jaxbias.weights.recipes import Recipe
+from jaxbias.weights.preparations import Preparation
 from jaxbias.weights.sources import SOURCES
 from tests.weights.pytorch import build, inputs, logits_of, torch
 from tests.weights.seeded import CLASSES, names_of, noise
@@ -32,8 +32,8 @@ def golden(arch: str, source: str, size: int) -> dict:
     classes = CLASSES.get(source, 7)
     model, features = build(arch, source, classes, size)
     kind = arch.split("_")[0].rstrip("0123456789")
-    recipe: Recipe = SOURCES[source].recipes[kind]
-    x = inputs(fixed_images(size), recipe)
+    preparation: Preparation = SOURCES[source].preparations[kind]
+    x = inputs(fixed_images(size), preparation)
     state = model.state_dict()
     found = {
         "arch": arch,
@@ -46,7 +46,7 @@ def golden(arch: str, source: str, size: int) -> dict:
         found["features"] = features(x)[:, :SHOWN].tolist()
         found["logits"] = logits_of(model, x)[:, :SHOWN].tolist()
         if arch in TRAINED:
-            x = inputs(noise(size), recipe)
+            x = inputs(noise(size), preparation)
             found["train_logits"] = logits_of(model.train(), x)[:2, :SHOWN].tolist()
             after = model.state_dict()
             last = max((n for n in after if n.endswith("bn2.running_var")), key=str)

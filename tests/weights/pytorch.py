@@ -82,11 +82,12 @@ def _huggingface(arch, classes, size):
     return model, lambda x: model.resnet(x).pooler_output.flatten(1)
 
 
-def inputs(images, recipe, dtype=torch.float32):
+def inputs(images, preparation, dtype=torch.float32):
     """Images uint8[B, S, S, 3] as PyTorch's preprocessing makes them, [B, 3, S, S]."""
     x = torch.from_numpy(images).permute(0, 3, 1, 2).to(dtype) / 255
     mean, std = (
-        torch.tensor(v, dtype=dtype).reshape(1, 3, 1, 1) for v in (recipe.mean, recipe.std)
+        torch.tensor(v, dtype=dtype).reshape(1, 3, 1, 1)
+        for v in (preparation.mean, preparation.std)
     )
     return (x - mean) / std
 

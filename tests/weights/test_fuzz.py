@@ -16,7 +16,7 @@ from jaxbias.errors import InputError
 from jaxbias.weights import convert
 from jaxbias.weights.command import describe_text
 from jaxbias.weights.files import read_tensors
-from jaxbias.weights.recipes import HALF, recipe_of
+from jaxbias.weights.preparations import HALF, preparation_of
 from tests.models.architectures import tiny_architectures  # noqa: F401
 from tests.weights.seeded import seeded_arrays
 
@@ -126,7 +126,7 @@ def test_no_file_is_more_than_one_line(attack, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
     if name == "config.json":
-        in_one_line(lambda: recipe_of(HALF, tmp_path / "w.safetensors", "", "timm"))
+        in_one_line(lambda: preparation_of(HALF, tmp_path / "w.safetensors", "", "timm"))
     else:
         in_one_line(lambda: read_tensors(path))
 

@@ -25,7 +25,7 @@ from jaxbias.weights import (
 )
 from jaxbias.weights.conversion import flat_names
 from jaxbias.weights.imported import content_hash
-from jaxbias.weights.recipes import HALF, IMAGENET, recipe_of
+from jaxbias.weights.preparations import HALF, IMAGENET, preparation_of
 from tests.models.architectures import tiny_architectures  # noqa: F401
 from tests.weights.seeded import seeded_arrays
 
@@ -157,8 +157,8 @@ def test_a_head_of_seven_classes_is_imported_and_its_dropping_noted(tmp_path, ca
 def test_preprocessing_travels(tmp_path):
     """The released file is known by its hash; timm and transformers write theirs beside it."""
     file = tmp_path / "w.npz"
-    assert recipe_of(IMAGENET, file, "11ad3fa6" + "0" * 56, "torchvision").resize == 232
-    assert recipe_of(IMAGENET, file, "0" * 64, "torchvision") == IMAGENET
+    assert preparation_of(IMAGENET, file, "11ad3fa6" + "0" * 56, "torchvision").resize == 232
+    assert preparation_of(IMAGENET, file, "0" * 64, "torchvision") == IMAGENET
     config = {
         "pretrained_cfg": {
             "input_size": [3, 224, 224],
@@ -169,21 +169,21 @@ def test_preprocessing_travels(tmp_path):
         }
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    got = recipe_of(IMAGENET, file, "", "timm")
+    got = preparation_of(IMAGENET, file, "", "timm")
     assert (got.resize, got.crop, got.mean) == (235, 224, (0.1, 0.2, 0.3))
     assert "instead of the central 95% of the side" in got.differences(224)
     assert "images of 64² pixels are resized to 224²" in got.differences(64)
     hub = {"size": {"height": 32, "width": 32}, "resample": 2, "image_mean": [0, 0, 0]}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({**hub, "image_std": [1, 1, 1]}))
-    assert recipe_of(HALF, file, "", "huggingface").differences(32) == ""
+    assert preparation_of(HALF, file, "", "huggingface").differences(32) == ""
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(hub))
     with pytest.raises(
         InputError, match=r"are prepared .it lacks 'image_std'.; fetch it again, or"
     ):
-        recipe_of(HALF, file, "", "huggingface")
+        preparation_of(HALF, file, "", "huggingface")
     plain = {**hub, "do_normalize": False, "image_std": None}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(plain))
-    assert recipe_of(HALF, file, "", "huggingface").std == (1.0, 1.0, 1.0)
+    assert preparation_of(HALF, file, "", "huggingface").std == (1.0, 1.0, 1.0)
 
 
 TIMM = {"input_size": [3, 8, 8], "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -242,7 +242,7 @@ def test_preprocessing_that_cannot_be_is_one_line(tmp_path, source, content, sai
     text = content if isinstance(content, str) else json.dumps(content)
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=re.escape(said)) as error:
-        recipe_of(HALF, tmp_path / "w.safetensors", "", source)
+        preparation_of(HALF, tmp_path / "w.safetensors", "", source)
     assert str(error.value).startswith(str(tmp_path / name))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
@@ -273,7 +273,7 @@ def test_a_base_of_a_study_becomes_weights(spec, tmp_path):
     (tmp_path / "run" / "study.json").write_text(json.dumps(study))
     imported, _ = import_weights(spec.name, "jaxbias", base, tmp_path / "out")
     assert imported.spec.content == spec.content
-    assert imported.recipe.differences(8) == ""
+    assert imported.preparation.differences(8) == ""
     assert imported.network(3).preprocessing == network.preprocessing
     jax.tree.map(np.testing.assert_array_equal, load(imported), params)
 

@@ -75,7 +75,7 @@ def test_evaluation_agrees_with_pytorch(arch, source, size):
     jax.tree.map(np.testing.assert_array_equal, params, converted.params)
     assert converted.classes == classes
     images = fixed_images(size)
-    x = inputs(images, converted.recipe)
+    x = inputs(images, converted.preparation)
     with torch.no_grad():
         close(quick(network.features, params, images), features(x))
         close(quick(network.logits, params, images), logits_of(model, x))
@@ -94,7 +94,7 @@ def test_training_agrees_with_pytorch(arch, source, size):
     images = noise(size)
     model, _ = build(arch, source, classes, size)
     converted, network, params = converted_of(model, arch, source, size)
-    x = inputs(images, converted.recipe)
+    x = inputs(images, converted.preparation)
 
     def forward(params):
         return network.train_logits(network.partition(params, "full"), images, "full")[0]
@@ -113,7 +113,7 @@ def test_training_agrees_with_pytorch(arch, source, size):
             return (logits**2).mean(), (logits, statistics)
 
         gradients, (logits, statistics) = quick(jax.grad(loss, has_aux=True), parts.trained)
-        expected = logits_of(model, inputs(images, converted.recipe, torch.float64))
+        expected = logits_of(model, inputs(images, converted.preparation, torch.float64))
         (expected**2).mean().backward()
         close(logits, expected, 1e-8)
         truth = expected.detach()

@@ -40,7 +40,7 @@ READERS = {
         )
     },
 }
-TFDS = "tfds:"  # Before the name of a dataset that TensorFlow Datasets has prepared.
+_TFDS = "tfds:"  # Before the name of a dataset that TensorFlow Datasets has prepared.
 
 
 def read(data: DataSpec) -> Source:
@@ -77,7 +77,7 @@ def module_of(name: str) -> str:
     Raises:
       InputError: there is none of that name (with the nearest).
     """
-    if name.startswith(TFDS):
+    if name.startswith(_TFDS):
         return "jaxbias.data.readers.tfds"
     if name not in READERS:
         raise InputError(

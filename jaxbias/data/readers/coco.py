@@ -17,8 +17,8 @@ from jaxbias.data.table import named
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
-FEMALE = {"female", "girl", "woman", "lady", "females", "girls", "women", "ladies"}
-MALE = {"male", "boy", "man", "gentleman", "males", "boys", "men", "gentlemen"}
+_FEMALE = {"female", "girl", "woman", "lady", "females", "girls", "women", "ladies"}
+_MALE = {"male", "boy", "man", "gentleman", "males", "boys", "men", "gentlemen"}
 _GENDERS = ("Female", "Male")
 _WORD = re.compile(r"[a-z]+")
 
@@ -111,5 +111,5 @@ def _genders(path: Path, numbers: pd.Series) -> np.ndarray:
             row, words = rows[int(each["image_id"])], set(_WORD.findall(each["caption"].lower()))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} has a caption that is not as published: {error!r}") from error
-        named_in[row] |= bool(words & FEMALE), bool(words & MALE)
+        named_in[row] |= bool(words & _FEMALE), bool(words & _MALE)
     return np.where(named_in.sum(1) == 1, named_in.argmax(1), -1).astype(np.int8)

@@ -20,7 +20,7 @@ from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
 # COCO class -> topics, as the paper maps them.
-COCO = {
+_COCO = {
     "bed": ("beds", "kids_bed"),
     "book": ("books",),
     "bowl": ("bowls",),
@@ -79,13 +79,13 @@ def read(data: DataSpec) -> Source:
         "region": category(plain["region"]),
         "income_bin": category(_bins(plain["income"], table)),
     }
-    for name, wanted in COCO.items():
+    for name, wanted in _COCO.items():
         present = [any(topic in wanted for topic in each) for each in topics]
         found[name] = pd.Series(present, dtype="boolean")
     there = sorted({topic for each in topics for topic in each})
     never = [
         f"'{name}' ({', '.join(wanted)}{_near(wanted, there)})"
-        for name, wanted in COCO.items()
+        for name, wanted in _COCO.items()
         if not found[name].any()
     ]
     note = f"No image has a topic of the columns {', '.join(never)}: they have no positive."

@@ -18,7 +18,7 @@ from jaxbias.files.digits import whole
 from jaxbias.study import DataSpec
 from jaxbias.words import count
 
-AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
+_AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
 _TABLES = {"train": "fairface_label_train.csv", "val": "fairface_label_val.csv"}
 _LABELS = ("age", "gender", "race")
 _LAYOUT = (
@@ -95,12 +95,12 @@ def mend(age: str) -> str | None:
 
 def _ages(table: Table, ages: pd.Series, on_damage: str) -> tuple[pd.Series, int]:
     """Returns the ages as published, and how many were mended."""
-    strange = np.flatnonzero(~ages.isin(("", *AGES)))
+    strange = np.flatnonzero(~ages.isin(("", *_AGES)))
     for row in strange:
         bracket = mend(ages.iloc[row])
         if bracket is None:
             raise InputError(
-                f"{table.where(row)}: age '{ages.iloc[row]}' is none of {', '.join(AGES)}"
+                f"{table.where(row)}: age '{ages.iloc[row]}' is none of {', '.join(_AGES)}"
             )
         if on_damage == "error":
             raise InputError(
@@ -108,6 +108,6 @@ def _ages(table: Table, ages: pd.Series, on_damage: str) -> tuple[pd.Series, int
                 f" '{bracket}', one of {count(len(strange), 'such row')}; take the published file,"
                 " or set config.data.damaged_labels='repair'"
             )
-    known = {age: age for age in ("", *AGES)}
+    known = {age: age for age in ("", *_AGES)}
     known |= {age: mend(age) for age in ages.iloc[strange].unique()}
     return ages.map(known), len(strange)

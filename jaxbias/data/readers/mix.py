@@ -17,7 +17,7 @@ from jaxbias.data.vocabulary import unify
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
 
-SOURCE = "source"
+_SOURCE = "source"
 # What belongs to the whole and not to one of its sources.
 _TAKEN_OVER = ("on_missing", "missing_values")
 _SHARED = ("image_size", "seed", "splits", "on_bad_image", "sources", *_TAKEN_OVER)
@@ -56,10 +56,10 @@ def read(data: DataSpec) -> Source:
                 " config.data.scores, with ids of the mix"
             )
         table = add_derived(source.table, spec.derived, source.unusable)
-        if SOURCE in table:
-            raise InputError(f"{source.name} has a column '{SOURCE}' itself; it cannot be mixed")
+        if _SOURCE in table:
+            raise InputError(f"{source.name} has a column '{_SOURCE}' itself; it cannot be mixed")
         table = table.assign(id=f"{name}/" + table["id"], split=f"{name}/" + table["split"])
-        table[SOURCE] = pd.Categorical([name] * len(table), sorted(data.sources))
+        table[_SOURCE] = pd.Categorical([name] * len(table), sorted(data.sources))
         parts.append((name, source))
         tables.append(table)
     digest = hashlib.sha256("\0".join(f"{n}={s.key}" for n, s in parts).encode())
@@ -76,7 +76,7 @@ def read(data: DataSpec) -> Source:
         name=" + ".join(source.name for _, source in parts),
         key=f"mix/{digest.hexdigest()}",
         table=joined,
-        read=Reader(
+        read=_Reader(
             tuple(source.read for _, source in parts),
             tuple(np.cumsum([len(table) for table in tables]).tolist()),
         ),
@@ -88,7 +88,7 @@ def read(data: DataSpec) -> Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reader:
+class _Reader:
     """From a row of the whole to the bytes of its image in its source."""
 
     reads: tuple[Callable[[int], bytes], ...]

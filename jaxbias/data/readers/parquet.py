@@ -86,7 +86,7 @@ def read(data: DataSpec) -> Source:
         name=f"Parquet {Path(data.path).name}",
         key=f"parquet/{root.resolve()}/{image}/{digest.hexdigest()}",
         table=with_labels(ids, splits, found),
-        read=Reader(
+        read=_Reader(
             tuple((path, group) for path, group, _ in groups),
             tuple(np.cumsum([rows for *_, rows in groups]).tolist()),
             image,
@@ -97,7 +97,7 @@ def read(data: DataSpec) -> Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reader:
+class _Reader:
     """From a row to the bytes of its image; holds one group of rows per thread."""
 
     groups: tuple[tuple[Path, int], ...]

@@ -113,7 +113,7 @@ def read_prepared(
         name=name,
         key=f"tfds/{_key(folder)}",
         table=with_labels(ids, split.tolist(), found),
-        read=Reader(folder, tuple(splits), tuple(np.cumsum(sizes).tolist()), image),
+        read=_Reader(folder, tuple(splits), tuple(np.cumsum(sizes).tolist()), image),
         unusable=unusable,
         notes=notes,
         numbers=numbers,
@@ -121,7 +121,7 @@ def read_prepared(
 
 
 @dataclasses.dataclass(frozen=True)
-class Reader:
+class _Reader:
     """From a row to the bytes of its image; may be sent to other processes."""
 
     folder: Path

@@ -20,7 +20,7 @@ _WAY_OUT = "fetch it again, or move it away for the source's usual preparation"
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Preparation:
     """How images were prepared for evaluation.
 
     Attributes:
@@ -84,11 +84,11 @@ class Recipe:
         return f"{self.crop / self.resize:.0%}"
 
 
-IMAGENET = Recipe(256, 224, "bilinear", _MEAN, _STD, "the source's evaluation script")
-PLAIN = Recipe(0, 224, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "the source's scripts")
-HALF = Recipe(0, 224, "bilinear", _HALF, _HALF, "the source's evaluation script")
+IMAGENET = Preparation(256, 224, "bilinear", _MEAN, _STD, "the source's evaluation script")
+PLAIN = Preparation(0, 224, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "the source's scripts")
+HALF = Preparation(0, 224, "bilinear", _HALF, _HALF, "the source's evaluation script")
 
-# The first digits of a released file's SHA-256, which torchvision writes into its name -> recipe.
+# The first digits of a released file's SHA-256, which torchvision writes into its name.
 _RELEASED = {
     **dict.fromkeys(
         ("f37072fd", "b627a593", "0676ba61", "63fe2227", "c867db91"),
@@ -98,12 +98,16 @@ _RELEASED = {
         ("11ad3fa6", "cd907fc2"),
         dataclasses.replace(IMAGENET, resize=232, origin="torchvision's IMAGENET1K_V2"),
     ),
-    "9ac1b537": Recipe(384, 384, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_E2E_V1"),
-    "4e70ced5": Recipe(224, 224, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_LINEAR_V1"),
+    "9ac1b537": Preparation(
+        384, 384, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_E2E_V1"
+    ),
+    "4e70ced5": Preparation(
+        224, 224, "bicubic", _MEAN, _STD, "torchvision's IMAGENET1K_SWAG_LINEAR_V1"
+    ),
 }
 
 
-def recipe_of(default: Recipe, file: Path, sha256: str, source: str) -> Recipe:
+def preparation_of(default: Preparation, file: Path, sha256: str, source: str) -> Preparation:
     """Returns how images were prepared: by the released file, by what lies beside it, or usually.
 
     timm keeps it in config.json, transformers in preprocessor_config.json.
@@ -126,7 +130,7 @@ def recipe_of(default: Recipe, file: Path, sha256: str, source: str) -> Recipe:
         ) from error
 
 
-def _timm(content: dict[str, Any], default: Recipe) -> Recipe:
+def _timm(content: dict[str, Any], default: Preparation) -> Preparation:
     config = content["pretrained_cfg"]
     crop = config["input_size"][-1]
     return dataclasses.replace(
@@ -139,7 +143,7 @@ def _timm(content: dict[str, Any], default: Recipe) -> Recipe:
     )
 
 
-def _hub(content: dict[str, Any], default: Recipe) -> Recipe:
+def _hub(content: dict[str, Any], default: Preparation) -> Preparation:
     size = content["size"]
     side = size if isinstance(size, int) else size.get("height", size.get("shortest_edge"))
     share = content.get("crop_pct")

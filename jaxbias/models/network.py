@@ -70,7 +70,7 @@ class Network:
         Args:
           params: of `init`.
           mode: "full": all; "head": the linear layer that gives the logits; "last_block": that and
-            what the registry calls the architecture's last block.
+            what `ARCHITECTURES` calls the architecture's last block.
         """
         parts, statistics = Parts({}, {}, {}), _abstract(self)[1]
         for path, leaf in traverse_util.flatten_dict(params).items():
