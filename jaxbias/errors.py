@@ -25,6 +25,16 @@ class InputError(ValueError):
         super().__init__(_ENDLESS.sub(lambda found: echo(found[0]), line))
 
 
+def require(condition: bool, message: str) -> None:
+    """Refuses with a message what does not hold.
+
+    Raises:
+      InputError: it does not.
+    """
+    if not condition:
+        raise InputError(message)
+
+
 def echo(value: Any) -> str:
     """Returns a value as a message repeats it: on one line, of at most 80 characters.
 

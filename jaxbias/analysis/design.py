@@ -88,17 +88,17 @@ class Design:
         """Returns how an arm stands; nothing planned of one that is unknown."""
         return self._arms.get((base, curation, int(n)), _NOTHING)
 
-    def bases(self, n: int, curation: str = "natural") -> dict[str, str]:
-        """Returns base -> role of all planned at a curation and n."""
-        return self._bases.get((curation, int(n)), {})
+    def bases(self, n: int) -> dict[str, str]:
+        """Returns base -> role of all whose natural draw is planned at n."""
+        return self._bases.get(int(n), {})
 
     @functools.cached_property
-    def _bases(self) -> dict[tuple[str, int], dict[str, str]]:
-        found: dict[tuple[str, int], dict[str, str]] = {}
-        rows = self.planned[["curation", "n", "base", "role"]].drop_duplicates()
-        for curation, n, base, role in rows.itertuples(index=False):
-            found.setdefault((curation, int(n)), {})[base] = role
-        return found
+    def _bases(self) -> dict[int, dict[str, str]]:
+        natural = self.planned[self.planned["curation"] == "natural"]
+        return {
+            int(n): dict(zip(rows["base"], rows["role"], strict=True))
+            for n, rows in natural.groupby("n")
+        }
 
     def studied(self) -> list[tuple[str, int]]:
         """Returns (base, n) of the studied bases."""

@@ -107,17 +107,15 @@ def intervals(found: Sequence[Estimate], level: float) -> list[Interval]:
     ]
 
 
-def p_value(found: Estimate, null: float = 0.0, side: int = 0) -> float:
-    """Returns the p-value of a mean equal to `null`: 1 above, −1 below, 0 two-sided."""
+def p_value(found: Estimate) -> float:
+    """Returns the two-sided p-value of a mean of zero; 1 where a part of it is unknown."""
     if not (np.isfinite(found.error) and np.isfinite(found.value)):
         return 1.0
-    moved = (found.value - null) * (side or 1)
     if found.error == 0:
-        return 1.0 if moved == 0 else float(moved < 0)
-    one = tail(np.array(abs(moved) / found.error), np.array(found.share), np.array(found.df))
-    if side == 0:
-        return float(min(2 * one, 1.0))
-    return float(one if moved >= 0 else 1 - one)
+        return float(found.value == 0)
+    ratio = abs(found.value) / found.error
+    one = tail(np.array(ratio), np.array(found.share), np.array(found.df))
+    return float(min(2 * one, 1.0))
 
 
 def simultaneous_level(found: Sequence[Estimate], level: float, family: int) -> float:

@@ -32,7 +32,7 @@ def pack_widths(catalog: Catalog, groups: Sequence[Sequence[Variant]]) -> list[i
     given = catalog.study.grid.pack_width
     widths, alike = [given] * len(groups), {}
     for i, group in enumerate(groups):
-        if _is_head(group[0]) or not given:
+        if group[0].recipe.mode == "head" or not given:
             program = catalog.finetune(group[0])
             alike.setdefault(program.resized(0), []).append((program, i))
     for programs in alike.values():
@@ -43,12 +43,8 @@ def pack_widths(catalog: Catalog, groups: Sequence[Sequence[Variant]]) -> list[i
     return widths
 
 
-def _is_head(variant: Variant) -> bool:
-    return variant.recipe.mode == "head"
-
-
 def _most(variant: Variant) -> int:
-    return _MOST_HEADS if _is_head(variant) else _MOST_NETWORKS
+    return _MOST_HEADS if variant.recipe.mode == "head" else _MOST_NETWORKS
 
 
 def _widest(catalog: Catalog, program: Training, most: int) -> int:

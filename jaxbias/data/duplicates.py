@@ -17,6 +17,7 @@ _DIFFERENCE = 6.0
 # Neighbours in the order of a band that are compared: a guard against a million equal pictures.
 _NEIGHBOURS = 8
 _CHUNK = 256
+_NAMED = 3  # Pairs of two splits in a text.
 
 
 def near_duplicates(dataset: Dataset) -> pd.DataFrame:
@@ -58,13 +59,13 @@ def near_duplicates(dataset: Dataset) -> pd.DataFrame:
     )
 
 
-def duplicates_text(pairs: pd.DataFrame, shown: int = 3) -> str:
+def duplicates_text(pairs: pd.DataFrame) -> str:
     """Returns the pairs as a paragraph: counts per pair of splits, and the first few."""
     if pairs.empty:
         return "near-duplicates across splits: none found"
     lines = [f"near-duplicates across splits: {len(pairs):,}"]
     for (a, b), part in pairs.groupby(["split_a", "split_b"], sort=False):
-        some = ", ".join(f"{r.id_a} = {r.id_b}" for r in part.head(shown).itertuples())
+        some = ", ".join(f"{r.id_a} = {r.id_b}" for r in part.head(_NAMED).itertuples())
         exact = int(part["exact"].sum())
         lines.append(f"  {a} and {b}: {len(part):,}, {exact:,} of them exact ({some})")
     return "\n".join(lines)

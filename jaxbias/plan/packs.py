@@ -166,11 +166,11 @@ def extend_plan(
     starts = {base.id: base for base in (*bases, *(v.base for v in (*trials, *variants)))}
     new_bases = [b for b in starts.values() if b.trained_here and b.id not in have]
     new_variants = [variant for variant in variants if variant.id not in have]
-    heads = [variant for variant in new_variants if _is_head(variant)]
+    heads = [variant for variant in new_variants if variant.recipe.mode == "head"]
     # Base by base, so that a base's features are read once.
     order = {id: place for place, id in enumerate(dict.fromkeys(v.base.id for v in heads))}
     heads.sort(key=lambda variant: order[variant.base.id])
-    others = [variant for variant in new_variants if not _is_head(variant)]
+    others = [variant for variant in new_variants if variant.recipe.mode != "head"]
     groups = _grouped([*others, *heads], signatures)
 
     def packed(
@@ -196,10 +196,6 @@ def extend_plan(
         finetunes=plan.finetunes + packed(groups, used),
         rungs=plan.rungs + packed(_grouped(new_trials.values(), signatures), {}, "rung"),
     )
-
-
-def _is_head(variant: Variant) -> bool:
-    return variant.recipe.mode == "head"
 
 
 def _grouped(members: Iterable[Any], signatures: dict[str, Any]) -> dict[Any, list[Any]]:

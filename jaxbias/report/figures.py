@@ -21,7 +21,6 @@ class Picture:
     caption: str
     alt: str
     width: float  # Of the text width.
-    paths: tuple[Path, ...]
 
 
 def draw(answer: Answer, directory: Path) -> dict[str, Picture]:
@@ -42,14 +41,13 @@ def draw(answer: Answer, directory: Path) -> dict[str, Picture]:
             continue
         content = {kind: style.render(figure, kind) for kind in ("png", "pdf")}
         name = make.__name__
-        paths = tuple(
-            atomic.write_bytes(directory / f"{name}.{kind}", data) for kind, data in content.items()
-        )
+        for kind, data in content.items():
+            atomic.write_bytes(directory / f"{name}.{kind}", data)
         width = figure.get_figwidth() / style.WIDTH
         said = caption(answer.study)
         if any(text.get_text() == style.DEGENERATE for key in figure.legends for text in key.texts):
             said += " Hollow marks are degenerate models: at chance, or predicting all or nothing."
-        pictures[name] = Picture(name, content["png"], said, alt, width, paths)
+        pictures[name] = Picture(name, content["png"], said, alt, width)
     return pictures
 
 

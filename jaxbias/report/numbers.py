@@ -9,7 +9,7 @@ MISSING = "–"
 _MINUS = "\u2212"  # A real minus sign: as wide as the plus it stands under.
 
 
-def signed(value: float, digits: int = 3) -> str:
+def signed(value: float) -> str:
     """Returns a gap, a difference or a change with its sign; zero has none.
 
     >>> signed(0.1534), signed(-0.0002), signed(float("nan"))
@@ -17,19 +17,19 @@ def signed(value: float, digits: int = 3) -> str:
     """
     if missing(value):
         return MISSING
-    text = f"{value:+.{digits}f}"
+    text = f"{value:+.3f}"
     if float(text) == 0:
         return text[1:]
     return text.replace("-", _MINUS)
 
 
-def plain(value: float, digits: int = 3) -> str:
+def plain(value: float) -> str:
     """Returns a quantity that has no direction: an AUC or a rate.
 
     >>> plain(0.84251)
     '0.843'
     """
-    return MISSING if missing(value) else f"{value:.{digits}f}".replace("-", _MINUS)
+    return MISSING if missing(value) else f"{value:.3f}".replace("-", _MINUS)
 
 
 def interval(low: float, high: float, write: Callable[[float], str] = signed) -> str:

@@ -43,12 +43,10 @@ def column(name: str, heading: str, write: Callable[[Any], str] = str) -> Column
     return Column(heading, lambda row: write(row[name]), number=write is not str)
 
 
-def estimated(
-    name: str, low: str, high: str, heading: str, write: Callable[[float], str] = numbers.signed
-) -> Column:
+def estimated(name: str, low: str, high: str, heading: str) -> Column:
     """Returns the column that writes an estimate with its interval."""
     return Column(
-        heading, lambda row: numbers.estimate(row[name], row[low], row[high], write), number=True
+        heading, lambda row: numbers.estimate(row[name], row[low], row[high]), number=True
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from jaxbias.errors import InputError, echo, nearest
+from jaxbias.errors import echo, nearest, require
 from jaxbias.study.rule import parse_curation
 from jaxbias.study.specs import BaseSpec, PretrainSpec, Study
 
@@ -27,12 +27,12 @@ def check_bases(study: Study) -> None:
         if base.role in ("scratch", "imported"):
             continue
         reason = _loop_only(study.pretrain, base)
-        _require(
+        require(
             study.pretrain.engine != "packed" or not reason,
             f"config.pretrain.engine='packed' cannot do config.{reason.format(name=name)}; "
             "set it to 'auto' or 'loop'",
         )
-        _require(
+        require(
             base.objective != "simclr" or study.pretrain.accumulate == 1,
             f"config.pretrain.accumulate={study.pretrain.accumulate} would take the negatives of "
             f"base '{name}' (simclr) from a part of the batch; set it to 1",
@@ -41,26 +41,26 @@ def check_bases(study: Study) -> None:
 
 def _check_base(place: str, base: BaseSpec) -> None:
     kind = parse_curation(base.curation, f"{place}.curation").kind
-    _require(
+    require(
         kind in _CURATIONS,
         f"{place}.curation='{echo(base.curation)}' is for finetuning; {nearest(kind, _CURATIONS)}",
     )
-    _require(
+    require(
         (base.role in ("scratch", "imported")) == (not base.target),
         f"{place}: a scratch base has no target, an imported one neither, and every other base "
         "needs one" + (", whose cells its curation shapes" if base.objective == "simclr" else ""),
     )
-    _require(
+    require(
         (base.role == "imported") == bool(base.weights),
         f"{place}: role={base.role}, weights='{echo(base.weights)}'; the role imported alone has "
         "weights, the directory that `jaxbias weights import` wrote",
     )
-    _require(
+    require(
         not base.also or (bool(base.target) and base.objective == "supervised"),
         f"{place}.also={echo(base.also)} is learnt together with a target, by objective "
         "'supervised'",
     )
-    _require(
+    require(
         base.target not in base.also and len(set(base.also)) == len(base.also),
         f"{place}: target and also name a column twice",
     )
@@ -95,8 +95,3 @@ def by_loop(study: Study, base: Learns) -> bool:
     """Returns whether a base is pretrained step by step, with checkpoints."""
     engine = study.pretrain.engine
     return engine == "loop" or (engine == "auto" and bool(_loop_only(study.pretrain, base)))
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)

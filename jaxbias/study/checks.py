@@ -3,7 +3,7 @@
 import collections
 import functools
 
-from jaxbias.errors import InputError, echo, nearest
+from jaxbias.errors import echo, nearest, require
 from jaxbias.study.bases import check_bases
 from jaxbias.study.rule import parse_prevalence
 from jaxbias.study.search import check_search
@@ -22,12 +22,12 @@ def check_study(study: Study) -> None:
     fine = study.finetune
     refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "")
     if study.screen.on:
-        _require(
+        require(
             not study.search.on,
             "config.screen.on and config.search choose what to train by results of their own; run "
             "the search first, put its choice into config.finetune and screen in a new workdir",
         )
-        _require(
+        require(
             fine.mode != "head",
             "config.screen.on confirms in another mode what it screened as heads, but "
             "config.finetune.mode='head'; set that to 'full' or 'last_block', or screen.on=False",
@@ -35,31 +35,31 @@ def check_study(study: Study) -> None:
         refuse_solver("head", study.screen.solver, study.curations.group_dro, "", "screen")
     for source, shares in study.data.splits.items():
         total = sum(shares.values())
-        _require(
+        require(
             total < 1 + 1e-9, f"config.data.splits.{echo(source)} adds up to {total:g}, more than 1"
         )
-    _require(
+    require(
         bool(study.targets or study.pairs),
         "config.targets and config.pairs are both empty: name what to finetune for",
     )
     for pair in study.pairs:
-        _require(
+        require(
             len(pair.split("|")) == 2 and all(pair.split("|")),
             f"config.pairs entry '{echo(pair)}' must be two columns joined by '|', such as "
             "'child|older'",
         )
     for field in ("values", "names"):
         two = getattr(study.group, field)
-        _require(
+        require(
             len(two) == 2 == len(set(two)),
             f"config.group.{field}={echo(two)} must be two different values",
         )
-    _require(bool(study.bases), "config.bases is empty: add at least one, such as a scratch base")
+    require(bool(study.bases), "config.bases is empty: add at least one, such as a scratch base")
     check_bases(study)
-    _require(bool(study.finetune.n), "config.finetune.n is empty")
+    require(bool(study.finetune.n), "config.finetune.n is empty")
     stages = len(study.model.widths)
-    _require(stages > 0, "config.model.widths is empty")
-    _require(
+    require(stages > 0, "config.model.widths is empty")
+    require(
         stages <= _MOST_STAGES,
         f"config.model.widths has {stages:,} stages, more than {_MOST_STAGES}",
     )
@@ -70,19 +70,19 @@ def check_study(study: Study) -> None:
     for name, evaluation in study.evaluations.items():
         parse_prevalence(f"evaluations.{name}.prevalence", evaluation.prevalence)
     check_search(study)
-    _require(
+    require(
         study.answer.gaps[:1] == ("fpr_gap",),
         "config.answer.gaps must begin with 'fpr_gap', which is asked about",
     )
     relative = study.answer.relative_to
     others = [name for name, base in study.bases.items() if base.role not in STUDIED]
-    _require(
+    require(
         not relative or relative in others,
         f"config.answer.relative_to='{echo(relative)}' is no control and no scratch; "
         f"{nearest(relative, others)}",
     )
     population = study.answer.population
-    _require(
+    require(
         population in study.evaluations,
         f"config.answer.population='{echo(population)}' is unknown; "
         f"{nearest(population, study.evaluations)}",
@@ -106,12 +106,12 @@ def refuse_solver(
     """
     if solver != "lbfgs":
         return
-    _require(
+    require(
         mode == "head",
         f"{place}config.{group}.solver='lbfgs' fits heads alone, but config.finetune.mode="
         f"'{mode}'; set it to 'head'",
     )
-    _require(
+    require(
         not group_dro,
         f"{place}config.curations.group_dro shifts weights between steps of SGD and cannot be "
         f"fitted with config.{group}.solver='lbfgs'; use 'sgd' or leave it out",
@@ -133,9 +133,4 @@ def _refuse_twice(study: Study) -> None:
     ):
         values = functools.reduce(getattr, path.split("."), study)
         twice = next((v for v, count in collections.Counter(values).items() if count > 1), None)
-        _require(twice is None, f"config.{path} has {echo(twice)} twice")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)
+        require(twice is None, f"config.{path} has {echo(twice)} twice")
