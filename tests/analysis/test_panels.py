@@ -91,6 +91,13 @@ def test_one_model_has_no_interval():
     assert p_value(found) == 1.0
 
 
+@pytest.mark.parametrize(("value", "p"), [(0.25, 0.0), (-0.25, 0.0), (0.0, 1.0)])
+def test_a_mean_without_error_is_zero_or_it_is_not(value, p):
+    found = estimate(panel(range(4), range(4), [value] * 4))
+    assert found.error == 0
+    assert p_value(found) == p
+
+
 @given(st.floats(0, 1), st.integers(1, 30), st.floats(1e-5, 0.3))
 def test_a_quantile_is_the_inverse_of_its_tail(share, df, p):
     t = critical(p, np.array(share), np.array(float(df)))
