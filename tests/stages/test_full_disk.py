@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxbias.cli import command as cli
+from jaxbias.data import readers
 from jaxbias.errors import InputError
 from jaxbias.files import pack_files
 from jaxbias.stages import train
@@ -116,6 +117,7 @@ def test_a_disk_that_fills_up_anywhere(disk, expected, capsys):
 def test_a_disk_that_turns_read_only(disk, expected, tmp_path, monkeypatch, capsys):
     disk.remount("size=4m")
     (tmp_path / "config.py").write_text(CONFIG)
+    monkeypatch.setitem(readers.READERS, "tiny", "tests.tiny")  # It is loaded as tests load it.
     workdir = disk.path / "run"
     write_pack = ResultDirectory.write_pack
 
