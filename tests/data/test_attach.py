@@ -88,7 +88,7 @@ def test_scores_become_labels_at_the_base_rate_and_soft_targets(tmp_path):
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30), st.floats(0.01, 0.99))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_rescaling_moves_all_logits_by_one_constant(scores, rate):
     scores = np.clip(np.array(scores), 0.001, 0.999)
     moved = rescaled(scores, rate)

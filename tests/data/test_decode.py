@@ -45,7 +45,7 @@ def test_a_square_is_the_shorter_side_resized_and_the_longer_cropped_about_its_c
 
 
 @given(st.integers(1, 80), st.integers(1, 80), st.sampled_from([1, 7, 32]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_shape_becomes_a_square_of_its_own_colour(width, height, size):
     square = decode.decode(encoded(Image.new("RGB", (width, height), (10, 20, 30))), size)
     assert square.shape == (size, size, 3)
@@ -179,7 +179,7 @@ def test_a_decompression_bomb_is_refused_without_decoding():
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_flipped_bytes_never_raise_anything_else(data):
     sound = bytearray(encoded(gradient(24, 24), data.draw(st.sampled_from(["PNG", "JPEG", "GIF"]))))
     for _ in range(data.draw(st.integers(1, 6))):

@@ -67,7 +67,7 @@ def test_correlation_of_draws_from_the_population():
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_phi_is_pearsons_correlation(pairs):
     x, y = np.array(pairs, dtype=bool).reshape(-1, 2).T
     if len(set(x)) < 2 or len(set(y)) < 2:

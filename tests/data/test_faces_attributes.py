@@ -71,7 +71,7 @@ def test_pooled_over_gender_attributes_are_correlated(population):
     value=st.booleans(),
     male=st.booleans(),
 )
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_forced_cell_is_exact_and_the_rest_keeps_its_frequency(name, value, male):
     forced = {name: value, "Male": male} if name != "Male" else {"Male": male}
     drawn = labels(forced.items(), count=4000)

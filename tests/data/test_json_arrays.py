@@ -20,7 +20,7 @@ values = st.recursive(
     st.sampled_from([None, 0, 2]),
     st.integers(1, 40),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_elements_are_those_of_the_whole(tmp_path_factory, content, indent, chunk):
     path = tmp_path_factory.getbasetemp() / "some.json"
     path.write_text(json.dumps({**content, "other": {"x": 1}}, indent=indent), encoding="utf-8")

@@ -15,7 +15,7 @@ def table(count: int, split: str = "all") -> pd.DataFrame:
 
 
 @given(st.integers(0, 400), st.integers(0, 5), st.lists(st.integers(0, 6), min_size=4, max_size=4))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_sizes_are_within_one_of_the_shares_and_add_up(count, seed, parts):
     total = sum(parts) + 1  # The unassigned rest is one part.
     names = ("pretrain", "finetune", "validation", "test")
@@ -46,7 +46,7 @@ def test_shares_that_add_up_to_one_use_every_example():
 
 
 @given(st.permutations(range(60)))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_order_of_rows_does_not_matter(order):
     rows = table(60)
     expected = dict(zip(rows["id"], assign(rows, SHARES, 3), strict=True))

@@ -194,7 +194,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 hostile = st.text(st.sampled_from("a1\"',;\t\r\n \ufeffé"), max_size=5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.integers(2, 4).flatmap(
         lambda width: st.lists(

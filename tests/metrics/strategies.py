@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from jaxbias.metrics import evaluate
 
-CASES = settings(deadline=None, max_examples=24)
-FEW = settings(deadline=None, max_examples=8)
+CASES = settings(max_examples=24)
+FEW = settings(max_examples=8)
 
 # One set of metrics for all that hold for every sum, so that they share a compiled program.
 CALIBRATION = ("brier", "log_loss", "ece", "ece_equal_mass")

@@ -34,7 +34,7 @@ def step_down(p_values):
     return [adjusted[i] for i in range(len(p_values))]
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 1000))
 def test_differences_are_paired(seed):
     report = study(seed, bootstrap=60)

@@ -17,7 +17,7 @@ from jaxbias.metrics.bootstrap import draw_multiplicities
 from jaxbias.metrics.chunks import _program
 from tests.metrics.strategies import assert_same, every_value, examples, ranks
 
-CASES = settings(deadline=None, max_examples=40)
+CASES = settings(max_examples=40)
 
 
 def base_rate_by_definition(scores, labels, weights):
@@ -68,7 +68,7 @@ def test_rates_and_auc_equal_scikit_learn(drawn):
                 assert report.undefined("ppv", group) == "nothing predicted positive"
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(examples(variants=2))
 def test_groups_and_gaps_equal_fairlearn(drawn):
     scores, labels, groups, weights = drawn
@@ -108,7 +108,7 @@ def test_groups_and_gaps_equal_fairlearn(drawn):
         assert report.value("mean_group_accuracy")[v] == pytest.approx(np.mean(each))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(examples(), examples(), st.integers(0, 2**31 - 1))
 def test_replicates_equal_weights_times_multiplicities(test, validation, seed):
     scores, labels, groups, weights = test

@@ -153,7 +153,7 @@ def test_wrong_populations_are_named(wrong, message):
     codes=st.lists(st.integers(-1, 3), min_size=8, max_size=60),
     shares=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_population_weights_give_cells_their_shares(codes, shares):
     codes, shares = np.array([*codes, 0, 1, 2, 3]), np.array(shares) / sum(shares)
     weights = population_weights(codes, shares, ("a", "b", "c", "d"))

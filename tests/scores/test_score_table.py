@@ -147,7 +147,7 @@ def test_torn_pages_are_one_line(tmp_path):
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 400 + len(str(path))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.text("ab1 ;,'\"\n", min_size=1, max_size=4), st.floats(allow_nan=False)),

@@ -4,7 +4,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbias import InputError, default_config, make_study
@@ -175,7 +175,6 @@ POINTS = st.lists(
 )
 
 
-@settings(deadline=None)  # The first example compiles.
 @given(POINTS, POINTS, st.permutations(["A", "B", "C"]))
 def test_ids_depend_on_no_experiments_name_nor_order(first, second, names):
     def ids(experiments):

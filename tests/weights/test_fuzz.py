@@ -116,7 +116,6 @@ def in_one_line(read):
 
 @settings(
     max_examples=200,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -159,7 +158,7 @@ def tensors(draw):
     return source, arch, arrays
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(made=tensors())
 def test_no_network_is_more_than_one_line(made):
     source, arch, arrays = made
