@@ -12,13 +12,20 @@ HAVE := $(shell $(BIN)/python -c '$(TELL)' 2>/dev/null)
 PINS := $(wildcard constraints/$(VERSION).txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(PINS))
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-parity parity lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/jaxbias run --config=configs/quickstart.py --workdir=$(DEMO)
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests that `make test` skips for want of PyTorch, in an environment of their own.
+test-parity:
+	$(MAKE) VENV=$(VENV)-parity parity
+
+parity: $(VENV)/installed-parity
+	$(BIN)/python -m pytest -m parity tests
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -29,7 +36,7 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-bench
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV)-parity build *.egg-info
 
 # One that another Python made, or whose Python is gone, is made anew.
 ifneq ($(HAVE),$(VERSION))
@@ -43,6 +50,12 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python pyproject.toml $(PINS)
 	$(INSTALL) -e .
+	touch $@
+
+# Torchvision without what it asks for, lest it bring a PyTorch of another build.
+$(VENV)/installed-parity: $(VENV)/installed-dev
+	$(INSTALL) --no-deps torchvision
+	$(INSTALL) -e ".[parity]"
 	touch $@
 
 $(VENV)/installed-%: $(VENV)/installed

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -25,7 +26,8 @@ def named(requirements):
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
 def test_pins_are_of_everything_that_is_asked_for(python):
     pins = named((ROOT / "constraints" / f"{python}.txt").read_text().split())
-    asked = named([*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["bench"], *EXTRAS["weights"]])
+    extras = [each for name in ("dev", "bench", "weights", "parity") for each in EXTRAS[name]]
+    asked = named([*PROJECT["dependencies"], *extras])
     assert asked.keys() <= pins.keys()
     for name, requirement in asked.items():
         version = re.fullmatch(r"==([\w.]+)", str(pins[name].specifier))[1]
@@ -96,3 +98,19 @@ def test_make_names_a_python_that_is_none(tmp_path):
 def test_make_bench_installs_the_extra(tmp_path):
     code, out = make("bench", program(tmp_path / "python", "3.11"), f"VENV={tmp_path}/venv")
     assert code == 0 and '-e ".[bench]"' in out
+
+
+def test_make_test_parity_has_an_environment_of_its_own(tmp_path):
+    given = (program(tmp_path / "python", "3.11"), f"VENV={tmp_path}/venv")
+    code, out = make("test-parity", *given)
+    assert code == 0
+    assert f"{tmp_path}/python -m venv --clear {tmp_path}/venv-parity" in out
+    installed = re.findall(r"pip install .* -c constraints/3\.11\.txt (.*)", out)
+    assert installed == ["-e .", '-e ".[dev]"', "--no-deps torchvision", '-e ".[parity]"']
+    assert f"{tmp_path}/venv-parity/bin/python -m pytest -m parity" in out
+
+
+def test_ci_draws_the_same_examples_every_time_and_nobody_else():
+    assert "--hypothesis-profile=ci" in (ROOT / ".ci" / "run").read_text()
+    assert settings.get_profile("ci").derandomize
+    assert not settings.get_profile("dev").derandomize

@@ -81,6 +81,7 @@ def hostile_checkpoints(tmp_path, marker):
     return plain, archive
 
 
+@pytest.mark.parity  # Without PyTorch too, where less is said.
 def test_a_hostile_checkpoint_never_runs(tmp_path):
     """A bare pickle is told by its first bytes; of an archive PyTorch names what it would run."""
     marker = tmp_path / "ran"

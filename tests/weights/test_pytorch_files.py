@@ -12,10 +12,13 @@ from jaxbias.errors import InputError
 from jaxbias.weights.files import read_tensors
 from jaxbias.weights.pytorch_files import network_of
 
-needs_torch = pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="reads files of PyTorch: install torch"
-)
+_ABSENT = importlib.util.find_spec("torch") is None
 ALONE = "save the network's state_dict() alone with torch.save"
+
+
+def needs_torch(test):
+    reason = "reads files of PyTorch: install torch"
+    return pytest.mark.parity(pytest.mark.skipif(_ABSENT, reason=reason)(test))
 
 
 def test_a_network_is_found_in_what_scripts_save_around_it(tmp_path):
