@@ -13,7 +13,7 @@ from jaxbias.analysis.design import Design, progress_sentence, shrunk_sentence
 from jaxbias.analysis.wording import paragraphs
 from jaxbias.curation import quotas
 from jaxbias.study import Curation
-from tests.curation.test_quotas import CELLS
+from tests.curation.made_up import CELLS
 
 QUIET = drawn.Law(0.002, 0.002, 0.001, 0.002, 0.002, 0.001, 0.0005)
 BASE, N, RULE, LEVELS = drawn.BASE, drawn.N, drawn.RULE, drawn.LEVELS

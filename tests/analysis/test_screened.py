@@ -13,7 +13,7 @@ from jaxbias.analysis.smallest_fix import smallest_fix
 from jaxbias.curation import target_cells
 from jaxbias.errors import InputError
 from jaxbias.study import make_study
-from tests.analysis.test_answer import made_up
+from tests.analysis.made_up import made_up
 from tests.tiny import tiny_config
 
 RECIPE = {"solver": "sgd", "C": 1.0, "tolerance": 1e-4}

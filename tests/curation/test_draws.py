@@ -6,7 +6,7 @@ import pytest
 from jaxbias.curation import draw
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
-from tests.curation.test_quotas import four_cells
+from tests.curation.made_up import four_cells
 
 CELLS = four_cells(300, 280, 200, 40)
 POOL = np.random.default_rng(0).random(len(CELLS.codes)) < 0.8

@@ -5,40 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbias.curation import Cells, quotas
+from jaxbias.curation import quotas
 from jaxbias.curation.quotas import RULES, WEIGHTS, largest_n, largest_remainder, sample_weights
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
 from jaxbias.study.rule import KINDS
-
-
-def four_cells(negative_first, negative_second, positive_first, positive_second):
-    """Cells with these natural counts."""
-    counts = np.array([negative_first, negative_second, positive_first, positive_second], float)
-    return Cells(
-        task="T",
-        names=("T=0, f", "T=0, m", "T=1, f", "T=1, m"),
-        targets=np.array([0, 0, 1, 1], np.int32),
-        groups=np.array([0, 1, 0, 1], np.int32),
-        group_names=("f", "m"),
-        codes=np.repeat(np.arange(4), counts.astype(int)).astype(np.int32),
-        shares=counts / counts.sum(),
-    )
-
-
-def pair():
-    return Cells(
-        task="A|B",
-        names=("neither", "A only", "B only"),
-        targets=np.array([0, 1, 1], np.int32),
-        groups=np.array([-1, 0, 1], np.int32),
-        group_names=("A", "B"),
-        codes=np.repeat(np.arange(3), [60, 30, 10]).astype(np.int32),
-        shares=np.array([0.6, 0.3, 0.1]),
-    )
-
-
-CELLS = four_cells(40, 38, 17, 5)
+from tests.curation.made_up import CELLS, four_cells, pair
 
 
 def test_every_kind_of_the_study_has_a_rule():
@@ -145,7 +117,7 @@ def test_rules_refuse_tasks_they_do_not_fit():
         lambda s: sum(s) > 1e-3
     ),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_largest_remainder_adds_up_and_stays_within_one(total, shares):
     got = largest_remainder(total, shares)
     exact = total * np.array(shares) / sum(shares)
@@ -154,7 +126,7 @@ def test_largest_remainder_adds_up_and_stays_within_one(total, shares):
 
 
 @given(level=st.integers(0, 10), n=st.integers(1, 4000), prevalence=st.floats(0.05, 0.95))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_correlation_mirrors_and_keeps_n(level, n, prevalence):
     got = quotas(Curation("correlation", level, prevalence), CELLS, n)
     assert got.sum() == n
@@ -170,7 +142,7 @@ def test_correlation_mirrors_and_keeps_n(level, n, prevalence):
     level=st.integers(0, 10),
     n=st.integers(1, 600),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_largest_n_fits_and_is_largest_in_practice(available, level, n):
     curation, available = Curation("correlation", level, 0.5), np.array(available)
     most = largest_n(curation, CELLS, available, n)

@@ -9,7 +9,7 @@ from jaxbias.curation import Cells, Wanted, quotas, realised, shortage
 from jaxbias.curation.quotas import largest_n
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
-from tests.curation.test_quotas import CELLS, pair
+from tests.curation.made_up import CELLS, pair
 
 FEW = np.array([500, 500, 500, 30])
 
@@ -110,7 +110,7 @@ def test_a_rule_that_asks_too_much_is_told_beside_the_rest():
     levels=st.sets(st.integers(0, 10), min_size=1),
     sizes=st.sets(st.integers(1, 600), min_size=1, max_size=3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_n_of_the_message_satisfies_all(available, levels, sizes):
     sets = [wanted(level, n, available) for level in levels for n in sizes]
     text = shortage(sets)

@@ -10,7 +10,7 @@ from jaxbias.engine import feed
 from jaxbias.engine.feed import chunk_steps, prefetched
 from jaxbias.parallel import make_mesh
 from jaxbias.training import Schedule
-from tests.engine.test_runner import run_all
+from tests.engine.run_all import run_all
 from tests.tiny import tiny_study
 
 BASES = {"Grouped": {"role": "studied", "target": "group"}, "Scratch": {"role": "scratch"}}

@@ -11,7 +11,7 @@ from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.variants import expand
-from tests.engine.test_runner import run_all
+from tests.engine.run_all import run_all
 from tests.tiny import tiny_dataset, tiny_study
 
 

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from jaxbias.report import forest, groups, interactive, levels, numbers, style, trade_off
-from tests.report.conftest import make_answer, make_pair_answer
+from tests.report.answers import make_answer, make_pair_answer
 
 FIGURES = (
     forest.inherited,

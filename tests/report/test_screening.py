@@ -6,8 +6,8 @@ import pytest
 
 from jaxbias import report
 from jaxbias.report import levels, numbers, style
-from tests.report.conftest import make_answer
-from tests.report.test_page import Parsed
+from tests.report.answers import make_answer
+from tests.report.parsed import Parsed
 
 KEPT = ("natural", "correlation 4", "correlation 5", "correlation 6")
 

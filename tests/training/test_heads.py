@@ -14,7 +14,7 @@ from jaxbias.engine.programs import FittedHeads, Heads
 from jaxbias.models import Head, Network
 from jaxbias.parallel import make_mesh, replicate, shard_variants, split_variants
 from jaxbias.training import Penalty, TrainingSet, fit_head, make_train
-from tests.training.test_run import NETWORK, SCHEDULE, members, pictures
+from tests.training.tiny_run import NETWORK, SCHEDULE, members, pictures
 
 
 class Unflipped(Network):

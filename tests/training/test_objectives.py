@@ -9,7 +9,7 @@ import pytest
 
 from jaxbias.training import batches_of, make_train
 from jaxbias.training.objectives import cell_sums
-from tests.training.test_run import NETWORK, SCHEDULE, members, pictures
+from tests.training.tiny_run import NETWORK, SCHEDULE, members, pictures
 
 
 def run(schedule, flips=True):

@@ -13,7 +13,7 @@ import pytest
 from jaxbias.parallel import map_variants
 from jaxbias.training import Hyper, batches_of
 from jaxbias.training.schedule import learning_rate
-from tests.training.test_run import NETWORK, SCHEDULE, members, one, pictures
+from tests.training.tiny_run import NETWORK, SCHEDULE, members, one, pictures
 
 STEPS = SCHEDULE.steps
 

@@ -10,6 +10,7 @@ from jaxbias.data.readers import fairface
 from jaxbias.data.store import open_store
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec, DerivedSpec
+from tests.data.readers.fairface_files import write
 from tests.data.readers.pictures import paint, values
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "fairface"
@@ -27,13 +28,7 @@ def root(tmp_path):
         "train": [("0-2", "Male", "Black"), ("20-29", "Female", "White")] * 2,
         "val": [("more than 70", "Male", "East Asian"), ("3-9", "Female", "Indian")],
     }
-    for split, labels in rows.items():
-        (root / split).mkdir(parents=True)
-        lines = ["file,age,gender,race,service_test"]
-        for i, label in enumerate(labels, start=1):
-            Image.new("RGB", (224, 224), (i, i, i)).save(root / split / f"{i}.jpg")
-            lines.append(f"{split}/{i}.jpg,{','.join(label)},True")
-        (root / f"fairface_label_{split}.csv").write_text("\n".join(lines) + "\n")
+    write(root, rows)
     return root
 
 

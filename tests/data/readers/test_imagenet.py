@@ -5,14 +5,10 @@ import pytest
 from jaxbias.data.readers import imagenet
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec
-from tests.data.readers.pictures import paint, values
+from tests.data.readers.imagenet_files import write
+from tests.data.readers.pictures import values
 from tests.data.readers.tfds_writer import prepare
 
-TRAIN = (
-    "n01440764/n01440764_10026.JPEG",
-    "n02012849/n02012849_7.JPEG",
-    "n03126707/n03126707_1.JPEG",
-)
 SOLUTION = """\
 ImageId,PredictionString
 ILSVRC2012_val_00000002,n02012849 85 1 499 272
@@ -21,14 +17,6 @@ ILSVRC2012_val_00000001,n01440764 131 0 499 254 n01440764 1 2 3 4
 WORDS = "n01440764 tench, Tinca tinca\nn02012849 crane\nn03126707 crane\n"
 SPLITS = ["train"] * 3 + ["val"] * 2
 LABELS = ["n01440764", "n02012849", "n03126707", "n01440764", "n02012849"]
-
-
-def write(root, flat):
-    for number, name in enumerate(TRAIN):
-        paint(root / "train" / name, number)
-    for number, wnid in ((3, "n01440764"), (4, "n02012849")):
-        name = f"ILSVRC2012_val_0000000{number - 2}.JPEG"
-        paint(root / "val" / (name if flat else f"{wnid}/{name}"), number)
 
 
 @pytest.mark.parametrize("layout", ["folders", "archive"])

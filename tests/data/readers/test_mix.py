@@ -8,7 +8,7 @@ import jaxbias.data
 from jaxbias.data.readers import mix
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec, DerivedSpec
-from tests.data.readers import test_coco, test_dollar_street
+from tests.data.readers import coco_files, dollar_street_files
 from tests.data.readers.pictures import values
 
 
@@ -16,8 +16,8 @@ from tests.data.readers.pictures import values
 def spec(tmp_path):
     (tmp_path / "coco").mkdir()
     sources = {
-        "coco": test_coco.write(tmp_path / "coco"),
-        "dollar": test_dollar_street.write(tmp_path / "dollar"),
+        "coco": coco_files.write(tmp_path / "coco"),
+        "dollar": dollar_street_files.write(tmp_path / "dollar"),
     }
     return DataSpec(name="mix", sources=sources)
 

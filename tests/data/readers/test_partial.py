@@ -13,7 +13,7 @@ from jaxbias.data import files
 from jaxbias.data.readers import celeba, folder, mix, read
 from jaxbias.errors import InputError
 from jaxbias.study import DataSpec, default_config, make_study
-from tests.data.readers import test_celeba, test_coco, test_dollar_street, test_imagenet
+from tests.data.readers import celeba_files, coco_files, dollar_street_files, imagenet_files
 from tests.data.readers.pictures import paint, values
 
 SPLITS = {"all": {"finetune": 1.0}}
@@ -125,10 +125,10 @@ def test_names_in_another_normal_form(spec, tmp_path):
 
 
 def test_part_of_celeba(tmp_path):
-    spec = test_celeba.write(tmp_path)
+    spec = celeba_files.write(tmp_path)
     (tmp_path / "img_align_celeba/000002.jpg").unlink()
     # Attributes of 1 to 5 below a line that says 6, splits of 2 to 6.
-    test_celeba.cut(tmp_path / "list_attr_celeba.txt")
+    celeba_files.cut(tmp_path / "list_attr_celeba.txt")
     path = tmp_path / "list_eval_partition.txt"
     path.write_text(path.read_text().split("\n", 1)[1])
     for refused in (
@@ -138,13 +138,13 @@ def test_part_of_celeba(tmp_path):
     ):
         with pytest.raises(InputError, match=refused):
             celeba.read(spec)
-        test_celeba.swap(tmp_path / "list_attr_celeba.txt", "6\n", "5\n")
-    test_celeba.swap(tmp_path / "list_attr_celeba.txt", "5\n", "6\n")
+        celeba_files.swap(tmp_path / "list_attr_celeba.txt", "6\n", "5\n")
+    celeba_files.swap(tmp_path / "list_attr_celeba.txt", "5\n", "6\n")
     source = celeba.read(dataclasses.replace(spec, on_missing="skip"))
     assert source.numbers.tolist() == ["000003.jpg", "000004.jpg", "000005.jpg"]
-    assert source.table["split"].tolist() == test_celeba.SPLITS[2:5]
+    assert source.table["split"].tolist() == celeba_files.SPLITS[2:5]
     np.testing.assert_array_equal(
-        source.table[test_celeba.NAMES].to_numpy(bool), test_celeba.LABELS[2:5] == 1
+        source.table[celeba_files.NAMES].to_numpy(bool), celeba_files.LABELS[2:5] == 1
     )
     assert [note.split(" images")[0] for note in source.notes] == [
         "list_attr_celeba.txt says in its first line that it has 6",
@@ -185,8 +185,8 @@ def test_labels_of_images_that_are_not_there(spec, tmp_path):
 
 
 def test_a_mix_of_parts(tmp_path):
-    coco = test_coco.write(tmp_path / "coco")
-    dollar = test_dollar_street.write(tmp_path / "dollar")
+    coco = coco_files.write(tmp_path / "coco")
+    dollar = dollar_street_files.write(tmp_path / "dollar")
     spec = DataSpec(name="mix", sources={"coco": coco, "dollar": dollar})
     whole = mix.read(spec).table
     (tmp_path / "dollar" / whole["id"][5].removeprefix("dollar/")).unlink()
@@ -202,7 +202,7 @@ def test_a_mix_of_parts(tmp_path):
 
 
 def test_classes_and_splits_on_another_disk(tmp_path):
-    test_imagenet.write(tmp_path / "imagenet", flat=False)
+    imagenet_files.write(tmp_path / "imagenet", flat=False)
     spec = DataSpec(name="imagenet", path=str(tmp_path / "imagenet"))
     before = read(spec).table
     for name in ("val", "train/n02012849"):
@@ -214,7 +214,7 @@ def test_classes_and_splits_on_another_disk(tmp_path):
 
 
 def test_names_that_are_no_text(tmp_path):
-    test_imagenet.write(tmp_path, flat=False)
+    imagenet_files.write(tmp_path, flat=False)
     spec = DataSpec(name="imagenet", path=str(tmp_path))
     (tmp_path / "train/n01440764" / os.fsdecode(b"\xff.JPEG")).write_bytes(b"")
     with pytest.raises(InputError, match=r"'train/n01440764/\\udcff\.JPEG', which is no UTF-8"):
@@ -222,7 +222,7 @@ def test_names_that_are_no_text(tmp_path):
 
 
 def test_labels_that_are_no_text(tmp_path):
-    spec = test_coco.write(tmp_path)
+    spec = coco_files.write(tmp_path)
     for path in (tmp_path / "annotations").glob("instances_*.json"):
         path.write_text(path.read_text().replace('"cup"', '"\\ud800"'))
     with pytest.raises(InputError, match=r"the name '\\ud800', which is no UTF-8 text: rename"):

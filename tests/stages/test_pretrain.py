@@ -19,25 +19,13 @@ from jaxbias.stages.bases import check_batch
 from jaxbias.study import PretrainSpec, make_study
 from jaxbias.weights import checkpoint
 from jaxbias.workdir.results import ResultDirectory
+from tests.stages.pretrained import BASES, LONG, study
 from tests.tiny import tiny_config, tiny_dataset, tiny_study
-
-LONG = {"n": 40, "epochs": 6, "batch": 16, "engine": "loop", "save_every": 5}
-BASES = {
-    "Grouped": {"role": "studied", "target": "group", "curation": "class_balanced"},
-    "Self": {"role": "control", "target": "other", "objective": "simclr", "curation": "natural"},
-    "Scratch": {"role": "scratch"},
-}
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setattr(data, "load", lambda spec, check=None: tiny_dataset())
-
-
-def study(**changes):
-    pretrain = {**LONG, **changes.pop("pretrain", {})}
-    finetune = {"n": (20,), "epochs": 1, "batch": 16, "seeds": 1}
-    return tiny_study(bases=BASES, pretrain=pretrain, finetune=finetune, **changes)
 
 
 def params(workdir):
@@ -234,8 +222,8 @@ import sys; sys.path.insert(0, sys.argv[2])
 import jax; jax.config.update("jax_num_cpu_devices", 2)
 from jaxbias import data
 from jaxbias.stages import train
-from tests.training.test_loop import study
 from tests.tiny import tiny_dataset
+from tests.stages.pretrained import study
 data.load = lambda spec, check=None: tiny_dataset()
 train.train(study(), sys.argv[1], "pretrain")
 """
