@@ -121,7 +121,7 @@ class _Work(NamedTuple):
     given: np.ndarray
 
 
-class _Layout(NamedTuple):
+class _Devices(NamedTuple):
     """Devices that share the variants among them.
 
     Attributes:
@@ -144,10 +144,10 @@ class _Layout(NamedTuple):
         return jax.device_put(tree, NamedSharding(self.mesh, spec))
 
 
-def _layout(scores: np.ndarray | jax.Array) -> _Layout | None:
+def _devices_of(scores: np.ndarray | jax.Array) -> _Devices | None:
     """The devices that the variants of scores are split over; None: they are on the host."""
     if isinstance(scores, jax.Array) and isinstance(scores.sharding, NamedSharding):
-        return _Layout(scores.sharding.mesh, scores.sharding.spec[0])
+        return _Devices(scores.sharding.mesh, scores.sharding.spec[0])
     return None
 
 
@@ -161,24 +161,24 @@ def _over_chunks(work: _Work, factor: np.ndarray, description: str) -> dict[str,
             given=np.zeros(1),
         )
         return {k: v[:, :0] for k, v in _over_chunks(blank, factor, "").items()}
-    layout = _layout(work.scores)
+    devices = _devices_of(work.scores)
     with jax.enable_x64(True):
         shared = (work.split, work.base, factor)
         # A program runs where these are: all else that it is given comes from the host.
-        shared = layout.put(shared) if layout else jax.device_put(shared, host_device())
-    width = _width(work, variants, layout.mesh.devices.flat[0] if layout else host_device())
-    if layout is None:
+        shared = devices.put(shared) if devices else jax.device_put(shared, host_device())
+    width = _width(work, variants, devices.mesh.devices.flat[0] if devices else host_device())
+    if devices is None:
         chunks = [np.arange(i, min(i + width, variants)) for i in range(0, variants, width)]
         measured = functools.partial(_on_host, work, shared, width)
     else:
-        own = np.arange(variants).reshape(layout.shards, -1)  # Each device's variants.
+        own = np.arange(variants).reshape(devices.shards, -1)  # Each device's variants.
         width = min(width, own.shape[1])
         starts = [min(i, own.shape[1] - width) for i in range(0, own.shape[1], width)]
         chunks = [own[:, i : i + width].ravel() for i in starts]
-        measured = functools.partial(_on_devices, layout, work, shared, width)
+        measured = functools.partial(_on_devices, devices, work, shared, width)
     whole: dict[str, np.ndarray] = {}
     # A chunk's arrays live as long as its turn, so the number of turns bounds the memory.
-    turns = min(len(chunks), 2 if layout else os.cpu_count() or 1)
+    turns = min(len(chunks), 2 if devices else os.cpu_count() or 1)
     with _shown(variants, description) as advance, ThreadPoolExecutor(max(turns, 1)) as pool:
         for rows, found in zip(chunks, pool.map(measured, chunks), strict=True):
             for name, array in found.items():
@@ -212,34 +212,34 @@ def _sorted(scores: np.ndarray, split: Split, rows: np.ndarray) -> tuple[np.ndar
 
 
 def _on_devices(
-    layout: _Layout, work: _Work, shared: tuple, width: int, rows: np.ndarray
+    devices: _Devices, work: _Work, shared: tuple, width: int, rows: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Measures a chunk whose variants are split over devices, which exchange nothing."""
     split, base, factor = shared
-    take = functools.partial(_rows_on_devices, layout, rows, width)
+    take = functools.partial(_rows_on_devices, devices, rows, width)
     others = None if base is None else (take(work.base_scores, work.base), None, base)
     with jax.enable_x64(True):
-        given = layout.put(work.given[rows], split=True)
-        program = _sharded_program(work.asked, layout, base is not None)
+        given = devices.put(work.given[rows], split=True)
+        program = _sharded_program(work.asked, devices, base is not None)
         found = program(take(work.scores, work.split), None, split, others, given, factor)
         return jax.tree.map(np.asarray, found)
 
 
 @functools.lru_cache(maxsize=64)
-def _sharded_program(asked: Measurement, layout: _Layout, others: bool) -> Callable:
+def _sharded_program(asked: Measurement, devices: _Devices, others: bool) -> Callable:
     """The program over devices that share the variants and exchange nothing.
 
     Args:
       asked: what is wanted.
-      layout: the devices.
+      devices: that share the variants.
       others: whether thresholds are taken from other examples.
     """
-    each, every = PartitionSpec(layout.axis), PartitionSpec()
+    each, every = PartitionSpec(devices.axis), PartitionSpec()
     base = (each, None, every) if others else None
     return jax.jit(
         jax.shard_map(
             functools.partial(measure, asked),
-            mesh=layout.mesh,
+            mesh=devices.mesh,
             in_specs=(each, None, every, base, each, every),
             out_specs=each,
             check_vma=False,
@@ -248,24 +248,24 @@ def _sharded_program(asked: Measurement, layout: _Layout, others: bool) -> Calla
 
 
 def _rows_on_devices(
-    layout: _Layout, rows: np.ndarray, width: int, scores: np.ndarray | jax.Array, split: Split
+    devices: _Devices, rows: np.ndarray, width: int, scores: np.ndarray | jax.Array, split: Split
 ) -> jax.Array:
     padding = len(split.channels.weights) - scores.shape[1]
     if isinstance(scores, np.ndarray):
-        return layout.put(np.pad(scores[rows], ((0, 0), (0, padding))), split=True)
-    return _slices(layout, width, padding)(scores, np.int32(rows[0]))
+        return devices.put(np.pad(scores[rows], ((0, 0), (0, padding))), split=True)
+    return _slices(devices, width, padding)(scores, np.int32(rows[0]))
 
 
 @functools.lru_cache(maxsize=64)
-def _slices(layout: _Layout, width: int, padding: int) -> Callable:
+def _slices(devices: _Devices, width: int, padding: int) -> Callable:
     """Takes `width` of each device's own variants, from the same place on."""
 
     def take(own: jax.Array, first: jax.Array) -> jax.Array:
         return jnp.pad(lax.dynamic_slice_in_dim(own, first, width), ((0, 0), (0, padding)))
 
-    each = PartitionSpec(layout.axis)
+    each = PartitionSpec(devices.axis)
     specs = {"in_specs": (each, PartitionSpec()), "out_specs": each}
-    return jax.jit(jax.shard_map(take, mesh=layout.mesh, check_vma=False, **specs))
+    return jax.jit(jax.shard_map(take, mesh=devices.mesh, check_vma=False, **specs))
 
 
 def _split(
