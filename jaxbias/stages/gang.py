@@ -44,15 +44,12 @@ def join() -> None:
         raise InputError(f"--distributed: {reason}; set {', '.join(VARIABLES)}") from error
 
 
-def pretrain_together(study: Study, workdir: str | Path) -> int:
+def pretrain_together(study: Study, workdir: str | Path) -> None:
     """Pretrains the bases of a study step by step, over the devices of all processes.
 
     Args:
       study: the study.
       workdir: the result directory, on a disk that all of them see.
-
-    Returns:
-      The bases that were pretrained now.
 
     Raises:
       InputError: as of `pretrain_base`.
@@ -68,9 +65,8 @@ def pretrain_together(study: Study, workdir: str | Path) -> int:
     plan, runner = _seen(directory), planner.runner
     telemetry = Telemetry(directory.path / "events", runner.counters, peak_memory)
     crew = Crew(directory, leases, telemetry, Clock(), _decided)
-    done = crew.share(PretrainStage(crew, runner).work(plan.bases))
+    crew.share(PretrainStage(crew, runner).work(plan.bases))
     multihost_utils.sync_global_devices("done")
-    return done
 
 
 def _decided(ask: Callable[[], bool]) -> bool:

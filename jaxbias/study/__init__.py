@@ -11,6 +11,7 @@ from jaxbias.study.make import default_config, in_head_mode, make_study
 from jaxbias.study.rule import Curation, curations_of, parse_curation, parse_prevalence
 from jaxbias.study.search import search_basis, searched_curation
 from jaxbias.study.specs import (
+    COMPUTED,
     MODES,
     ROLES,
     SPLITS,
@@ -34,6 +35,7 @@ from jaxbias.study.specs import (
 
 __all__ = [
     "AXES",
+    "COMPUTED",
     "MODES",
     "MOST_VARIANTS",
     "ROLES",

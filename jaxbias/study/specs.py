@@ -30,6 +30,7 @@ Optimizer = Literal["sgd", "adamw"]
 Curve = Literal["step", "cosine"]  # Of the learning rate.
 Mode = Literal["map", "vmap", "unroll"]
 MODES: tuple[str, ...] = typing.get_args(Mode)
+COMPUTED = ("engine", "lift", "save_every", "keep")  # Of pretraining: it gives the same bases.
 STUDIED = ("studied", "imported")  # Whose bias is asked for; the others are compared with them.
 
 Point = Mapping[str, Any]  # Axis -> value; what it leaves out takes all the values of the study.
@@ -184,13 +185,12 @@ class PretrainSpec:
     @property
     def content(self) -> dict[str, Any]:
         """What ids of bases are made of: not how it is computed, nor later settings unused."""
-        computed = ("engine", "lift", "save_every", "keep")
         fields = {field.name: field for field in dataclasses.fields(self)}
         later = ("optimizer", "schedule", "warmup", "temperature", "projection", "accumulate")
         return {
             name: value
             for name, value in to_dict(self).items()
-            if name not in computed and (name not in later or value != fields[name].default)
+            if name not in COMPUTED and (name not in later or value != fields[name].default)
         }
 
 

@@ -13,7 +13,7 @@ from jaxbias.errors import InputError
 from jaxbias.files import sealed
 from jaxbias.files.atomic import damaged
 from jaxbias.plan.packs import Plan
-from jaxbias.study import Study, make_study, search_basis, to_dict
+from jaxbias.study import COMPUTED, Study, make_study, search_basis, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
 _GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments", "screen")
@@ -21,7 +21,7 @@ _GROWS_WITHIN = {
     # Finetunes of several modes stand side by side, on the same bases; one of them answers.
     "finetune": ("n", "seeds", "mode", "solver", "C", "tolerance"),
     "data": ("path",),
-    "pretrain": ("engine", "lift", "save_every", "keep"),  # How it is computed.
+    "pretrain": COMPUTED,
     "search": ("curation", "pair_curation"),  # See `search_basis`.
 }
 # Lists whose order says nothing.
