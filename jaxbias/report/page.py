@@ -47,11 +47,11 @@ def write(answer: Answer, directory: Path, manifest: Path | None = None) -> Path
     files.write_tables(answer, directory)
     pictures = figures.draw(answer, directory)
     return atomic.write_bytes(
-        directory / "report.html", _render(answer, pictures, _fingerprint(manifest)).encode()
+        directory / "report.html", render(answer, pictures, _fingerprint(manifest)).encode()
     )
 
 
-def _render(
+def render(
     answer: Answer, pictures: dict[str, figures.Picture], manifest: tuple[str, str] | None = None
 ) -> str:
     """Returns the page.
