@@ -9,11 +9,6 @@ from pathlib import Path
 # Before any import of jaxbias: tests never touch the user's own data directory.
 _HOME = Path(os.environ.get("JAXBIAS_TEST_HOME", Path(tempfile.gettempdir()) / "jaxbias-tests"))
 os.environ["JAXBIAS_HOME"] = str(_HOME)
-# Most programs run once: optimising them would take LLVM longer than they take. What it does to
-# their bits is left to CI. Set before JAX is imported, and for the processes that tests start.
-if not os.environ.get("JAXBIAS_TEST_OPTIMISED"):
-    _FLAGS = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{_FLAGS} --xla_backend_optimization_level=0".strip()
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
