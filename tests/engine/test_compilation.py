@@ -43,10 +43,14 @@ def test_what_was_looked_at_is_not_looked_at_again(tmp_path):
 
 def test_an_entry_that_jax_wrote_is_whole_until_it_is_cut(tmp_path):
     directory = Path(jax.config.jax_compilation_cache_dir)
-    before = set(directory.glob("*-cache"))
     secret = int.from_bytes(os.urandom(3), "little")
-    jax.jit(lambda x: x + secret)(jax.numpy.zeros(3, "int32")).block_until_ready()
-    (entry,) = (path for path in set(directory.glob("*-cache")) - before if "lambda" in path.name)
+
+    def add(x):
+        return x + secret
+
+    add.__name__ = f"add_{secret}"  # Told from what other tests compile just now.
+    jax.jit(add)(jax.numpy.zeros(3, "int32")).block_until_ready()
+    (entry,) = directory.glob(f"*{add.__name__}-*-cache")
     copy = tmp_path / entry.name
     copy.write_bytes(entry.read_bytes())
     entry.unlink()
