@@ -6,8 +6,9 @@ Scores are drawn, of studies that grow as users' do: every target and size is as
 12 curations with 5 repeats, 300 models; first come more targets, then more sizes. Each number of
 models is answered and reported in a process of its own, which tells its peak memory.
 
-"fixed_s" and "s_per_variant" are the line through the total seconds that is nearest to all in
-relative terms; "off_the_line" is how far each lies from it, above the fixed cost.
+"fixed_s" and "s_per_variant" are the line through the total seconds of the first three that is
+nearest to them in relative terms; "off_the_line" is how far each lies from it, above the fixed
+cost, the largest too: what grew faster than the number of models would lie far above.
 """
 
 import argparse
@@ -45,6 +46,8 @@ SIZES = tuple(2**i for i in range(7, 17))
 CURATIONS = ("natural", *(f"correlation {k}" for k in range(11)))
 SEEDS = 5
 QUESTION = len(BASES) * len(CURATIONS) * SEEDS
+# Numbers of models, the smallest, that the line is drawn through.
+_LINE = 3
 # What of a report takes time: where it is, and what it is called there.
 PARTS = {
     "evaluate": (make, "evaluate_task"),
@@ -176,8 +179,8 @@ def line(found: list[dict[str, Any]]) -> dict[str, Any]:
     variants = np.array([each["variants"] for each in found], float)
     seconds = np.array([each["seconds"] for each in found], float)
     # Least squares of (fixed + each · variants) / seconds = 1.
-    sides = np.stack([1 / seconds, variants / seconds], axis=1)
-    fixed, each = np.linalg.lstsq(sides, np.ones(len(found)), rcond=None)[0]
+    sides = np.stack([1 / seconds, variants / seconds], axis=1)[:_LINE]
+    fixed, each = np.linalg.lstsq(sides, np.ones(len(sides)), rcond=None)[0]
     off = (seconds - fixed) / (each * variants) - 1
     return {
         "fixed_s": round(float(fixed), 2),
@@ -212,7 +215,7 @@ def main() -> None:
         "replicates": args.replicates,
         "runs": found,
     }
-    if len(found) > 2:  # Two are on a line whatever they are.
+    if len(found) >= _LINE:  # Two are on a line whatever they are.
         result["line"] = line(found)
     text = json.dumps(result, indent=1)
     print(text)

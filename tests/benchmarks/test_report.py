@@ -25,6 +25,8 @@ def test_the_line_takes_the_fixed_cost_apart():
     fitted = line(found)
     assert (fitted["fixed_s"], fitted["s_per_variant"]) == (8.0, 0.01)
     assert fitted["off_the_line"] == {300: 0.0, 1200: 0.0, 4800: 0.0}
+    beyond = {"variants": 25_680, "seconds": 8 + 0.02 * 25_680}
+    assert line([*found, beyond])["off_the_line"] == {300: 0.0, 1200: 0.0, 4800: 0.0, 25_680: 1.0}
     found[-1]["seconds"] *= 3
     assert np.ptp(list(line(found)["off_the_line"].values())) > 0.2
     assert line(found[:2])["off_the_line"][1200] == pytest.approx(0.0)
