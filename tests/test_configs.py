@@ -75,10 +75,9 @@ def undrawn(spec, check=None, load=data.load):
     return dataclasses.replace(found[0], images=images, fingerprint="undrawn")
 
 
-# The quickstart and one's own folder are run by tests/cli. The rest would take a minute more, and
-# differ from one of these in their labels, or in bases that tests/stages/test_pretrain.py trains.
-FILES = {"celeba": of_celeba, "fairface_pair": of_fairface}
-DRAWN = ("programme", "searched")
+# The quickstart and one's own folder are run by tests/cli.
+FILES = {"celeba": of_celeba, "fairface_age": of_fairface, "fairface_pair": of_fairface}
+DRAWN = ("initialisations", "pretrain_faces", "programme", "searched")
 
 
 @pytest.mark.parametrize("name", [*FILES, *DRAWN])
