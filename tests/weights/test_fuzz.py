@@ -116,7 +116,6 @@ def in_one_line(read):
 
 @settings(
     max_examples=200,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(attack=attacks())
@@ -158,7 +157,7 @@ def tensors(draw):
     return source, arch, arrays
 
 
-@settings(max_examples=25, derandomize=True)
+@settings(max_examples=25)
 @given(made=tensors())
 def test_no_network_is_more_than_one_line(made):
     source, arch, arrays = made
