@@ -64,6 +64,7 @@ def browser():
         for option in (*OPTIONS, f"user-data-dir={profile}"):
             options.add_argument(f"--{option}")
         driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        driver.set_script_timeout(300)  # Seconds: a loaded machine draws late.
         yield driver
         driver.quit()
 
@@ -73,8 +74,10 @@ def opened(browser, page, width):
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(page.as_uri())
-    browser.execute_script(
+    # What a closed part holds is skipped until the frame after it was opened is drawn.
+    browser.execute_async_script(
         "document.querySelectorAll('details').forEach((part) => { part.open = true; });"
+        "requestAnimationFrame(() => requestAnimationFrame(arguments[0]));"
     )
     assert browser.execute_script("return innerWidth;") == width
     return browser.execute_script
