@@ -161,7 +161,13 @@ def with_status(planned: pd.DataFrame | None, variants: pd.DataFrame) -> pd.Data
     if missing.empty:
         return found
     missing = missing[SETTINGS].assign(status=_NOT_TRAINED, realised_n=np.nan)
-    return pd.concat([found, missing.astype(found.dtypes.to_dict())], ignore_index=True)
+    # Whole numbers of the finished, such as how many images they had, may be unknown of the rest.
+    unknown = missing.isna().any()
+    kinds = {
+        name: np.float64 if unknown[name] and pd.api.types.is_integer_dtype(kind) else kind
+        for name, kind in found.dtypes.items()
+    }
+    return pd.concat([found, missing.astype(kinds)], ignore_index=True)
 
 
 def progress_sentence(planned: pd.DataFrame) -> str:

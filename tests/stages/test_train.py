@@ -238,6 +238,17 @@ def test_the_manifest_lists_every_variants_examples(finished):
         assert list(row.examples) == ids[chosen].tolist()
 
 
+def test_an_unfinished_study_is_reported_as_such(finished, tmp_path):
+    copy = Path(shutil.copytree(finished[0], tmp_path / "copy"))
+    pack = ResultDirectory(copy).plan().finetunes[0]
+    (copy / "packs" / f"{pack.id}.parquet").unlink()
+    answer, page = train.write_report(copy)
+    whole = len(ResultDirectory(copy).plan().variants)
+    told = f"{whole - len(pack.members)} of {whole} planned models are trained"
+    assert answer.unfinished.startswith(told)
+    assert told in page.read_text()
+
+
 def test_features_are_extracted_once_per_base(headed, monkeypatch):
     workdir, solver = headed
     files = sorted((workdir / "features").iterdir())
