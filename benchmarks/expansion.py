@@ -11,6 +11,7 @@ experiment by experiment. A plan that grows uses its widths again ("again") wher
 """
 
 import argparse
+import functools
 import itertools
 import json
 import time
@@ -26,8 +27,9 @@ from configs import programme
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.faces.attributes import frequencies
 from jaxbias.data.faces.roster import enroll
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
-from jaxbias.plan.packs import Plan, extend_plan
+from jaxbias.plan.packs import Plan, extend_plan, most_members
 from jaxbias.plan.variants import Variant, expand, expand_by_experiment
 from jaxbias.study import Study, make_study
 
@@ -47,15 +49,15 @@ def labels_alone(study: Study) -> Dataset:
 
 
 def grown(
-    layout: Plan, steps: Sequence[list[Variant]], signatures: dict[str, Any], width: int, anew: bool
+    empty: Plan, steps: Sequence[list[Variant]], signatures: dict[str, Any], width: int, anew: bool
 ) -> dict[str, float]:
     """Programs, packs and the share of padding of the finetunes of a plan that grows in steps."""
-    plan = layout
+    plan = empty
     for variants in steps:
         # Of packs whose signature is not known no width is used again.
         have = {variant.id for variant in plan.variants} if anew else set()
         known = {id: each for id, each in signatures.items() if id not in have}
-        plan = extend_plan(plan, variants, known, width)
+        plan = extend_plan(plan, variants, known, lambda member: width)
     return {
         "programs": len({(signatures[p.members[0].id], p.width) for p in plan.finetunes}),
         "packs": len(plan.finetunes),
@@ -64,7 +66,7 @@ def grown(
 
 
 def paddings(
-    layout: Plan, experiments: dict[str, list[Variant]], signatures: dict[str, Any]
+    empty: Plan, experiments: dict[str, list[Variant]], signatures: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
     """Both ways to choose widths, at several largest ones."""
     variants = list({v.id: v for each in experiments.values() for v in each}.values())
@@ -76,7 +78,7 @@ def paddings(
     }
     cases = itertools.product(histories.items(), (8, 16, 64), ("again", "anew"))
     return {
-        f"{history}, width {width}, {how}": grown(layout, steps, signatures, width, how == "anew")
+        f"{history}, width {width}, {how}": grown(empty, steps, signatures, width, how == "anew")
         for (history, steps), width, how in cases
     }
 
@@ -95,17 +97,17 @@ def measure(repeats: int) -> dict[str, Any]:
     for _ in range(repeats):
         config = timed("config", programme.get_config)
         study = timed("study", lambda config=config: make_study(config))
-        layout = Plan(dataset.fingerprint, study.grid.mode, 1)
+        empty = Plan(dataset.fingerprint)
         # Its cells and counts are empty again: a run starts so.
-        runner = Runner(study, dataset, layout, lambda base, network: {})
+        runner = Runner(study, dataset, Layout(study.grid.mode, 1), lambda base, network: {})
         variants = timed("variants", lambda study=study: expand(study, dataset.fingerprint))
         signatures = timed(
             "signatures", lambda of=runner.catalog, variants=variants: of.signatures(variants)
         )
         plan = timed(
             "packs",
-            lambda layout=layout, variants=variants, signatures=signatures, study=study: (
-                extend_plan(layout, variants, signatures, study.grid.pack_width)
+            lambda empty=empty, variants=variants, signatures=signatures, study=study: extend_plan(
+                empty, variants, signatures, functools.partial(most_members, study)
             ),
         )
     totals = np.sum(list(seconds.values()), axis=0)
@@ -116,7 +118,7 @@ def measure(repeats: int) -> dict[str, Any]:
         "bases": sum(len(pack.members) for pack in plan.bases),
         "packs": packs,
         "signatures": len(set(signatures.values())),
-        "widths": paddings(layout, expand_by_experiment(study, dataset.fingerprint), signatures),
+        "widths": paddings(empty, expand_by_experiment(study, dataset.fingerprint), signatures),
         "seconds": {name: [min(each), max(each)] for name, each in seconds.items()},
         "seconds_in_all": [float(totals.min()), float(totals.max())],
         "repeats": repeats,

@@ -58,7 +58,7 @@ def study_config(runs: int, packs: bool) -> dict:
 
 
 def flat_config(runs: int) -> dict:
-    """A study of small finetunes: 128 images, 2 epochs, packs as wide as the memory allows."""
+    """A study of small finetunes: 128 images, 2 epochs, packs of up to 64."""
     config = study_config(runs, packs=True)
     config["finetune"] |= {"n": (128,), "epochs": 2}
     config["grid"] = {"pack_width": 0, "devices": 2}

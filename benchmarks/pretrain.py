@@ -77,7 +77,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     mesh = make_data_mesh(devices)
     fresh = jax.jit(network.init)(jax.random.key(0))
     with tempfile.TemporaryDirectory() as directory:
-        saves = Saves(Path(directory) / "run", 1, {})
+        saves = Saves(Path(directory) / "run", 1, {}, {})
         ended = fit(
             asked.model, step, lambda: step.begin(fresh, key), Batches(curated, order, 1, None),
             hyper, key, mesh, asked.lift, saves, steps, store=replicate(images, mesh),

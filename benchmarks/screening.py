@@ -32,8 +32,8 @@ from jaxbias import data
 from jaxbias.analysis.candidates import axes
 from jaxbias.costs.timing import score_flops, step_flops
 from jaxbias.engine import compilation
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
-from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import Base, Variant
 from jaxbias.stages import train
 from jaxbias.study import Study, make_study, parse_curation
@@ -94,8 +94,8 @@ class Costs:
 
     def __init__(self, study: Study) -> None:
         dataset = data.load(study.data)
-        plan = Plan(dataset.fingerprint, study.grid.mode, len(jax.local_devices()))
-        self.catalog = Runner(study, dataset, plan, lambda base, network: {}).catalog
+        layout = Layout(study.grid.mode, len(jax.local_devices()))
+        self.catalog = Runner(study, dataset, layout, lambda base, network: {}).catalog
         self._of = functools.cache(lambda brief: (step_flops(brief), score_flops(brief)))
 
     def of(self, variants: Iterable[Variant]) -> dict[str, float]:

@@ -37,12 +37,13 @@ import numpy as np
 from benchmarks.hardware import hardware
 from jaxbias import data, default_config, make_study
 from jaxbias.engine.compilation import use_compilation_cache
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.engine.trials import Trials
 from jaxbias.plan.criteria import MEASURES
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.search import Results, RungResult, follow, kept, rung_epochs
-from jaxbias.plan.variants import Variant
+from jaxbias.plan.variants import Base, Variant
 from jaxbias.study import Study
 
 TARGET = "Bags_Under_Eyes"
@@ -85,10 +86,14 @@ class Bench:
         self.study, self.width = study, width
         self.dataset = data.load(study.data)
         self.params: dict[str, Any] = {}
-        self.layout = Plan(self.dataset.fingerprint, "map", len(jax.local_devices()))
+        layout = Layout("map", len(jax.local_devices()))
         load = lambda base, network: self.params[base.id]  # noqa: E731
-        self.runner = Runner(study, self.dataset, self.layout, load)
+        self.runner = Runner(study, self.dataset, layout, load)
         self.trials = Trials(self.runner)
+
+    def most(self, member: Base | Variant) -> int:
+        """Returns how many members a pack has: bases are trained one by one on each device."""
+        return self.width if isinstance(member, Variant) else self.runner.layout.devices
 
     def compile_seconds(self) -> float:
         """Returns the seconds spent compiling so far."""
@@ -110,7 +115,8 @@ class Bench:
     def train(self, variants: list[Variant], states: dict[Key, Any], done: dict) -> Curves:
         """Trains trials on from their states, which are replaced by those at the end."""
         signatures = self.runner.catalog.signatures(variants)
-        plan = extend_plan(self.layout, [], signatures, self.width, trials=variants)
+        empty = Plan(self.dataset.fingerprint)
+        plan = extend_plan(empty, [], signatures, self.most, trials=variants)
         for pack in plan.bases:
             if not all(base.id in self.params for base in pack.members):
                 _, params = self.runner.pretrain(pack)

@@ -23,9 +23,9 @@ def make_mesh(devices: int) -> Mesh:
     have = jax.local_devices()
     if len(have) < devices:
         raise InputError(
-            f"the plan was made for {words.count(devices, 'device')} and {len(have)} are "
-            "visible; on CPU start "
-            f"with JAX_NUM_CPU_DEVICES={devices}, or use a new workdir"
+            f"config.grid.devices={devices}, but this process has "
+            f"{words.count(len(have), 'device')}; 0 takes all there are, and on CPU "
+            f"JAX_NUM_CPU_DEVICES={devices} makes as many"
         )
     return jax.make_mesh(
         (devices,), (VARIANT,), axis_types=(AxisType.Auto,), devices=have[:devices]

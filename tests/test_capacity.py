@@ -8,6 +8,7 @@ import pytest
 
 from jaxbias import InputError, capacity
 from jaxbias.capacity import require_disk, require_ram
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.metrics import evaluate
 from jaxbias.plan.packs import Pack, Plan
@@ -60,7 +61,7 @@ def test_numbers_of_an_evaluation_have_ranges_and_must_fit(small, settings, mess
 def test_the_scores_of_a_directory_must_fit(small, tmp_path, monkeypatch):
     directory = ResultDirectory(tmp_path)
     pack = Pack("0" * 16, 400, tuple([None] * 400))
-    monkeypatch.setattr(directory, "plan", lambda: Plan("d", "map", 1, finetunes=(pack,)))
+    monkeypatch.setattr(directory, "plan", lambda: Plan("d", finetunes=(pack,)))
     monkeypatch.setattr(directory, "has", lambda pack: True)
     monkeypatch.setattr(directory, "read_pack", lambda pack: pytest.fail("read"))
     many = pd.DataFrame({"split": np.resize(["validation", "test", "finetune"], 90_000)})
@@ -74,7 +75,7 @@ def test_the_scores_of_a_directory_must_fit(small, tmp_path, monkeypatch):
 
 def test_the_features_of_a_base_must_fit(monkeypatch):
     study = tiny_study(finetune={"n": (20,), "mode": "head", "batch": 16, "epochs": 1, "seeds": 1})
-    runner = Runner(study, tiny_dataset(), Plan("d", "map", 1), lambda base, _: {})
+    runner = Runner(study, tiny_dataset(), Layout("map", 1), lambda base, _: {})
     (base,) = {v.base for v in expand(study, "d") if v.base.name == "Scratch"}
     monkeypatch.setattr(capacity, "_SMALL", 0)
     monkeypatch.setattr(capacity, "available_ram", lambda: 1000)

@@ -73,6 +73,7 @@ def make_answer(
     Returns:
       The answer.
     """
+    bases = pd.DataFrame() if bases is None else bases
     asked = Asked.of(study, dataset, _marked(scores, bases), planned)
     parts = _of_tasks(asked)
     tables = {
@@ -95,19 +96,19 @@ def make_answer(
         unfinished=progress_sentence(asked.planned),
         sentences=_sentences(asked, parts, tables, screen),
         variants=finished.variants.drop(columns=["ids"], errors="ignore"),
-        bases=bases if bases is not None else pd.DataFrame(),
+        bases=bases,
         timings=timings or {},
         deviations=deviations(study, finished, first_rule),
-        methods=methods(study, dataset, finished, choices),
+        methods=methods(study, dataset, finished, choices, bases),
         failures=_failures(finished.variants, trials),
         search=trials,
         choices=choices,
     )
 
 
-def _marked(scores: Scores, bases: pd.DataFrame | None) -> Scores:
+def _marked(scores: Scores, bases: pd.DataFrame) -> Scores:
     """Says of variants whose base diverged that they failed with it."""
-    failed = pd.Series() if bases is None or bases.empty else bases.set_index("id")["status"]
+    failed = pd.Series() if bases.empty else bases.set_index("id")["status"]
     failed = failed[failed != "ok"]
     if failed.empty:
         return scores

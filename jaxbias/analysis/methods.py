@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from jaxbias.analysis.layouts import mixed_layouts
 from jaxbias.data.dataset import Dataset
 from jaxbias.plan.search import kept, rung_epochs
 from jaxbias.scores.scores import Scores
@@ -18,7 +19,9 @@ from jaxbias.study import (
 _DOING = dict(zip(SPLITS, ("pretraining", "finetuning", "validation", "test"), strict=True))
 
 
-def methods(study: Study, dataset: Dataset, scores: Scores, choices: pd.DataFrame) -> str:
+def methods(
+    study: Study, dataset: Dataset, scores: Scores, choices: pd.DataFrame, bases: pd.DataFrame
+) -> str:
     """Returns a paragraph that says what was done, for a paper.
 
     Args:
@@ -26,11 +29,13 @@ def methods(study: Study, dataset: Dataset, scores: Scores, choices: pd.DataFram
       dataset: its data.
       scores: every finished variant.
       choices: the hyperparameters of every arm, where they were searched.
+      bases: those pretrained here.
     """
     trained = _training(study, scores, choices) if trained_here(scores) else _elsewhere(scores)
     screened = _screened(study) if study.screen.on and trained_here(scores) else []
-    parts = [_data(study, dataset, scores), *screened, *trained, _statistics(study, scores)]
-    return " ".join(parts)
+    mixed = mixed_layouts(scores.variants, bases)
+    parts = [_data(study, dataset, scores), *screened, *trained, mixed, _statistics(study, scores)]
+    return " ".join(filter(None, parts))
 
 
 def trained_here(scores: Scores) -> bool:

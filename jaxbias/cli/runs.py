@@ -31,7 +31,7 @@ def run(given: FlagValues) -> None:
     from jaxbias.stages import outlook, train
     from jaxbias.stages.accounting import accounting_text
 
-    _set_up_devices(study, workdir)
+    _set_up_devices(study)
     if given.dry_run:
         print(outlook.dry_run(study, workdir))
         return
@@ -71,7 +71,7 @@ def pretrain(given: FlagValues) -> None:
         gang.join()
         gang.pretrain_together(study, workdir)
     else:
-        _set_up_devices(study, workdir)
+        _set_up_devices(study)
         train.train(study, workdir, "pretrain")
     plan = ResultDirectory(workdir).plan()
     for base in [base for pack in plan.bases for base in pack.members]:
@@ -104,15 +104,12 @@ def _time_modes(given: FlagValues, study: Study) -> None:
     print(outlook.time_modes(study))
 
 
-def _set_up_devices(study: Study, workdir: Path | None = None) -> None:
-    """One virtual CPU device per core, or as many as the plan has; before JAX starts."""
+def _set_up_devices(study: Study) -> None:
+    """One virtual CPU device per core, or as many as the config says; before JAX starts."""
     import jax
-
-    from jaxbias.workdir.results import ResultDirectory
 
     forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if forced or jax.config.jax_num_cpu_devices != -1:
         return  # Somebody has chosen already: JAX_NUM_CPU_DEVICES, or the caller of `main`.
-    plan = ResultDirectory(workdir).plan() if workdir else None
-    devices = plan.devices if plan else study.grid.devices
-    jax.config.update("jax_num_cpu_devices", devices or min(os.cpu_count() or 1, 8))
+    devices = study.grid.devices or min(os.cpu_count() or 1, 8)
+    jax.config.update("jax_num_cpu_devices", devices)

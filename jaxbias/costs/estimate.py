@@ -98,6 +98,7 @@ class _Job:
     kind: Training  # The program in brief.
     units: int
     scored: int
+    padded: bool  # Bases are not: they are trained side by side, or each on all devices.
     pack: Pack
     done: bool
 
@@ -134,9 +135,12 @@ def estimate(
             widths[job.kind] = max(widths.get(job.kind, 0), job.pack.width)
     # What most of the work is comes first.
     ordered = {kind: widths[kind] for kind in sorted(work, key=work.__getitem__, reverse=True)}
+    starts, images = catalog.starts, catalog.curator.dataset.images
     # What is only timed is no program of the study.
-    executor = Executor(catalog.executor.mesh, catalog.executor.mode, room=None)
-    rates, timed = measure_rates(executor, ordered, budget)
+    executor = Executor(catalog.executor.mesh, catalog.executor.mode, catalog.executor.room)
+    on_device = 0 if catalog.feed else images.nbytes
+    rates, timed = measure_rates(executor, ordered, on_device, budget)
+    cost = functools.partial(_cost, rates=rates, devices=executor.mesh.size)
 
     seen = {
         (variant.base, variant.recipe.solver)
@@ -144,19 +148,18 @@ def estimate(
         for variant in variants
         if variant.recipe.mode == "head"
     }
-    starts, images = catalog.starts, catalog.curator.dataset.images
     shape = (min(len(images), BLOCK), *images.shape[1:])
     per_image = functools.cache(lambda network: extraction_seconds(executor, network, shape))
     rows = len(starts.rows)
     bases = {base.id: base for pack in plan.bases for base in pack.members}
     return PlanCost(
         experiments={
-            name: _cost([finetuning[v.id] for v in variants], rates)
+            name: cost([finetuning[v.id] for v in variants])
             for name, variants in experiments.items()
         },
-        bases=_cost(pretraining, rates),
-        finetunes=_cost(wanted, rates),
-        trials=dataclasses.replace(_cost(trying, rates), score_bytes=0),
+        bases=cost(pretraining),
+        finetunes=cost(wanted),
+        trials=dataclasses.replace(cost(trying), score_bytes=0),
         feature_seconds=sum(
             rows * per_image(starts.finetuned(each[0])) for each in seen if not has_features(*each)
         ),
@@ -182,16 +185,18 @@ def _jobs(
     ]
 
 
-def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates]) -> Cost:
+def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -> Cost:
     jobs = list(jobs)
     todo = [job for job in jobs if not job.done]
-    programs = {(job.program, job.pack.width): job.kind for job in todo}
+    widths = [min(rates[job.kind].width, -(-job.pack.width // devices) * devices) for job in todo]
+    programs = {(j.program, width): j.kind for j, width in zip(todo, widths, strict=True)}
     flops = seconds = 0.0
-    for job in todo:
-        rate = rates[job.kind]
+    for job, width in zip(todo, widths, strict=True):
+        rate, members = rates[job.kind], len(job.pack.members)
         flops += job.units * rate.unit_flops + job.scored * rate.score_flops
         spent = job.units * rate.unit_seconds + job.scored * rate.score_seconds
-        seconds += spent * job.pack.width / len(job.pack.members)  # Padding computes too.
+        places = -(-members // width) * width if job.padded else members
+        seconds += spent * places / members  # Padding computes too.
     return Cost(
         trainings=len(jobs),
         done=len(jobs) - len(todo),
@@ -203,26 +208,27 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates]) -> Cost:
     )
 
 
-def _finetune_job(catalog: Catalog, variant: Variant) -> tuple[Program, Training, int, int]:
-    """Returns the program of a member, its kind, its units and the images that are scored."""
+def _finetune_job(catalog: Catalog, variant: Variant) -> tuple[Program, Training, int, int, bool]:
+    """Returns what a job is made of: the program of a member, its kind, its units and so on."""
     program = catalog.finetune(variant)
-    return program, program.brief, program.units, program.scored
+    return program, program.brief, program.units, program.scored, True
 
 
-def _base_job(catalog: Catalog, base: Base) -> tuple[Program, Training, int, int]:
+def _base_job(catalog: Catalog, base: Base) -> tuple[Program, Training, int, int, bool]:
     program = catalog.base(base)
     # Two views of every image. What is done step by step is timed as if it were done in a pack.
     steps = program.units * (2 if base.objective == "simclr" else 1)
-    return program, program.brief, steps, program.scored
+    return program, program.brief, steps, program.scored, False
 
 
-def _trial_job(catalog: Catalog, trial: Variant) -> tuple[Program, Training, int, int]:
+def _trial_job(catalog: Catalog, trial: Variant) -> tuple[Program, Training, int, int, bool]:
     """One rung of a trial: its own epochs, each of them scored on validation."""
     rungs, last = rung_epochs(catalog.study.search), trial.recipe.epochs
     epochs = last - max((epochs for epochs in rungs if epochs < last), default=0)
     rung = catalog.rung(trial)
     longest = rung.longest
-    return rung, longest.brief, longest.units * epochs // rungs[-1], epochs * longest.scored
+    units, scored = longest.units * epochs // rungs[-1], epochs * longest.scored
+    return rung, longest.brief, units, scored, True
 
 
 def _bytes(network: Network) -> int:

@@ -3,9 +3,8 @@
 import functools
 from collections.abc import Sequence
 
-from jaxbias.costs.widths import pack_widths
 from jaxbias.engine.catalog import Catalog
-from jaxbias.plan.packs import Plan, extend_plan
+from jaxbias.plan.packs import Plan, extend_plan, most_members
 from jaxbias.plan.search import Results, follow
 from jaxbias.plan.variants import Maker, Variant, expand_by_experiment
 from jaxbias.study import Study
@@ -36,7 +35,7 @@ def extend(
         finetunes,
         # Those of a search that has not ended too: what cannot be drawn is refused now.
         catalog.signatures([*course.trials, *course.variants, *finetunes]),
-        functools.partial(pack_widths, catalog),
+        functools.partial(most_members, study),
         trials=[] if under_way else course.trials,
         bases=[variant.base for variant in course.variants],
     )

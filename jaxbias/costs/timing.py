@@ -31,6 +31,7 @@ class Rates:
       score_flops: per scored image.
       compile_seconds: of one program.
       memory: bytes of the program in brief on one device: arguments, results and temporaries.
+      width: members that run at once.
     """
 
     unit_seconds: float
@@ -39,6 +40,7 @@ class Rates:
     score_flops: float
     compile_seconds: float = 0.0
     memory: int = 0
+    width: int = 1
 
 
 class Timed:
@@ -70,28 +72,30 @@ class Timed:
 
 
 def measure_rates(
-    executor: Executor, widths: Mapping[Training, int], budget: float
+    executor: Executor, widths: Mapping[Training, int], beside: int, budget: float
 ) -> tuple[dict[Training, Rates], int]:
     """Measures programs in brief, in the order given, until the budget is spent.
 
     Args:
       executor: of the devices; what it compiles here it keeps.
-      widths: how many members the packs of each have.
+      widths: of the packs of each, which are timed in parts where they do not fit.
+      beside: bytes that lie on a device beside a program in brief.
       budget: seconds after which no further one is timed; the first always is, and all are where
         FLOPs cannot be counted.
 
     Returns:
       The rates of every one, those not timed at the FLOP/s of the first; and how many were timed.
     """
-    began = time.perf_counter()
+    began, unit = time.perf_counter(), executor.mesh.size
     rates: dict[Training, Rates] = {}
     scores: dict[Any, float] = {}
     timed = 0
     for brief, width in widths.items():
         first = next(iter(rates.values()), None)
         if first and first.score_flops and time.perf_counter() - began > budget:
-            rates[brief] = _in_proportion(brief, first)
+            rates[brief] = _in_proportion(brief, first, -(-width // unit) * unit)
             continue
+        width = executor.part_width(lambda part, of=brief: (of, beside), brief, width)
         if brief.model not in scores:
             rated = Timed(executor, Rated(brief.model, (_SCORED, *brief.store[1:])), width)
             scores[brief.model] = rated.seconds() / (_SCORED * width)
@@ -136,10 +140,11 @@ def _measured(executor: Executor, brief: Training, width: int, score_seconds: fl
         score_flops=score_flops(brief),
         compile_seconds=program.compile_seconds,
         memory=program_bytes(program.compiled) or 0,
+        width=width,
     )
 
 
-def _in_proportion(brief: Training, other: Rates) -> Rates:
+def _in_proportion(brief: Training, other: Rates, width: int) -> Rates:
     """A step and a score at another's seconds per floating-point operation."""
     step, score = step_flops(brief), score_flops(brief)
     pace = (other.unit_seconds + other.score_seconds) / (other.unit_flops + other.score_flops)
@@ -149,4 +154,5 @@ def _in_proportion(brief: Training, other: Rates) -> Rates:
         score_seconds=score * pace,
         unit_flops=step,
         score_flops=score,
+        width=width,
     )

@@ -9,8 +9,7 @@ from jaxbias.engine.curator import Curator
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.feed import Feed
 from jaxbias.engine.members import schedule_of
-from jaxbias.engine.passes import Advanced
-from jaxbias.engine.programs import Networks, Program, Rung, Training, training_of
+from jaxbias.engine.programs import Networks, Rung, Training, training_of
 from jaxbias.engine.starts import Starts
 from jaxbias.models import Head
 from jaxbias.plan.variants import Base, Recipe, Variant
@@ -36,6 +35,8 @@ class Catalog:
         self.executor = executor
         self.feed = feed
         self._finetune = functools.cache(self._made)
+        # How many members of a pack of a width run at once.
+        self.part_width = functools.cache(self._part_width)
 
     def base(self, base: Base) -> Networks:
         """Returns the program that pretrains a base.
@@ -87,13 +88,18 @@ class Catalog:
         whole = self.finetune(dataclasses.replace(trial, recipe=recipe))
         return Rung(dataclasses.replace(whole, scored=len(self.curator.validation)))
 
-    def held(self, program: Training) -> tuple[Program, int]:
-        """Returns what of a program the devices hold at once, and the bytes that lie beside it."""
+    def _part_width(self, program: Training | Rung, width: int) -> int:
         if isinstance(program, Networks) and self.feed:
-            step = Advanced(program, refits=False, steps=1)
-            return step, int(2 * self.feed.chunk_bytes)
-        beside = isinstance(program.model, Head) and not self.feed
-        return program, self.curator.dataset.images.nbytes if beside else 0
+            fed = functools.partial(self.feed.held, program)
+            brief, _ = fed(self.executor.mesh.size)
+            return self.executor.part_width(fed, brief, width)
+        whole = program.longest if isinstance(program, Rung) else program
+        # Of heads, which are trained on features.
+        images = self.curator.dataset.images.nbytes
+        beside = images if isinstance(whole.model, Head) and not self.feed else 0
+        # One epoch holds what more do.
+        brief = program if isinstance(program, Rung) else program.resized(program.n, 1)
+        return self.executor.part_width(lambda part: (program, beside), brief, width)
 
     def signatures(self, variants: Sequence[Variant]) -> dict[str, Any]:
         """Returns, per variant and base id, what must agree within a pack.

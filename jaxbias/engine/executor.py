@@ -1,6 +1,8 @@
 """The executor: compiles a program once per width, checks that it fits, and runs it."""
 
+import functools
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +13,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxbias.engine.memory import Room, program_bytes
+from jaxbias.engine.memory import Room, program_bytes, widest
+from jaxbias.engine.parts import in_parts
 from jaxbias.engine.programs import Program
 from jaxbias.errors import InputError
 from jaxbias.parallel import VARIANT, replicate, shard_variants, split_variants
@@ -21,10 +24,10 @@ _LOOK_SECONDS = 0.002
 
 
 class Executor:
-    """Runs programs on the devices of a plan.
+    """Runs programs on the devices of a layout.
 
     Args:
-      mesh: of the plan.
+      mesh: of the devices.
       mode: how variants are mapped on a device.
       room: of each device; None: unknown.
 
@@ -41,17 +44,21 @@ class Executor:
         self.compile_seconds = 0.0
 
     def run(self, program: Program, members: Sequence[Any], width: int, shared: Any) -> Any:
-        """Runs the program of a pack, padded to its width with copies of its last member.
+        """Runs a program on members, so many at a time; see `in_parts`.
 
         Returns:
-          Host arrays with a leading axis of `width`.
+          Host arrays with a leading axis of the members.
 
         Raises:
           InputError: the program does not fit the device.
         """
-        padded = [*members, *[members[-1]] * (width - len(members))]
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
-        return self.call(program, split_variants(stacked, self.mesh), replicate(shared, self.mesh))
+        there = replicate(shared, self.mesh)
+
+        def run(part: list) -> Any:
+            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *part)
+            return self.call(program, split_variants(stacked, self.mesh), there)
+
+        return in_parts(run, members, width)
 
     def call(self, program: Program, stacked: Any, shared: Any) -> Any:
         """Runs a program on arguments that lie on the devices; returns host arrays."""
@@ -67,14 +74,47 @@ class Executor:
         needed = program_bytes(compiled)
         if needed is not None and self.room is not None and needed > self.room.limit:
             raise InputError(
-                f"a pack of {width} needs {needed / 2**20:,.1f} MiB on a device and has "
-                f"{self.room.limit / 2**20:,.1f}; set config.grid.pack_width=0 in a new workdir, "
-                "which makes packs as wide as the memory allows, or raise config.grid.memory_mib"
+                f"a program of {width} needs {needed / 2**20:,.1f} MiB on a device and has "
+                f"{self.room.limit / 2**20:,.1f}; use a smaller batch or model, or raise "
+                "config.grid.memory_mib"
             )
-        return compiled(*_in_parts(program, stacked), shared)
+        return compiled(*_taken(program, stacked), shared)
+
+    def part_width(
+        self, held: Callable[[int], tuple[Program, int]], brief: Program, width: int
+    ) -> int:
+        """Returns how many members of a pack run at once: all, or parts that the memory holds.
+
+        Args:
+          held: a width -> what the devices hold at once of such a part, and the bytes beside it.
+          brief: as large a program that soon ends, to be run where there is no analysis.
+          width: of the pack.
+
+        Returns:
+          A multiple of the devices.
+
+        Raises:
+          InputError: not even one member on each device fits.
+        """
+        unit = self.mesh.size
+
+        def analysed(part: int) -> int | None:
+            program, beside = held(part)
+            found = self.analysed_bytes(program, part)
+            return None if found is None else found + beside
+
+        def measured(part: int) -> int | None:
+            found = self.measured_bytes(brief, part)
+            return None if found is None else found + held(part)[1]
+
+        wanted = -(-width // unit) * unit
+        found = self.room and widest(wanted, unit, self.room, analysed, measured)
+        if found is None and wanted > unit:
+            _tell_unknown(unit)
+        return found or unit
 
     def compiled(self, program: Program, width: int) -> jax.stages.Compiled:
-        """Returns a program for packs of a width, compiled once.
+        """Returns a program of a width, compiled once.
 
         It is called with what it replaces, where there is any, the rest of the members' arrays, and
         what they share.
@@ -83,7 +123,7 @@ class Executor:
             began = time.perf_counter()
             lifted = shard_variants(program.function(self.mode), self.mesh)
             members, shared = self.arguments(program, width)
-            parts = _in_parts(program, members)
+            parts = _taken(program, members)
             if program.donated:
                 whole = lambda first, rest, shared: lifted((*first, *rest), shared)  # noqa: E731
                 jitted = jax.jit(whole, donate_argnums=0)
@@ -94,7 +134,7 @@ class Executor:
         return self.programs[program, width]
 
     def arguments(self, program: Program, width: int) -> tuple[Any, Any]:
-        """Returns the shapes of a pack's arguments and where they lie."""
+        """Returns the shapes of the arguments of a width and where they lie."""
         split = NamedSharding(self.mesh, PartitionSpec(VARIANT))
         copied = NamedSharding(self.mesh, PartitionSpec())
         member, shared = program.shapes
@@ -109,7 +149,7 @@ class Executor:
         )
 
     def analysed_bytes(self, program: Program, width: int) -> int | None:
-        """Returns what a pack of a width holds on a device, by XLA's analysis of its program.
+        """Returns what a program of a width holds on a device, by XLA's analysis of it.
 
         The program is kept: where this width is chosen, it has been compiled already.
 
@@ -124,7 +164,7 @@ class Executor:
             return 2**62  # So large that it cannot even be compiled.
 
     def measured_bytes(self, program: Program, width: int) -> int | None:
-        """Returns the most that a device held while a pack of zeros ran.
+        """Returns the most that a device held while a program ran on zeros.
 
         Returns:
           Bytes, from the device or, on CPU, from the resident set shared out over the devices; None
@@ -135,7 +175,7 @@ class Executor:
             self.arguments(program, width),
         )
         compiled = self.compiled(program, width)
-        arguments = (*_in_parts(program, members), shared)
+        arguments = (*_taken(program, members), shared)
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             held = sum(leaf.nbytes for leaf in jax.tree.leaves(arguments))
@@ -148,7 +188,17 @@ class Executor:
         return after if after is not None and before is not None and after > before else None
 
 
-def _in_parts(program: Program, stacked: Any) -> tuple:
+@functools.cache
+def _tell_unknown(unit: int) -> None:
+    """Says once how many are trained at once."""
+    print(
+        f"how much memory programs need cannot be told here, so {unit} are trained at once; "
+        "config.grid.memory_mib says how much there is",
+        file=sys.stderr,
+    )
+
+
+def _taken(program: Program, stacked: Any) -> tuple:
     """The members' arrays as a program takes them: apart and first those that it replaces."""
     count = program.donated
     return (stacked[:count], stacked[count:]) if count else (stacked,)

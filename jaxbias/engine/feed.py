@@ -1,4 +1,4 @@
-"""The feed: packs trained and scored on images that stay on the host.
+"""The feed: members trained and scored on images that stay on the host.
 
 For stores that do not fit the devices. A thread gathers the images of the next steps while the
 devices work on these, so two chunks are under way at any time. The steps are those of the whole run
@@ -14,8 +14,9 @@ import jax
 import numpy as np
 
 from jaxbias.engine.executor import Executor
+from jaxbias.engine.parts import in_parts
 from jaxbias.engine.passes import Advanced, Begun, Rated
-from jaxbias.engine.programs import Networks
+from jaxbias.engine.programs import Networks, Program
 from jaxbias.models import Network
 from jaxbias.models.network import Params
 from jaxbias.parallel import replicate, split_variants
@@ -82,18 +83,30 @@ class Feed:
         width: int,
         scored: np.ndarray,
     ) -> dict[str, Any]:
-        """Trains and scores a pack, padded to its width with copies of its last member.
+        """Trains and scores members, so many at a time; see `in_parts`.
 
         Args:
           program: what it would be on images of the devices.
           members: parameters to start from, examples, numbers and key of each.
-          width: members after padding.
+          width: of a part.
           scored: int32[M], images to score.
 
         Returns:
           As of the program, on the host.
         """
-        padded = [*members, *[members[-1]] * (width - len(members))]
+        run = functools.partial(self._train_part, program, scored)
+        return in_parts(run, members, width)
+
+    def held(self, program: Networks, width: int) -> tuple[Program, int]:
+        """Returns what of a program the devices hold at once, and the bytes that lie beside it."""
+        step, *_ = steps_of(program.model, program.schedule)
+        advanced, each = self._advanced(program, step, width), -(-width // self.executor.mesh.size)
+        # The chunk that is worked on is an argument.
+        return advanced, each * advanced.steps * program.batch * self.images[0].nbytes
+
+    def _train_part(
+        self, program: Networks, scored: np.ndarray, padded: Sequence[Member]
+    ) -> dict[str, Any]:
         params, *rest = jax.tree.map(lambda *leaves: np.stack(leaves), *padded)
         state, *fixed = split_variants((params, *rest), self.executor.mesh)
         for step in steps_of(program.model, program.schedule):
@@ -121,7 +134,8 @@ class Feed:
         """All steps of a phase, on batches int32[V, steps, batch] of places among the examples."""
         mesh, schedule = self.executor.mesh, step.schedule
         state = self.executor.on_devices(Begun(program, step.refits), (before,), ())
-        steps = chunk_steps(schedule, places.shape[0], self.images, mesh, self.chunk_bytes)
+        advanced = self._advanced(program, step, places.shape[0])
+        steps = advanced.steps
 
         def gathered(start: int) -> tuple:
             count = np.int32(min(steps, schedule.steps - start))
@@ -132,12 +146,17 @@ class Feed:
             images = np.take(self.images, ids, axis=0)
             return split_variants((batch, images), mesh), replicate(count, mesh)
 
-        advanced = Advanced(program, step.refits, steps)
         starts = range(0, schedule.steps, steps)
         for split, taken in prefetched(functools.partial(gathered, start) for start in starts):
             state = self.executor.on_devices(advanced, (state, *fixed, *split), taken)
             jax.block_until_ready(state)
         return state
+
+    def _advanced(self, program: Networks, step: Step, width: int) -> Advanced:
+        """The program of a chunk of a phase: as many steps as fit."""
+        mesh, images = self.executor.mesh, self.images
+        steps = chunk_steps(step.schedule, width, images, mesh, self.chunk_bytes)
+        return Advanced(program, step.refits, steps)
 
     def _scored(self, network: Network, params: Params, ids: np.ndarray) -> np.ndarray:
         """float[V, M, outputs], chunk by chunk of one shape."""

@@ -1,7 +1,7 @@
-"""Memory: what a device has, what a program needs there, and how wide a pack may be.
+"""Memory: what a device has, what a program needs there, and how many members fit at once.
 
 Nothing is guessed. A program is compiled without allocating anything, and XLA's analysis of it says
-what it will hold; where there is no analysis, two small packs are run and their peaks measured.
+what it will hold; where there is no analysis, two small ones are run and their peaks measured.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import jax
 
+from jaxbias import words
 from jaxbias.capacity import available_ram
 from jaxbias.errors import InputError
 
@@ -26,7 +27,7 @@ class Room:
     """Memory of one device.
 
     Attributes:
-      budget: bytes that packs are sized to.
+      budget: bytes that parts of packs are sized to.
       limit: bytes beyond which no program is started.
     """
 
@@ -74,16 +75,16 @@ def program_bytes(compiled: jax.stages.Compiled) -> int | None:
 def widest(
     wanted: int,
     unit: int,
-    budget: int,
+    room: Room,
     analysed: Callable[[int], int | None],
     measured: Callable[[int], int | None],
 ) -> int | None:
-    """Returns the largest width, up to the wanted one, whose program fits a budget.
+    """Returns the wanted width, or that of the fewest even parts whose program fits the memory.
 
     Args:
       wanted: a multiple of the unit.
-      unit: devices that a pack is split over.
-      budget: bytes on a device.
+      unit: devices that members are split over.
+      room: of a device; one member on each may take more than the budget.
       analysed: a width's bytes by the analysis of its compiled program; None: there is none.
       measured: a width's bytes by running it; None: they cannot be told.
 
@@ -91,33 +92,41 @@ def widest(
       The width; None where the bytes of no width can be told.
 
     Raises:
-      InputError: not even one unit fits.
+      InputError: not even one unit is within the limit.
     """
-    whole = analysed(wanted)
+    budget, whole = room.budget, analysed(wanted)
     known = analysed if whole is not None else measured
     if whole is not None and whole <= budget:
         return wanted
-    low, high = known(unit), known(2 * unit)
-    if low is None or high is None:
+    low = known(unit)
+    if low is None:
+        return None
+    if low > room.limit:
+        raise InputError(
+            f"{words.count(unit, 'training')} at once need {low / 2**20:,.1f} MiB on a device that "
+            f"has {room.limit / 2**20:,.1f}; use a smaller batch or model, or raise "
+            "config.grid.memory_mib"
+        )
+    if wanted == unit:
+        return unit
+    high = known(2 * unit)
+    if high is None:
         return None
     each = (high - low) / unit
     if known is measured and each <= 0:
         return None  # Arguments alone grow: other things moved more than this program.
     fixed = low - each * unit
     fitting = (budget - fixed) / each if each > 0 else wanted
-    width = _whole(min(wanted, fitting), unit)
+    width = _even(wanted, fitting, unit)
     while known is analysed and width > unit and known(width) > budget:
-        width = _whole(0.75 * width, unit)
-    if low > budget:
-        raise InputError(
-            f"a pack of {unit} needs {low / 2**20:,.1f} MiB on a device and has "
-            f"{budget / 2**20:,.1f}; use a smaller batch or model, or raise config.grid.memory_mib"
-        )
+        width = _even(wanted, 0.75 * width, unit)
     return width
 
 
-def _whole(width: float, unit: int) -> int:
-    return max(1, int(width // unit)) * unit
+def _even(wanted: int, most: float, unit: int) -> int:
+    """The width of the fewest parts of equal size that are no wider than `most`, but for a unit."""
+    count = -(-wanted // (max(1, int(most // unit)) * unit))
+    return -(-wanted // (count * unit)) * unit
 
 
 def peak_memory() -> dict[str, int]:

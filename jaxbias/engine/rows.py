@@ -1,4 +1,4 @@
-"""Rows: what is kept of a trained member, its settings, counts, status and scores."""
+"""Rows: what is kept of a trained member, its settings, counts, status, layouts and scores."""
 
 import dataclasses
 import json
@@ -88,6 +88,7 @@ def outcome(cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
         "status": "ok" if failed_at < 0 else f"{out['failure']} {failed_at}",
         "loss": float(out["loss"][i]),
         "train_seconds": out["seconds"],
+        "layouts": json.dumps(out["layouts"]),  # In turn: a base's steps may have several.
     }
 
 

@@ -1,4 +1,4 @@
-"""The runner: trains one pack in one compiled program and returns one row per member."""
+"""The runner: trains one pack, in as few programs as fit, and returns one row per member."""
 
 import functools
 import time
@@ -13,26 +13,27 @@ from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.curator import Curator
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.feed import Feed, Member
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.members import examples_of, hyper_of, key_of, penalty_of
 from jaxbias.engine.memory import device_room
-from jaxbias.engine.programs import FittedHeads, Heads, Networks, Training
+from jaxbias.engine.programs import FittedHeads, Heads, Networks, Rung, Training
 from jaxbias.engine.rows import DIVERGED, Row, base_row, variant_row
 from jaxbias.engine.starts import LoadBase, LoadFeatures, Starts
 from jaxbias.models.network import Params
 from jaxbias.parallel import make_mesh
-from jaxbias.plan.packs import Pack, Plan
+from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Recipe
 from jaxbias.study import Study
 from jaxbias.training import TrainingSet
 
 
 class Runner:
-    """Runs the packs of a plan.
+    """Runs packs of a study.
 
     Args:
       study: the study.
       dataset: its data.
-      plan: fixes the layout: mode and devices.
+      layout: on what and how.
       load_base: returns the stored parameters of a base, given its network.
       load_features: returns the stored features of a base under a name, or makes and stores them.
     """
@@ -41,18 +42,18 @@ class Runner:
         self,
         study: Study,
         dataset: Dataset,
-        plan: Plan,
+        layout: Layout,
         load_base: LoadBase,
         load_features: LoadFeatures = lambda base, name, make: make(),
     ) -> None:
         self.study = study
-        self.plan = plan
+        self.layout = layout
         self.curator = Curator(study, dataset)
         # Before anything is put there.
-        room = device_room(study.grid.memory_mib, plan.devices)
-        self.executor = Executor(make_mesh(plan.devices), plan.mode, room)
+        room = device_room(study.grid.memory_mib, layout.devices)
+        self.executor = Executor(make_mesh(layout.devices), layout.mode, room)
         # Where the images stay on the host.
-        self.feed = Feed(self.executor, dataset.images) if plan.store == "host" else None
+        self.feed = Feed(self.executor, dataset.images) if layout.store == "host" else None
         self.starts = Starts(self.curator, self.executor, self.feed, load_base, load_features)
         self.catalog = Catalog(self.curator, self.starts, self.executor, self.feed)
         self.train_seconds = 0.0
@@ -164,32 +165,40 @@ class Runner:
         """Trains a pack of whole networks on the images."""
         if self.feed is None:
             return self._run(pack, program, members, (scored, self.starts.images))
-        run = functools.partial(self.feed.train, program, members, pack.width, scored)
-        return self.counted(pack, run, len(scored), program.units, program.batch)
+        run = functools.partial(self.feed.train, program, members, scored=scored)
+        return self.counted(pack, program, run, len(scored), program.units, program.batch)
 
     def _run(self, pack: Pack, program: Training, members: Sequence[Any], shared: tuple) -> Row:
-        run = functools.partial(self.executor.run, program, members, pack.width, shared)
+        run = functools.partial(self.executor.run, program, members, shared=shared)
         steps = program.units if program.batch else 0
-        return self.counted(pack, run, program.scored, steps, program.batch)
+        return self.counted(pack, program, run, program.scored, steps, program.batch)
 
     def counted(
-        self, pack: Pack, run: Callable[[], Row], scored: int, steps: int, batch: int
+        self,
+        pack: Pack,
+        program: Training | Rung,
+        run: Callable[[int], Row],
+        scored: int,
+        steps: int,
+        batch: int,
     ) -> Row:
         """Runs a pack and counts what it took.
 
         Args:
           pack: the members.
-          run: returns what their program does, as host arrays.
+          program: theirs.
+          run: returns what it does, so many members at a time, as host arrays.
           scored: examples that each is scored on.
           steps: of each; a fit to convergence has none to count.
           batch: examples of a step.
 
         Returns:
-          What was returned, with the seconds of a member and what its failure is called before the
-          number of its step.
+          What was returned, with the layout it ran in, the seconds of a member and what its failure
+          is called before the number of its step.
         """
         began, compiled = time.perf_counter(), self.executor.compile_seconds
-        out = run()
+        width = self.catalog.part_width(program, pack.width)
+        out = run(width)
         seconds = time.perf_counter() - began - (self.executor.compile_seconds - compiled)
         if steps:
             self.train_steps += steps * len(pack.members)
@@ -198,4 +207,6 @@ class Runner:
         self.run_seconds += seconds
         self.scored_images += scored * len(pack.members)
         failure = DIVERGED if steps else "did not converge by iteration"
-        return {**out, "seconds": seconds / len(pack.members), "failure": failure}
+        seconds_each = seconds / len(pack.members)
+        layouts = [self.layout.record(width)]
+        return {**out, "layouts": layouts, "seconds": seconds_each, "failure": failure}

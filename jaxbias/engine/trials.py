@@ -20,7 +20,7 @@ class Trials:
     """Trains the trials of a search.
 
     Args:
-      runner: of the plan's layout.
+      runner: of the study.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -82,8 +82,8 @@ class Trials:
         members = list(zip(states, examples, hypers, keys, strict=True))
         steps = schedule.steps_after(last) - schedule.steps_after(first)
         shared = (scored, store, np.array([first, last], np.int32))
-        run = functools.partial(runner.executor.run, program, members, pack.width, shared)
-        out = runner.counted(pack, run, len(scored), steps, schedule.batch)
+        run = functools.partial(runner.executor.run, program, members, shared=shared)
+        out = runner.counted(pack, program, run, len(scored), steps, schedule.batch)
         scores = np.asarray(out["scores"], np.float32)
         rows = [
             {

@@ -10,16 +10,21 @@ from jaxbias.files.content import checked_id, content_id
 from jaxbias.plan.variants import Base, Maker, Recipe, Variant, base_id
 from jaxbias.study import Curation, Study
 
-_FORMAT = 2
+# Plans of format 2 fixed devices, mode and store too, which are now of whoever takes a pack.
+_FORMAT, _FIXED = 3, ("mode", "devices", "store", "data_devices")
+# Members of a pack at most, on whatever devices it will run: devices are busy with fewer, and a
+# pack is what an interruption costs. Heads are one product with the features.
+_MOST_NETWORKS, _MOST_HEADS = 64, 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Pack:
-    """Members that share static shapes, trained and scored in one compiled program.
+    """Members that share static shapes, trained and scored together: the unit of work.
 
     Attributes:
       id: hash of the members' ids and the width.
-      width: members after padding; packs of one width and signature share a program.
+      width: members after padding; packs of one width and signature share a program. Devices round
+        it up to their number, or cut it into parts that they can hold.
       members: bases to pretrain, or variants to finetune.
     """
 
@@ -30,25 +35,19 @@ class Pack:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All packs of a study and the layout that fixes their bits.
+    """All packs of a study, whatever they will run on.
 
     Attributes:
       data: fingerprint of the dataset.
-      mode: how variants are mapped on a device.
-      devices: over how many devices packs are split.
-      store: where the images are during training, "device" or "host".
       bases: packs of the first stage.
       finetunes: packs of the last stage.
       rungs: packs of a search, between the two; rung after rung is appended as results allow.
     """
 
     data: str
-    mode: str
-    devices: int
     bases: tuple[Pack, ...] = ()
     finetunes: tuple[Pack, ...] = ()
     rungs: tuple[Pack, ...] = ()
-    store: str = "device"
 
     @property
     def variants(self) -> list[Variant]:
@@ -79,12 +78,12 @@ class Plan:
           ValueError: it is no plan, or an id is not that of its content.
         """
         try:
-            if content["format"] != _FORMAT:
-                raise ValueError(f"it is of format {content['format']!r:.20}, not {_FORMAT}")
-            content = {**content, "rungs": content.get("rungs", [])}  # Later than the others.
-            del content["format"]
-            if content.pop("data_devices", 1) != 1:  # Of earlier versions.
-                raise ValueError("its devices share variants out, which no version does any more")
+            stored = content["format"]
+            if stored not in (2, _FORMAT):
+                raise ValueError(f"it is of format {stored!r:.20}, not {_FORMAT}")
+            fixed = ("format", *(_FIXED if stored == 2 else ()))
+            content = {name: value for name, value in content.items() if name not in fixed}
+            content.setdefault("rungs", [])  # Later than the others.
             for stage, member in (("bases", _base), ("finetunes", _variant), ("rungs", _variant)):
                 content[stage] = tuple(
                     Pack(pack["id"], pack["width"], tuple(map(member, pack["members"])))
@@ -98,8 +97,6 @@ class Plan:
                 ids = [checked_id(member.id) for member in pack.members]
                 if pack.id != _pack_id(pack.width, ids, stage) or not ids:
                     raise ValueError(f"pack {pack.id!r:.60} has not the id of its content")
-        if type(plan.devices) is not int or plan.devices < 1:
-            raise ValueError(f"it is for {plan.devices} devices")
         return plan
 
     def check_members(self, study: Study) -> None:
@@ -134,7 +131,7 @@ def extend_plan(
     plan: Plan,
     variants: Sequence[Variant],
     signatures: dict[str, Any],
-    width: int | Callable[[Sequence[Sequence[Variant]]], Sequence[int]],
+    most: Callable[[Base | Variant], int],
     trials: Sequence[Variant] = (),
     bases: Sequence[Base] = (),
 ) -> Plan:
@@ -144,8 +141,7 @@ def extend_plan(
       plan: the plan so far.
       variants: everything the study wants.
       signatures: per variant id and per base id, what must agree within a pack.
-      width: largest number of finetunes of a pack, or what tells it of each group of one
-        signature. Packs of bases, which train for longer, are as small as the devices allow.
+      most: how many members a pack may have that has such a one.
       trials: of a search, each as far as the end of a rung: a trial of three rungs comes thrice.
       bases: that later finetunes will start from; those of variants and trials are taken anyway.
 
@@ -173,17 +169,6 @@ def extend_plan(
     others = [variant for variant in new_variants if variant.recipe.mode != "head"]
     groups = _grouped([*others, *heads], signatures)
 
-    def packed(
-        groups: Mapping[Any, list[Variant]], used: Mapping[Any, set[int]], what: str = ""
-    ) -> tuple[Pack, ...]:
-        widths = width(list(groups.values())) if callable(width) else [width] * len(groups)
-        packs = [
-            _pack(group, most, plan.devices, used.get(signature, ()), what)
-            for (signature, group), most in zip(groups.items(), widths, strict=True)
-        ]
-        return sum(packs, ())
-
-    base_groups, unit = _grouped(new_bases, signatures), plan.devices
     used: dict[Any, set[int]] = {}
     for pack in plan.finetunes:
         # Of members that the study no longer wants, no signature is known.
@@ -192,10 +177,19 @@ def extend_plan(
     new_trials = {trial.id: trial for trial in trials if trial.id not in tried}
     return dataclasses.replace(
         plan,
-        bases=plan.bases + sum((_pack(g, unit, unit) for g in base_groups.values()), ()),
-        finetunes=plan.finetunes + packed(groups, used),
-        rungs=plan.rungs + packed(_grouped(new_trials.values(), signatures), {}, "rung"),
+        bases=plan.bases + _packed(_grouped(new_bases, signatures), most, {}),
+        finetunes=plan.finetunes + _packed(groups, most, used),
+        rungs=plan.rungs + _packed(_grouped(new_trials.values(), signatures), most, {}, "rung"),
     )
+
+
+def most_members(study: Study, member: Base | Variant) -> int:
+    """Returns how many members a pack may have that has such a one; no device is asked."""
+    if isinstance(member, Base):
+        return 1  # It trains for longer, and is found again by what it is.
+    if member.recipe.mode == "head":
+        return _MOST_HEADS
+    return study.grid.pack_width or _MOST_NETWORKS
 
 
 def _grouped(members: Iterable[Any], signatures: dict[str, Any]) -> dict[Any, list[Any]]:
@@ -205,20 +199,21 @@ def _grouped(members: Iterable[Any], signatures: dict[str, Any]) -> dict[Any, li
     return groups
 
 
-def _pack(
-    group: Sequence[Any],
-    width: int,
-    unit: int,
-    used: Collection[int] = (),
+def _packed(
+    groups: Mapping[Any, Sequence[Any]],
+    most: Callable[[Base | Variant], int],
+    used: Mapping[Any, Collection[int]],
     what: str = "",
 ) -> tuple[Pack, ...]:
-    padded = _padded(len(group), width, unit, used)
-    even = -(-len(group) // -(-len(group) // padded))
+    """Packs of groups of one signature each; a signature's used widths have programs already."""
     packs = []
-    for start in range(0, len(group), even):
-        chosen = tuple(group[start : start + even])
-        # A trial trained to a rung's end may also be a finetune: their packs are not the same.
-        packs.append(Pack(_pack_id(padded, [m.id for m in chosen], what), padded, chosen))
+    for signature, group in groups.items():
+        width = _width(len(group), most(group[0]), used.get(signature, ()))
+        even = -(-len(group) // -(-len(group) // width))
+        for start in range(0, len(group), even):
+            chosen = tuple(group[start : start + even])
+            # A trial trained to a rung's end may also be a finetune: their packs are not the same.
+            packs.append(Pack(_pack_id(width, [m.id for m in chosen], what), width, chosen))
     return tuple(packs)
 
 
@@ -226,20 +221,17 @@ def _pack_id(width: int, members: Sequence[str], what: str) -> str:
     return content_id([width, list(members), *([what] if what else [])])
 
 
-def _padded(members: int, width: int, unit: int, used: Collection[int]) -> int:
-    """Returns the padded width of the packs of a group.
+def _width(members: int, most: int, used: Collection[int]) -> int:
+    """Returns the width of the packs of a group.
 
     Equal packs waste the least padding and need one program. A width that has a program already
     saves another, which is worth as much padding as an eighth of the group.
     """
-    count = -(-members // width)
-    even = -(-members // count)
-    most = -(-width // unit) * unit
-    places = {padded: -(-members // padded) * padded for padded in used if padded <= most}
-    best = min(places, key=lambda padded: (places[padded], -padded), default=0)
+    places = {width: -(-members // width) * width for width in used if width <= most}
+    best = min(places, key=lambda width: (places[width], -width), default=0)
     if best and places[best] - members <= members / 8:
         return best
-    return -(-even // unit) * unit
+    return -(-members // -(-members // most))
 
 
 def _base(content: dict[str, Any]) -> Base:

@@ -46,7 +46,7 @@ def pretrain_base(
       Terminated: SIGTERM came.
     """
     study, curator = runner.study, runner.curator
-    devices = 0 if jax.process_count() > 1 else runner.plan.devices
+    devices = 0 if jax.process_count() > 1 else runner.layout.devices
     mesh = make_data_mesh(devices)
     drawn = curator.pretrain(base)
     recipe = Recipe.of(study.pretrain)
@@ -58,7 +58,7 @@ def pretrain_base(
     key = key_of("pretrain", base.seed)
     fresh = runner.starts.fresh(network, base.seed)
     curated = Curated(drawn.ids, curator.labels(base)[drawn.ids], drawn.weights)
-    on_host = runner.plan.store == "host"
+    on_host = runner.layout.store == "host"
     images = curator.dataset.images
     batches = Batches(
         curated, np.asarray(batches_of(key, schedule)), study.pretrain.accumulate,
@@ -67,11 +67,11 @@ def pretrain_base(
     run = {
         "base": base.id,
         "steps": schedule.steps,
-        "devices": mesh.size,
         "lift": study.pretrain.lift,
         "state": _shape(jax.eval_shape(lambda: step.begin(fresh, key))),
     }
-    saves = Saves(directory, study.pretrain.keep, run)
+    layout = dataclasses.replace(runner.layout, mode=study.pretrain.lift, devices=mesh.size)
+    saves = Saves(directory, study.pretrain.keep, run, layout.record(1))
     began = time.perf_counter()
     try:
         ended = fit(
@@ -101,6 +101,7 @@ def pretrain_base(
         "loss": [ended.loss],
         "seconds": time.perf_counter() - began,
         "scores": [_scores(runner, base, network, params)],
+        "layouts": saves.layouts,
     }
     return base_row(base, curator.cells(base.target).names, drawn, out, 0), params
 

@@ -16,7 +16,7 @@ class FinetuneStage:
 
     Args:
       crew: the processes that share the directory.
-      runner: of the plan's layout.
+      runner: of the study.
       bases: that variants start from.
       replan: extends the plan by what follows from the results so far, and returns it.
     """

@@ -15,6 +15,7 @@ from jaxbias.engine import features
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.compilation import use_compilation_cache
 from jaxbias.files.leases import Leases
+from jaxbias.plan.packs import Plan
 from jaxbias.plan.search import assumed
 from jaxbias.plan.variants import Base, curations_of
 from jaxbias.stages import screen
@@ -38,18 +39,20 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     directory.check(study, dataset)
     old = directory.plan()
     planner = Planner(study, dataset, directory, Leases(directory.path / "leases"))
-    runner = planner.runner_of(old)
+    runner = planner.runner
     results = assumed(study, read_results(directory, old))
     named = experiments(study, dataset.fingerprint, results)
     note = ""
     if study.screen.on:
         named, note = screen.stages(study, dataset, directory)
     every = {variant.id: variant for variants in named.values() for variant in variants}
-    plan = extend(old or runner.plan, runner.catalog, results, list(every.values()))
+    so_far = old or Plan(dataset.fingerprint)
+    plan = extend(so_far, runner.catalog, results, list(every.values()))
     has_features = functools.partial(_has_features, runner.catalog, directory)
     found = estimate(runner.catalog, plan, named, directory.has, has_features)
     said = "".join(f"\n{sentence}" for sentence in dataset.notes)
-    return estimate_text(found, plan.devices) + note + said + _prospects(study, dataset, directory)
+    text = estimate_text(found, runner.layout.devices)
+    return text + note + said + _prospects(study, dataset, directory)
 
 
 def _has_features(catalog: Catalog, directory: ResultDirectory, base: Base, solver: str) -> bool:

@@ -1,6 +1,7 @@
 """Planning: what is to be done by what is known so far, agreed upon with other processes."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import exclusions
 from jaxbias.engine import features
 from jaxbias.engine.features import Features
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.limits import check_limits, shrunk_text
 from jaxbias.engine.memory import device_room
 from jaxbias.engine.runner import Runner
@@ -50,24 +52,25 @@ def load_data(study: Study, directory: ResultDirectory | None = None) -> Dataset
         directory.check(study)
     notes = departures(study)
     plan = directory.plan() if directory is not None else None
+    pretrained = plan is not None and all(map(directory.has, plan.bases))
 
     def check(labelled: Dataset) -> None:
         check_limits(study, labelled)
-        _check_machine(study, plan, len(labelled.table))
+        _check_machine(study, len(labelled.table), pretrained)
 
     dataset = data.load(study.data, check)
     notes += [*exclusions(dataset, study), *filter(None, [shrunk_text(study, dataset)])]
     return dataclasses.replace(dataset, notes=(*dataset.notes, *notes))
 
 
-def _check_machine(study: Study, plan: Plan | None, images: int) -> None:
+def _check_machine(study: Study, images: int, pretrained: bool) -> None:
     """Refuses a study that the devices of this machine cannot hold or share out."""
-    devices = plan.devices if plan else devices_of(study)
+    devices = devices_of(study)
     make_mesh(devices)
-    if any(base.target and by_loop(study, base) for base in study.bases.values()):
+    looped = any(base.target and by_loop(study, base) for base in study.bases.values())
+    if looped and not pretrained:
         check_batch(study.pretrain, jax.device_count() if jax.process_count() > 1 else devices)
-    if plan is None:
-        _store(study, devices, images * study.data.image_size**2 * 3)
+    _store(study, devices, images * study.data.image_size**2 * 3)
     shapes = jax.eval_shape(
         make_network(study.model, study.data.image_size, 1).init, jax.random.key(0)
     )
@@ -96,14 +99,15 @@ class Planner:
         self.dataset = dataset
         self.directory = directory
         self._leases = leases
-        self._runner: Runner | None = None
 
-    @property
+    @functools.cached_property
     def runner(self) -> Runner:
-        """A runner of the layout that was agreed upon."""
-        if self._runner is None:
-            self._runner = self.runner_of(self.directory.plan())
-        return self._runner
+        """A runner of the study on this machine's devices."""
+        layout = layout_of(self.study, self.dataset)
+        runner = Runner(self.study, self.dataset, layout, self._load_base, self._load_features)
+        for task in (*self.study.targets, *self.study.pairs):
+            runner.curator.check_evaluation(task)
+        return runner
 
     def agree(self) -> Plan:
         """Writes or extends the plan, or takes the one that another process wrote meanwhile."""
@@ -111,25 +115,16 @@ class Planner:
         while True:
             directory.check(study, self.dataset)
             old = directory.plan()
-            runner = self._runner or self.runner_of(old)
             results = read_results(directory, old)
             finetunes = screen.wanted(study, self.dataset, directory) if study.screen.on else None
-            plan = extend(old or runner.plan, runner.catalog, results, finetunes)
+            so_far = old or Plan(self.dataset.fingerprint)
+            plan = extend(so_far, self.runner.catalog, results, finetunes)
             with self._leases.lock("plan"):
                 if directory.plan() == old:
                     directory.claim(study, self.dataset)
                     if plan != old:
                         directory.write_plan(plan)
-                    self._runner = runner
                     return plan
-
-    def runner_of(self, old: Plan | None) -> Runner:
-        """Returns a runner of a plan's layout, of a new plan's where there is none."""
-        layout = old or layout_of(self.study, self.dataset)
-        runner = Runner(self.study, self.dataset, layout, self._load_base, self._load_features)
-        for task in (*self.study.targets, *self.study.pairs):
-            runner.curator.check_evaluation(task)
-        return runner
 
     def _load_base(self, base: Base, network: Network) -> Params:
         directory = self.directory
@@ -152,8 +147,8 @@ class Planner:
         return stored
 
 
-def layout_of(study: Study, dataset: Dataset) -> Plan:
-    """Returns an empty plan, whose layout all packs of the study will have."""
+def layout_of(study: Study, dataset: Dataset) -> Layout:
+    """Returns the layout in which this machine runs packs of a study, whoever planned them."""
     device = jax.local_devices()[0].device_kind
     mode, timed = chosen_mode(study, device)
     if study.grid.mode == "auto" and timed is None:
@@ -163,8 +158,7 @@ def layout_of(study: Study, dataset: Dataset) -> Plan:
             file=sys.stderr,
         )
     devices = devices_of(study)
-    store = _store(study, devices, dataset.images.nbytes)
-    return Plan(dataset.fingerprint, mode, devices, store=store)
+    return Layout(mode, devices, _store(study, devices, dataset.images.nbytes))
 
 
 def _store(study: Study, devices: int, size: int) -> str:
@@ -187,5 +181,5 @@ def _store(study: Study, devices: int, size: int) -> str:
 
 
 def devices_of(study: Study) -> int:
-    """Returns how many devices of this machine a new plan of a study is for."""
+    """Returns over how many devices of this machine packs of a study are split."""
     return study.grid.devices or len(jax.local_devices())

@@ -1,5 +1,6 @@
-"""Pretraining bases: packs in one program, or one after another step by step."""
+"""Pretraining bases: side by side in one program, or one after another step by step."""
 
+import contextlib
 import functools
 from collections.abc import Sequence
 
@@ -22,7 +23,7 @@ class PretrainStage:
 
     Args:
       crew: the processes that share the directory.
-      runner: of the plan's layout.
+      runner: of the study.
     """
 
     def __init__(self, crew: Crew, runner: Runner) -> None:
@@ -31,13 +32,41 @@ class PretrainStage:
 
     def work(self, packs: Sequence[Pack]) -> Work:
         """Returns the work of pretraining some packs."""
-        return Work("pretrain", "pretraining", "bases", packs, self._do)
+        do = functools.partial(self._do, packs)
+        return Work("pretrain", "pretraining", "bases", packs, do)
 
-    def _do(self, pack: Pack) -> None:
+    def _do(self, packs: Sequence[Pack], pack: Pack) -> None:
         if any(by_loop(self._runner.study, base) for base in pack.members):
-            rows, params = self._step_by_step(pack)
-        else:
-            rows, params = self._runner.pretrain(pack)
+            self._write(pack, *self._step_by_step(pack))
+            return
+        with contextlib.ExitStack() as held:
+            beside = self._beside(packs, pack, held)
+            members = [base for each in (pack, *beside) for base in each.members]
+            rows, params = self._runner.pretrain(Pack(pack.id, len(members), tuple(members)))
+            for each in (pack, *beside):
+                count = len(each.members)
+                self._write(each, rows[:count], params[:count])
+                rows, params = rows[count:], params[count:]
+        for each in beside:
+            self._crew.leases.forget(each.id)
+            facts = {"pack": each.id, "members": len(each.members), "beside": pack.id}
+            self._crew.telemetry.event("pack finished", stage="pretrain", **facts)
+
+    def _beside(self, packs: Sequence[Pack], pack: Pack, held: contextlib.ExitStack) -> list[Pack]:
+        """Takes more packs of a pack's program, for devices that would compute copies of it.
+
+        Whether there are any changes no bit: a device computes its own members alone.
+        """
+        catalog, idle = self._runner.catalog, self._runner.layout.devices - len(pack.members)
+        found, program = [], catalog.base(pack.members[0])
+        for other in packs[packs.index(pack) + 1 :]:
+            fits = len(other.members) <= idle and catalog.base(other.members[0]) == program
+            if fits and self._crew.hold(other, held):
+                found.append(other)
+                idle -= len(other.members)
+        return found
+
+    def _write(self, pack: Pack, rows: Sequence[Row], params: Sequence[Params]) -> None:
         directory = self._crew.directory
         with self._crew.clock.section("write"):
             # Of a gang all save the parameters, where Orbax has them meet; the first alone writes.

@@ -326,13 +326,13 @@ class AnswerSpec:
 
 @dataclasses.dataclass(frozen=True)
 class GridSpec:
-    """How variants are laid out on the machine; recorded in the plan."""
+    """How variants are packed, and how this machine runs packs; none is part of any id."""
 
     # How variants are mapped on a device; auto: the fastest by the table that
     # `jaxbias run --calibrate` writes, or that comes with jaxbias; "map" where neither tells.
     mode: Literal["auto", Mode] = "map"
-    # Finetunes per pack: what an interruption costs at most. 0: as many as the memory allows, at
-    # most 64. Packs of heads (mode "head") always hold as many as it allows, at most 1,024.
+    # Finetunes per pack: what an interruption costs at most. 0: up to 64. Packs of heads (mode
+    # "head") hold up to 1,024. A pack that does not fit the memory is run in parts.
     pack_width: Annotated[int, Range(0, 65536)] = 8
     # Of each device. 0: what the device reports; on CPU a share of the RAM that is available.
     memory_mib: Annotated[int, Range(0, 2**24)] = 0

@@ -33,16 +33,22 @@ class Saves:
       directory: theirs alone; made here. With several processes, one that all of them see.
       keep: how many of the last are kept, beside the best.
       run: what the training is, JSON-able.
+      layout: on what and how this process does its steps, JSON-able.
+
+    Attributes:
+      layouts: the same of everyone who did steps, in order, with no two alike in a row.
 
     Raises:
       InputError: the directory has checkpoints of another training, or cannot be written.
     """
 
-    def __init__(self, directory: Path, keep: int, run: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, keep: int, run: dict[str, Any], layout: dict[str, Any]
+    ) -> None:
         self.directory = directory.absolute()
         record = self.directory / _RECORD
         if record.is_file():
-            _refuse_another(record, run)
+            run = _refuse_another(record, run)
         elif jax.process_index() == 0:
             make_directory(self.directory)
             if any(path.name.isdecimal() for path in self.directory.iterdir()):
@@ -60,6 +66,7 @@ class Saves:
             cleanup_tmp_directories=True,  # Of processes that were killed.
         )
         self.last: int | None = None
+        self.layouts = [layout]
 
     def save(self, step: int, state: Any, loss: float) -> None:
         """Begins to write the state before a step; it was copied when this returns.
@@ -72,6 +79,7 @@ class Saves:
         # A copy: the arrays are used up by the next step, and on CPU would be written meanwhile.
         leaves = {f"{i:05d}": np.array(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
         facts = {"checksum": _checksum(leaves), "loss": loss, "run": self._run}
+        facts["layouts"] = self.layouts
         with self._told(step):
             self._checkpointer.save_checkpointables_async(
                 step,
@@ -148,6 +156,8 @@ class Saves:
             raise ValueError("its checksum is wrong")
         if facts.get("run", self._run) != self._run:  # Earlier versions did not say.
             raise ValueError("it is of another training")
+        before = facts.get("layouts", self.layouts)
+        self.layouts = before if before[-1] == self.layouts[-1] else [*before, self.layouts[-1]]
         return jax.tree.unflatten(tree, [values[name] for name in wanted]), facts["loss"]
 
     def close(self) -> None:
@@ -161,7 +171,8 @@ class Saves:
             yield
 
 
-def _refuse_another(record: Path, run: dict[str, Any]) -> None:
+def _refuse_another(record: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """Returns the record of a training, which of earlier versions says more."""
     try:
         stored = sealed.read(record)
     except (OSError, ValueError) as error:
@@ -173,6 +184,7 @@ def _refuse_another(record: Path, run: dict[str, Any]) -> None:
             f"{record.parent} has checkpoints of another run: {name}={stored.get(name)!r}, now "
             f"{run[name]!r}; set it back, or delete {record.parent} and run again: {_COST}"
         )
+    return stored
 
 
 def _lost(path: Path, reason: str) -> InputError:

@@ -113,15 +113,18 @@ class Crew:
     def _take(self, work: Work, pack: Pack) -> bool:
         """Does a pack unless it is done or being done; returns whether it did."""
         with contextlib.ExitStack() as held:
-            if not self._decide(lambda: self._hold(pack, held)):
+            if not self._decide(lambda: self.hold(pack, held)):
                 return False
             with self.telemetry.pack(work.stage, work.unit, pack):
                 work.do(pack)
         self.leases.forget(pack.id)
         return True
 
-    def _hold(self, pack: Pack, held: contextlib.ExitStack) -> bool:
-        """Holds the lease of a pack that has no result and that nobody is doing."""
+    def hold(self, pack: Pack, held: contextlib.ExitStack) -> bool:
+        """Holds the lease of a pack that has no result and that nobody is doing; returns whether.
+
+        It is left with `held`.
+        """
         lease = None if self.directory.has(pack) else self.leases.take(pack.id)
         if lease is None:
             return False

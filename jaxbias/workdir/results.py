@@ -9,7 +9,8 @@ pretraining/ID/  checkpoints of a base that is trained step by step
 features/ID.npy  what a frozen base makes of every image, for heads trained on it, and ID.json
 rungs/ID.npz     where the trials of a search stopped; gone when it is done
 search.parquet   every trial of the search, with its learning curves
-packs/ID.parquet settings, realised counts, status and scores of a pack; existing means done
+packs/ID.parquet settings, realised counts, status, layout and scores of a pack; existing means
+                 done
 events/          what each process did and when: JSON lines, and scalars for TensorBoard
 report/          drawn from the above, any number of times
 """
@@ -156,7 +157,7 @@ class ResultDirectory(Records):
             for pack in plan.bases
             if self.has(pack)
         ]
-        return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame()
+        return _frame(_together(tables)) if tables else pd.DataFrame()
 
     def scores(self) -> Scores:
         """Reads every finished variant back.
@@ -177,17 +178,12 @@ class ResultDirectory(Records):
         told = f"the scores of {words.count(models, 'model')} on {words.count(scored, 'example')}"
         what = f"{told}, as read and stacked"
         require_ram(12 * models * scored, what, "report on a machine with more memory")
-        # Packs of earlier versions lack the settings that came later.
-        table = pa.concat_tables(
-            [self._started_well(pack, self.read_pack(pack)) for pack in done],
-            promote_options="default",
-        )
+        table = _together(self._started_well(pack, self.read_pack(pack)) for pack in done)
         matrices = {
             name: np.stack(table[name].to_numpy()).astype(np.float32)
             for name in ("validation_scores", "test_scores")
         }
-        variants = table.drop_columns(["validation_scores", "test_scores"]).to_pandas()
-        variants = variants.fillna({k: v for k, v in LATER.items() if k in variants})
+        variants = _frame(table.drop_columns(["validation_scores", "test_scores"]))
         return Scores(variants, matrices["validation_scores"], matrices["test_scores"], examples)
 
     def _started_well(self, pack: Pack, table: pa.Table) -> pa.Table:
@@ -209,6 +205,17 @@ def _redone(pack: Pack) -> str:
     """What it costs to delete the file of a pack."""
     what = "base" if isinstance(pack.members[0], Base) else "training"
     return f"only this pack, of {count(len(pack.members), what)}, is redone"
+
+
+def _together(tables: Iterable[pa.Table]) -> pa.Table:
+    """Several packs as one table; those of earlier versions lack what came later."""
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """Rows of packs, those of earlier versions with what they were; no layout was recorded."""
+    frame = table.to_pandas()
+    return frame.fillna({k: v for k, v in {**LATER, "layouts": "[]"}.items() if k in frame})
 
 
 def _without(table: pa.Table, *columns: str) -> pa.Table:

@@ -6,6 +6,7 @@ import pytest
 
 from jaxbias.costs.estimate import estimate, estimate_text
 from jaxbias.costs.timing import score_flops, step_flops
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.programs import Networks
 from jaxbias.engine.runner import Runner
 from jaxbias.models import make_network
@@ -20,11 +21,11 @@ HEADS = {"n": (20, 30), "epochs": 2, "batch": 16, "seeds": 1, "mode": "head"}
 
 def planned(**changes):
     study, dataset = tiny_study(**changes), tiny_dataset()
-    layout = Plan(dataset.fingerprint, "map", 2)
     params = {}
-    runner = Runner(study, dataset, layout, lambda base, _: params[base.id])
+    runner = Runner(study, dataset, Layout("map", 2), lambda base, _: params[base.id])
     variants = expand(study, dataset.fingerprint)
-    plan = extend_plan(layout, variants, runner.catalog.signatures(variants), 4)
+    empty, signatures = Plan(dataset.fingerprint), runner.catalog.signatures(variants)
+    plan = extend_plan(empty, variants, signatures, lambda member: 4)
     return study, runner, plan, params, expand_by_experiment(study, dataset.fingerprint)
 
 

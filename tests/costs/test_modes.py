@@ -10,10 +10,10 @@ import pytest
 from benchmarks import grid, heads
 from jaxbias.costs import modes
 from jaxbias.costs.modes import PackTiming, chosen_mode, read_table, user_table, write_table
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.models import Head
-from jaxbias.plan.packs import Plan
 from tests.tiny import tiny_dataset, tiny_study
 
 SHIPPED = modes._SHIPPED
@@ -184,7 +184,7 @@ def test_each_mode_is_timed_with_the_network_of_a_run_in_it(monkeypatch, platfor
     study, timed = measured(monkeypatch, platform)
     assert set(timed) == set(modes.MODES)
     for each, models in timed.items():
-        runner = Runner(study, tiny_dataset(), Plan("d", each, 1), lambda base, _: {})
+        runner = Runner(study, tiny_dataset(), Layout(each, 1), lambda base, _: {})
         assert models == [runner.starts.network(1)] * 2
     methods = {mode: models[0].spec.convolution for mode, models in timed.items()}
     of_gpu = {"map": "conv", "vmap": "patches", "unroll": "conv"}

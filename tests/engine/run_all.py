@@ -1,21 +1,23 @@
 """A whole plan, run pack by pack as a command would, without a result directory."""
 
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.variants import expand
 from tests.tiny import tiny_dataset, tiny_study
 
 
-def run_all(width, study=None, devices=2, shuffle=False, **layout):
+def run_all(width, study=None, devices=2, shuffle=False, mode="map", **layout):
     """Pretrains and finetunes everything; returns rows by variant id, and the runner."""
     study, dataset = study or tiny_study(), tiny_dataset()
     params = {}
-    layout = Plan(dataset.fingerprint, "map", devices, **layout)
+    layout = Layout(mode, devices, **layout)
     runner = Runner(study, dataset, layout, lambda base, _: params[base.id])
     variants = expand(study, dataset.fingerprint)
     if shuffle:
         variants = variants[::-1]
-    plan = extend_plan(layout, variants, runner.catalog.signatures(variants), width)
+    signatures = runner.catalog.signatures(variants)
+    plan = extend_plan(Plan(dataset.fingerprint), variants, signatures, lambda member: width)
     for pack in plan.bases:
         rows, trained = runner.pretrain(pack)
         params |= {row["id"]: p for row, p in zip(rows, trained, strict=True)}

@@ -7,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from jaxbias.engine.features import principal_axes
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.plan.packs import Plan, extend_plan
@@ -30,7 +31,7 @@ def reference(request):
 def test_a_pack_is_of_one_base_and_seed(reference):
     study, rows, runner = reference
     variants = expand(study, tiny_dataset().fingerprint)
-    plan = extend_plan(runner.plan, variants, runner.catalog.signatures(variants), 1024)
+    plan = extend_plan(Plan("d"), variants, runner.catalog.signatures(variants), lambda _: 1024)
     assert len(plan.finetunes) == 6
     for pack in plan.finetunes:
         assert len(pack.members) == 3
@@ -135,9 +136,9 @@ def test_packs_come_base_by_base():
     """Whatever the order of the grid, so that a base's features are put on the devices once."""
     finetune = {"n": (20, 30), "seeds": 2, "mode": "head"}
     study, dataset = tiny_study(finetune=finetune), tiny_dataset()
-    runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda *_: None)
+    runner = Runner(study, dataset, Layout("map", 1), lambda *_: None)
     variants = expand(study, dataset.fingerprint)
-    plan = extend_plan(runner.plan, variants, runner.catalog.signatures(variants), 2)
+    plan = extend_plan(Plan("d"), variants, runner.catalog.signatures(variants), lambda _: 2)
     bases = [pack.members[0].base.id for pack in plan.finetunes]
     changes = sum(a != b for a, b in itertools.pairwise(bases))
     assert len(bases) == 24  # Two packs per base, seed and n.

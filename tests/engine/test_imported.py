@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxbias import data
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.plan.packs import Plan, extend_plan
@@ -71,10 +72,10 @@ def test_a_study_of_an_imported_base_end_to_end(weights, tmp_path, monkeypatch):
 @pytest.mark.parametrize("mode", ["last_block", "full"])
 def test_imported_networks_are_finetuned_in_packs_of_their_own(weights, mode):
     study, dataset = study_of(weights, mode), tiny_dataset()
-    runner = Runner(study, dataset, Plan(dataset.fingerprint, "map", 1), lambda base, _: None)
+    runner = Runner(study, dataset, Layout("map", 1), lambda base, _: None)
     variants = expanded(study, dataset.fingerprint)
     chosen = [v for v in variants if v.seed == 0 and v.curation.kind == "natural"]
-    plan = extend_plan(runner.plan, chosen, runner.catalog.signatures(chosen), 4)
+    plan = extend_plan(Plan("d"), chosen, runner.catalog.signatures(chosen), lambda _: 4)
     assert plan.bases == ()
     assert [{v.base.name for v in pack.members} for pack in plan.finetunes] == [
         {"Imported"},
@@ -95,10 +96,10 @@ def test_ids_are_of_the_content(weights, tmp_path):
     assert dataclasses.replace(bases[0], id="") == dataclasses.replace(bases[1], id="")
     before, after = (expanded(study_of(place), "d") for place in (weights, tmp_path / "out"))
     signatures = {v.id: 0 for v in (*before, *after)}
-    plan = extend_plan(Plan("d", "map", 1), before, signatures, 4)
-    assert extend_plan(plan, before, signatures, 4) == plan
+    plan = extend_plan(Plan("d"), before, signatures, lambda _: 4)
+    assert extend_plan(plan, before, signatures, lambda _: 4) == plan
     with pytest.raises(InputError, match=r"config\.bases\.Imported: its weights are not those"):
-        extend_plan(plan, after, signatures, 4)
+        extend_plan(plan, after, signatures, lambda _: 4)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def folder(tmp_path, monkeypatch):
         ({"model": {"name": "convnett"}}, "did you mean 'convnet'"),
         ({"model": {"name": "vit_s_16"}}, "is no multiple of that"),
         ({"model": {"widths": (65536,) * 3}}, "GiB of memory, and"),
-        ({"grid": {"devices": 4096}}, "the plan was made for 4,096 devices"),
+        ({"grid": {"devices": 4096}}, "config.grid.devices=4096, but this process has 8"),
         ({"pretrain": {"n": 40, "batch": 7, "engine": "loop"}}, "batch=7 cannot be shared out"),
         ({"bases": {"I": {"role": "imported", "weights": "nowhere"}}}, "nowhere"),
     ],

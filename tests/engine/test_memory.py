@@ -18,16 +18,24 @@ def nobody(width):
 
 def test_what_fits_is_compiled_once_and_taken():
     asked = []
-    width = widest(64, 2, 100, lambda width: asked.append(width) or width, nobody)
+    room = Room(100, 100)
+    width = widest(64, 2, room, lambda width: asked.append(width) or width, nobody)
     assert (width, asked) == (64, [64])
 
 
 @pytest.mark.parametrize(
     ("budget", "expected"),
-    [(5 + 3 * 64, 64), (5 + 3 * 64 - 1, 62), (5 + 3 * 11, 10), (5 + 3 * 2, 2)],
+    [
+        (5 + 3 * 64, 64),
+        (5 + 3 * 64 - 1, 32),  # Two halves, not 62 and 2.
+        (5 + 3 * 25, 22),  # Three parts, of 22, 22 and 20.
+        (5 + 3 * 11, 10),
+        (5 + 3 * 2, 2),
+    ],
 )
-def test_the_width_is_where_the_line_through_two_small_ones_meets_the_budget(budget, expected):
-    assert widest(64, 2, budget, lambda width: 5 + 3 * width, nobody) == expected
+def test_the_width_is_of_the_fewest_even_parts_that_fit(budget, expected):
+    room = Room(budget, budget)
+    assert widest(64, 2, room, lambda width: 5 + 3 * width, nobody) == expected
 
 
 def test_the_analysis_of_the_width_itself_has_the_last_word():
@@ -38,8 +46,8 @@ def test_the_analysis_of_the_width_itself_has_the_last_word():
         asked.append(width)
         return 10 * width + (1000 if width > 8 else 0)
 
-    assert widest(64, 1, 500, analysed, nobody) == 8
-    assert asked == [64, 1, 2, 50, 37, 27, 20, 15, 11, 8]
+    assert widest(64, 1, Room(500, 500), analysed, nobody) == 8
+    assert asked == [64, 1, 2, 32, 22, 16, 11, 8]
 
 
 def test_without_an_analysis_two_small_packs_are_measured_and_nothing_wide_is_run():
@@ -49,16 +57,22 @@ def test_without_an_analysis_two_small_packs_are_measured_and_nothing_wide_is_ru
         asked.append(width)
         return 5 + 3 * width
 
-    assert widest(64, 2, 5 + 3 * 20, lambda width: None, measured) == 20
+    room = Room(5 + 3 * 20, 100)
+    assert widest(64, 2, room, lambda width: None, measured) == 16
     assert asked == [2, 4]
-    assert widest(64, 2, 100, lambda width: None, lambda width: None) is None
+    assert widest(64, 2, room, lambda width: None, lambda width: None) is None
     # What does not grow was not seen, as arguments alone do.
-    assert widest(64, 2, 100, lambda width: None, lambda width: 7) is None
+    assert widest(64, 2, room, lambda width: None, lambda width: 7) is None
+
+
+def test_one_member_on_each_device_may_take_what_is_kept_free_otherwise():
+    assert widest(64, 2, Room(5, 12), lambda width: 6 * width, nobody) == 2
+    assert widest(2, 2, Room(5, 12), lambda width: 6 * width, nobody) == 2
 
 
 def test_what_never_fits_is_refused_with_the_numbers():
-    with pytest.raises(InputError, match=r"a pack of 2 needs 6.0 MiB on a device and has 5.0"):
-        widest(8, 2, 5 * MIB, lambda width: 3 * width * MIB, nobody)
+    with pytest.raises(InputError, match=r"2 trainings at once need 6.0 MiB .* has 5.0"):
+        widest(8, 2, Room(4 * MIB, 5 * MIB), lambda width: 3 * width * MIB, nobody)
 
 
 def _system(root, meminfo, cgroup, files):

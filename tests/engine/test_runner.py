@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.models import Network
 from jaxbias.parallel import make_mesh
-from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import expand
 from tests.engine.run_all import run_all
 from tests.tiny import tiny_dataset, tiny_study
@@ -60,7 +60,7 @@ def test_fresh_parameters_are_traced_once_per_network(monkeypatch):
     traced = []
     init = Network.init
     monkeypatch.setattr(Network, "init", lambda self, key: traced.append(self) or init(self, key))
-    runner = Runner(tiny_study(), tiny_dataset(), Plan("d", "map", 1), lambda base, _: None)
+    runner = Runner(tiny_study(), tiny_dataset(), Layout("map", 1), lambda base, _: None)
     network = runner.starts.network(1)
     first, second = (runner.starts.fresh(network, seed)["head"]["kernel"] for seed in (0, 1))
     assert (first != second).any()
@@ -100,13 +100,13 @@ def test_reweighted_curations_train_with_their_weights():
 
 def test_a_curation_beyond_the_data_is_refused_with_numbers():
     study, dataset = tiny_study(finetune={"n": (90,), "epochs": 1, "seeds": 1}), tiny_dataset()
-    runner = Runner(study, dataset, Plan("d", "map", 1), lambda base, _: None)
+    runner = Runner(study, dataset, Layout("map", 1), lambda base, _: None)
     with pytest.raises(InputError, match=r"needs \d+ examples of \(target=., .\)"):
         runner.catalog.signatures(expand(study, dataset.fingerprint))
 
 
 def test_more_devices_than_there_are_is_refused():
-    with pytest.raises(InputError, match="made for 99 devices and 8 are visible"):
+    with pytest.raises(InputError, match="devices=99, but this process has 8 devices; 0 takes"):
         make_mesh(99)
     assert len(jax.local_devices()) == 8
 

@@ -1,10 +1,11 @@
 """Variants and plans: ids are content, packs are appended, nothing moves."""
 
+import dataclasses
 import json
 
 import pytest
 
-from jaxbias.plan.packs import Plan, extend_plan
+from jaxbias.plan.packs import Plan, extend_plan, most_members
 from jaxbias.plan.variants import expand
 from tests.tiny import tiny_config, tiny_study
 
@@ -51,16 +52,16 @@ def test_every_repeat_has_a_pretraining_seed_of_its_own():
 
 def test_extending_appends_and_round_trips():
     variants = expand(tiny_study(), "data")
-    plan = extend_plan(Plan("data", "map", 2), variants, signatures(variants), 4)
+    plan = extend_plan(Plan("data"), variants, signatures(variants), lambda _: 4)
     assert sorted(v.id for v in plan.variants) == sorted(v.id for v in variants)
-    assert extend_plan(plan, variants, signatures(variants), 4) == plan
-    assert all(pack.width % 2 == 0 and len(pack.members) <= pack.width for pack in plan.finetunes)
+    assert extend_plan(plan, variants, signatures(variants), lambda _: 4) == plan
+    assert all(len(pack.members) <= pack.width <= 4 for pack in (*plan.bases, *plan.finetunes))
     assert len({pack.width for pack in plan.finetunes}) == 1
 
     more = expand(
         tiny_study(finetune={"n": (20, 30), "epochs": 1, "batch": 16, "seeds": 2}), "data"
     )
-    longer = extend_plan(plan, more, signatures(more), 4)
+    longer = extend_plan(plan, more, signatures(more), lambda _: 4)
     assert longer.finetunes[: len(plan.finetunes)] == plan.finetunes
     assert longer.bases == plan.bases
     assert len(longer.variants) == 2 * len(plan.variants)
@@ -70,7 +71,7 @@ def test_extending_appends_and_round_trips():
 
 def test_members_of_a_pack_agree_in_signature():
     more = expand(tiny_study(finetune={"n": (20, 30), "epochs": 1, "batch": 16, "seeds": 2}), "d")
-    plan = extend_plan(Plan("d", "map", 2), more, signatures(more), 100)
+    plan = extend_plan(Plan("d"), more, signatures(more), lambda _: 100)
     assert sorted(len({v.n for v in pack.members}) for pack in plan.finetunes) == [1, 1]
 
 
@@ -81,9 +82,9 @@ def test_what_is_added_uses_a_width_again_where_that_pads_little():
             finetune={"n": (20,), "epochs": 1, "seeds": seeds},
         )
         variants = expand(study, "d")
-        return extend_plan(plan, variants, signatures(variants), 8)
+        return extend_plan(plan, variants, signatures(variants), lambda _: 8)
 
-    first = finetuned(4, Plan("d", "map", 1))  # Of 12, two packs of 6.
+    first = finetuned(4, Plan("d"))  # Of 12, two packs of 6.
     assert [pack.width for pack in first.finetunes] == [6, 6]
     # Nine more would make packs of 5; three more places in two packs of 6 are too many.
     assert [pack.width for pack in finetuned(7, first).finetunes[2:]] == [5, 5]
@@ -96,7 +97,7 @@ def content():
     """A whole plan, as JSON has it."""
     variants = expand(tiny_study(), "data")
     plan = extend_plan(
-        Plan("data", "map", 2), variants, signatures(variants), 4, trials=variants[:3]
+        Plan("data"), variants, signatures(variants), lambda _: 4, trials=variants[:3]
     )
     return json.loads(json.dumps(plan.content))
 
@@ -106,11 +107,11 @@ def member_of(content):
 
 
 ALTERED = {
-    "another format": (lambda c: c.update(format=9), "it is of format 9, not 2"),
+    "another format": (lambda c: c.update(format=9), "it is of format 9, not 3"),
     "no packs": (lambda c: c.pop("bases"), "it is no plan: KeyError"),
     "a list": (lambda c: c.update(bases=[[]]), "it is no plan: TypeError"),
     "a field too many": (lambda c: c.update(colour=1), "it is no plan: TypeError"),
-    "another width": (lambda c: c["bases"][0].update(width=4), "pack .* not the id of its content"),
+    "another width": (lambda c: c["bases"][0].update(width=5), "pack .* not the id of its content"),
     "an empty pack": (lambda c: c["rungs"][0].update(members=[]), "not the id of its content"),
     "an escape": (
         lambda c: c["finetunes"][0].update(id="../../escaped"),
@@ -125,19 +126,33 @@ ALTERED = {
         lambda c: c["finetunes"][0]["members"].append(member_of(c)),
         "pack .* not the id",
     ),
-    "no device": (lambda c: c.update(devices=0), "for 0 devices"),
-    "shared devices": (lambda c: c.update(data_devices=2), "no version does any more"),
+    "devices": (lambda c: c.update(devices=2), "it is no plan: TypeError"),
     "a finetune as a rung": (lambda c: c.update(rungs=c["finetunes"]), "pack .* not the id"),
 }
 
 
 @pytest.mark.parametrize("name", ALTERED)
 def test_an_altered_plan_is_refused(content, name):
-    assert Plan.of({**content, "data_devices": 1}) == Plan.of(content)  # Of an earlier version.
     alter, message = ALTERED[name]
     alter(content)
     with pytest.raises(ValueError, match=message):
         Plan.of(content)
+
+
+def test_a_plan_that_fixed_devices_opens_without_them(content):
+    fixed = {"format": 2, "mode": "vmap", "devices": 4, "store": "host", "data_devices": 1}
+    assert Plan.of({**content, **fixed}) == Plan.of(content)
+    del content["rungs"]  # Earlier still.
+    assert Plan.of({**content, **fixed}).rungs == ()
+
+
+def test_how_many_members_a_pack_may_have_is_told_by_the_study_alone():
+    variants = expand(tiny_study(), "d")
+    base, full = variants[0].base, variants[0]
+    head = dataclasses.replace(full, recipe=dataclasses.replace(full.recipe, mode="head"))
+    given, any_width = tiny_study(), tiny_study(grid={"pack_width": 0})
+    assert [most_members(given, member) for member in (base, full, head)] == [1, 4, 1024]
+    assert [most_members(any_width, member) for member in (base, full, head)] == [1, 64, 1024]
 
 
 EDITED = {

@@ -3,9 +3,9 @@
 import pytest
 
 from jaxbias.curation import draws
+from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
-from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import expand
 from tests.tiny import tiny_dataset, tiny_study
 
@@ -19,7 +19,7 @@ CURATIONS = {
 
 
 def runner_of(study):
-    return Runner(study, tiny_dataset(), Plan("d", "map", 1), lambda base, _: {})
+    return Runner(study, tiny_dataset(), Layout("map", 1), lambda base, _: {})
 
 
 @pytest.mark.parametrize("on_shortage", ["error", "shrink"])

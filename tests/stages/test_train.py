@@ -340,8 +340,12 @@ def test_what_each_pack_took_is_told(finished):
     packs = (*plan.bases, *plan.finetunes)
     done = [event for event in events if event["event"] == "pack finished"]
     assert [event["pack"] for event in done] == [pack.id for pack in packs]
+    # Of two devices each trains a base: the second takes nothing more.
+    assert [bool(event.get("beside")) for event in done[:4]] == [False, True, False, True]
     for event, pack in zip(done, packs, strict=True):
         assert event["members"] == len(pack.members)
+        if "beside" in event:
+            continue
         assert event["seconds"] >= event["train_and_score_seconds"] + event["compile_seconds"] > 0
         assert event["process_peak_bytes"] > 1e8
     # One epoch of 20 images in batches of 16 is one whole batch.
@@ -427,7 +431,8 @@ def test_a_store_beyond_the_memory_is_fed_from_the_host_with_the_same_bits(finis
     workdir = tmp_path / "fed"
     config = tiny_config(grid={"pack_width": 4, "devices": 2, "store": "host"})
     train.train(make_study(config), workdir)
-    assert json.loads((workdir / "plan.json").read_text())["store"] == "host"
+    told = ResultDirectory(workdir).scores().variants["layouts"]
+    assert {json.loads(layouts)[0]["store"] for layouts in told} == {"host"}
     expected, found = scores_of(finished[0]), scores_of(workdir)
     assert expected.keys() == found.keys()
     for id, scores in expected.items():

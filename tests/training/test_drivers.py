@@ -84,7 +84,7 @@ def looped(network, schedule, runs, directory):
     """One after another, step by step on four devices, with checkpoints."""
     ends, mesh = [], make_data_mesh(4)
     for place, (params, examples, hyper, key) in enumerate(runs):
-        step, saves = Step(network, schedule), Saves(directory / str(place), 1, {})
+        step, saves = Step(network, schedule), Saves(directory / str(place), 1, {}, {})
         labels = np.zeros((40, 1), np.int32)
         labels[examples.ids, 0] = examples.labels
         curated = Curated(examples.ids, labels[examples.ids], examples.weights)

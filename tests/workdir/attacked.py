@@ -17,6 +17,7 @@ from jaxbias.engine.rows import base_row, variant_row
 from jaxbias.engine.runner import Runner
 from jaxbias.engine.trials import Trials
 from jaxbias.plan.criteria import MEASURES
+from jaxbias.plan.variants import Base
 from jaxbias.stages import pretrain as pretrain_stage
 from jaxbias.study import make_study
 from jaxbias.training.saves import Saves
@@ -59,6 +60,7 @@ def outcome(scores, count):
         "diverged_at": [-1] * count,
         "loss": [0.5] * count,
         "seconds": 0.1,
+        "layouts": [],
         "failure": "",
     }
 
@@ -87,7 +89,7 @@ def pretrain(runner, pack):
 def pretrain_base(runner, base, directory, tell):
     """As the loop goes on from its checkpoints: what it finds is part of what comes out."""
     row, params = pretrain_one(runner, base)
-    saves = Saves(directory, 2, {"base": base.id, "steps": 2})
+    saves = Saves(directory, 2, {"base": base.id, "steps": 2}, {})
     try:
         for step in (1, 2):
             state = {"w": numbers((3,), base.id, step)}
@@ -150,7 +152,8 @@ def stand_in(patch: pytest.MonkeyPatch, seed: int = 0) -> None:
         "_fresh",
         lambda self, network, seed: made_up(network, "fresh", seed),
     )
-    patch.setattr(packing, "pack_widths", lambda catalog, groups: [2] * len(groups))
+    most = lambda study, member: 1 if isinstance(member, Base) else 2  # noqa: E731
+    patch.setattr(packing, "most_members", most)
     patch.setattr(
         starts, "extract", lambda rows, mesh, load, run: numbers((len(rows), 4), id_of(run))
     )

@@ -1,0 +1,30 @@
+"""Layouts: on what and how a process runs packs, recorded with each result.
+
+A layout is of whoever takes a pack, never of the pack: trained bits are equal where layouts are.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How one process runs packs.
+
+    Attributes:
+      mode: how variants are mapped on a device.
+      devices: over how many devices packs are split.
+      store: where the images are during training, "device" or "host".
+    """
+
+    mode: str
+    devices: int
+    store: str = "device"
+
+    def record(self, width: int) -> dict[str, Any]:
+        """Returns what is recorded with a result that ran in programs of a width; JSON-able."""
+        device = jax.local_devices()[0]
+        there = {"platform": device.platform, "device": device.device_kind}
+        return {**there, **dataclasses.asdict(self), "width": width, "jax": jax.__version__}
