@@ -339,11 +339,13 @@ def test_what_each_pack_took_is_told(finished):
     plan = ResultDirectory(finished[0]).plan()
     packs = (*plan.bases, *plan.finetunes)
     done = [event for event in events if event["event"] == "pack finished"]
-    assert [event["pack"] for event in done] == [pack.id for pack in packs]
-    # Of two devices each trains a base: the second takes nothing more.
-    assert [bool(event.get("beside")) for event in done[:4]] == [False, True, False, True]
-    for event, pack in zip(done, packs, strict=True):
-        assert event["members"] == len(pack.members)
+    # Of two devices each trains a base: the second takes nothing more, and is told of first.
+    first, second, third, fourth, *rest = [pack.id for pack in packs]
+    assert [event["pack"] for event in done] == [second, first, fourth, third, *rest]
+    assert [event.get("beside") for event in done[:4]] == [first, None, third, None]
+    members = {pack.id: len(pack.members) for pack in packs}
+    for event in done:
+        assert event["members"] == members[event["pack"]]
         if "beside" in event:
             continue
         assert event["seconds"] >= event["train_and_score_seconds"] + event["compile_seconds"] > 0
