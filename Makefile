@@ -12,7 +12,7 @@ HAVE := $(shell $(BIN)/python -c '$(TELL)' 2>/dev/null)
 PINS := $(wildcard constraints/$(VERSION).txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(PINS))
 
-.PHONY: demo test test-parity parity lint bench clean
+.PHONY: demo test test-parity parity test-engines lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/jaxbias run --config=configs/quickstart.py --workdir=$(DEMO)
@@ -26,6 +26,10 @@ test-parity:
 
 parity: $(VENV)/installed-parity
 	$(BIN)/python -m pytest -m parity tests
+
+# The tests that `make test` skips for want of the servers that grids run on.
+test-engines: $(VENV)/installed-dev $(VENV)/installed-engines
+	$(BIN)/python -m pytest -m engines tests
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from tests import buckets  # noqa: E402
+
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -47,6 +49,16 @@ def once(tmp_path_factory):
         return place
 
     return made
+
+
+@pytest.fixture(scope="session")
+def bucket():
+    """Returns the URL of a bucket of a real server's, on this machine."""
+    pytest.importorskip("moto")
+    with buckets.served() as url, pytest.MonkeyPatch.context() as patch:
+        for name, value in buckets.environment(url).items():
+            patch.setenv(name, value)
+        yield buckets.made(url)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from jaxbias.cli.flags import FLAGS, Command, Flag
 from jaxbias.cli.help import help_text, no_command, version
 from jaxbias.data import readers
 from jaxbias.errors import InputError, nearest
+from jaxbias.files.objects import is_url
 from jaxbias.files.paths import expanded
 from jaxbias.models import architectures
 from jaxbias.study import Study, config_file
@@ -102,7 +103,7 @@ def parse(argv: Sequence[str], name: str, command: Command) -> flags.FlagValues:
     for flag, spec in FLAGS.items():
         if given[flag].present and spec.value and given[flag].value in ("", []):
             raise InputError(f"--{flag}= is empty; give {spec.value}, or leave it out")
-        if spec.path and given[flag].value:
+        if spec.path and given[flag].value and not is_url(given[flag].value):
             given[flag].value = str(expanded(given[flag].value, f"--{flag}"))
     return given
 

@@ -43,7 +43,7 @@ class Command:
 
 FLAGS = {
     "config": Flag("FILE.py[:ARG]", "The study: a Python file with get_config(arg)."),
-    "workdir": Flag("DIR", "The result directory.", path=True),
+    "workdir": Flag("DIR", "The result directory, or its gs:// or s3:// URL.", path=True),
     "stage": Flag("STAGE", "This stage alone: plan, pretrain, search, finetune or report."),
     "packs": Flag("PACKS", "Of a stage, these packs of the plan: places from 0, ranges, ids."),
     "dry_run": Flag("", "Say what a run would cost; write nothing."),

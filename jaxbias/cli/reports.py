@@ -11,6 +11,7 @@ from jaxbias.cli.runs import show_report
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.files.atomic import check_directory, check_file, write_bytes, write_csv
 from jaxbias.files.digits import real
+from jaxbias.files.objects import is_url
 from jaxbias.metrics import DEFAULT_METRICS
 from jaxbias.metrics.settings import Settings
 
@@ -21,9 +22,9 @@ _SHOWN = ("auc", "fpr", "tpr", "fpr_gap", "tpr_gap", "auc_gap")
 def report(given: FlagValues) -> None:
     """Draws the report of a result directory, or of models trained elsewhere."""
     if given.workdir:
-        workdir = Path(given.workdir)
+        workdir = given.workdir
         refuse_unused(given, ("workdir",), "jaxbias report --workdir")
-        if not workdir.is_dir():
+        if not is_url(workdir) and not Path(workdir).is_dir():
             raise InputError(f"there is no directory {workdir}")
         show_report(workdir)
         return

@@ -10,6 +10,7 @@ from absl.flags import FlagValues
 from jaxbias.cli.arguments import refuse_unused, required, study_of
 from jaxbias.errors import InputError, nearest
 from jaxbias.files.atomic import check_directory
+from jaxbias.files.objects import is_url
 from jaxbias.plan.selection import PACKED, STAGES, check_words
 from jaxbias.stages.rendezvous import rendezvous
 from jaxbias.study import Study
@@ -44,7 +45,7 @@ def run(given: FlagValues) -> None:
     print(accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
 
 
-def show_report(workdir: Path) -> None:
+def show_report(workdir: str) -> None:
     """Answers the study of a result directory, draws its report and prints the answer."""
     from jaxbias.report import show_answer
     from jaxbias.stages import train
@@ -58,10 +59,11 @@ def pretrain(given: FlagValues) -> None:
     """Pretrains the bases of a study step by step."""
     study = study_of(given)
     study = dataclasses.replace(study, pretrain=dataclasses.replace(study.pretrain, engine="loop"))
-    workdir = Path(required(given, "workdir", _WORKDIR))
+    workdir = required(given, "workdir", _WORKDIR)
     if not any(base.target for base in study.bases.values()):
         raise InputError("config.bases has none that is pretrained here; give one a target")
-    check_directory(workdir)
+    if not is_url(workdir):
+        check_directory(Path(workdir))
     if given.distributed:
         rendezvous()
     from jaxbias.stages import gang, train
@@ -73,14 +75,14 @@ def pretrain(given: FlagValues) -> None:
     else:
         _set_up_devices(study)
         train.train(study, workdir, "pretrain")
-    plan = ResultDirectory(workdir).plan()
-    for base in [base for pack in plan.bases for base in pack.members]:
-        print(f"{base.name}, seed {base.seed}: {workdir / 'bases' / base.id}")
+    directory = ResultDirectory(workdir)
+    for base in [base for pack in directory.plan().bases for base in pack.members]:
+        print(f"{base.name}, seed {base.seed}: {directory.place}/bases/{base.id}")
 
 
-def _asked(given: FlagValues, study: Study) -> tuple[Path, str, str]:
+def _asked(given: FlagValues, study: Study) -> tuple[str, str, str]:
     """The result directory, the stage and its packs; "" for all."""
-    workdir = Path(required(given, "workdir", _WORKDIR))
+    workdir = required(given, "workdir", _WORKDIR)
     stage, packs = given.stage or "", given.packs or ""
     if stage and stage not in STAGES:
         raise InputError(f"--stage={stage} is no stage; {nearest(stage, STAGES)}")

@@ -10,13 +10,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from jaxbias.data import workers
+from jaxbias.files.claims import Lost
 from jaxbias.files.json_files import parse_json
 from jaxbias.progress import progress
 
@@ -87,8 +88,14 @@ class Draft:
             for start in range(int(run[0]), int(run[-1]) + 1, most)
         ]
 
-    def decode(self, job: workers.Job) -> Iterator[tuple[int, str]]:
-        """Decodes what is left, yielding bad rows as they are found."""
+    def decode(
+        self, job: workers.Job, check: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, str]]:
+        """Decodes what is left, yielding bad rows as they are found.
+
+        Raises:
+          Lost: of `check`, which is called before anything is noted; another process goes on.
+        """
         with progress(self.count, "decoding images", "images") as advance:
             if self.done.any():
                 advance(int(self.done.sum()))
@@ -96,6 +103,7 @@ class Draft:
             last = time.monotonic()
             try:
                 for span, bad in found:
+                    check()
                     self._pending.append((span, bad))
                     if time.monotonic() - last >= _SYNC_SECONDS:
                         self.sync()
@@ -104,6 +112,9 @@ class Draft:
                     self.bad.update(bad)
                     advance(span[1] - span[0])
                     yield from bad
+            except Lost:
+                self._pending = []
+                raise
             finally:
                 found.close()
                 self.sync()

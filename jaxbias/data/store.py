@@ -27,8 +27,9 @@ from jaxbias.data.workers import Job
 from jaxbias.errors import InputError
 from jaxbias.files import arrays
 from jaxbias.files.atomic import writing
+from jaxbias.files.claims import Claim, Claims, Lost
 from jaxbias.files.json_files import load_json
-from jaxbias.files.leases import Leases
+from jaxbias.files.objects import Objects
 
 _EXAMPLES, _RECORD = "examples.parquet", "store.json"
 # Stores up to this size are checksummed at every opening, at about a gigabyte a second.
@@ -115,32 +116,38 @@ def _build(path: Path, source: Source, size: int, on_bad_image: str) -> None:
     folder = path.with_name(f"{path.name}{_PARTIAL}")
     remove_stale(path.parent, f"*{_PARTIAL}", but=folder, seconds=_ABANDONED)
     path.parent.mkdir(parents=True, exist_ok=True)
-    leases = Leases(home() / "leases")
-    with leases.lock(path.name, "the decoded images"):
-        if _opened(path, source, verify=True) is not None:  # Another process has built it.
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            ids = source.table["id"].tolist()
-            identity = hashlib.sha256("\0".join(ids).encode()).hexdigest()
-            _write(Draft(folder, len(ids), size, identity), source, ids, on_bad_image)
-            if path.exists():
-                shutil.rmtree(path)  # Damaged.
-            folder.rename(path)
-    leases.forget(path.name)
+    claims, built = Claims(Objects(home() / "claims")), False
+    while not built:
+        with claims.lock(path.name, "the decoded images") as claim, contextlib.suppress(Lost):
+            if _opened(path, source, verify=True) is not None:  # Another process has built it.
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                ids = source.table["id"].tolist()
+                identity = hashlib.sha256("\0".join(ids).encode()).hexdigest()
+                draft = Draft(folder, len(ids), size, identity)
+                _write(draft, source, ids, on_bad_image, claim)
+                claim.renew()
+                claim.check()
+                if path.exists():
+                    shutil.rmtree(path)  # Damaged.
+                folder.rename(path)
+            built = True
 
 
-def _write(draft: Draft, source: Source, ids: list[str], on_bad_image: str) -> None:
+def _write(draft: Draft, source: Source, ids: list[str], on_bad_image: str, claim: Claim) -> None:
     """Writes all files of a store; what an earlier build has written is not decoded again."""
     folder = draft.path.parent
     job = Job(source.read, draft.path, draft.offset, draft.size)
-    with contextlib.closing(draft.decode(job)) as bad:
+    with contextlib.closing(draft.decode(job, claim.check)) as bad:
         for row, reason in bad:
             if on_bad_image == "error":
                 raise _bad(ids[row], reason)
     if len(draft.bad) == len(ids):
         draft.discard()
         raise InputError(f"none of the {len(ids):,} images of {source.name} can be decoded")
+    claim.renew()
+    claim.check()
     skipped = [{"id": ids[row], "reason": draft.bad[row]} for row in sorted(draft.bad)]
     rows, checksum = draft.close_gaps()
     examples = pd.DataFrame({"id": [ids[row] for row in rows], "row": rows})

@@ -82,7 +82,7 @@ def _mark(holder: Holder) -> str:
 
 @contextlib.contextmanager
 def writing(
-    path: Path,
+    path: Path | str,
     attempt: str = "write",
     way_out: str = "",
     raised: tuple[type[Exception], ...] = (OSError,),

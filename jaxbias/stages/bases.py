@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,11 @@ from jaxbias.workdir.results import ResultDirectory
 
 
 def pretrain_base(
-    runner: Runner, base: Base, directory: Path, tell: Tell = lambda step, values: None
+    runner: Runner,
+    base: Base,
+    directory: Path,
+    tell: Tell = lambda step, values: None,
+    is_lost: Callable[[], bool] = lambda: False,
 ) -> tuple[Row, Params]:
     """Pretrains a base on all devices, going on from its last checkpoint.
 
@@ -37,6 +42,7 @@ def pretrain_base(
       base: it.
       directory: of its checkpoints.
       tell: is given figures at every checkpoint.
+      is_lost: whether another process is to train it now.
 
     Returns:
       What `Runner.pretrain` gives of each base.
@@ -44,6 +50,7 @@ def pretrain_base(
     Raises:
       InputError: the checkpoints are of another training.
       Terminated: SIGTERM came.
+      Lost: another process is to train it now.
     """
     study, curator = runner.study, runner.curator
     devices = 0 if jax.process_count() > 1 else runner.layout.devices
@@ -87,6 +94,7 @@ def pretrain_base(
             study.pretrain.save_every or max(1, len(drawn.ids) // study.pretrain.batch),
             store=None if on_host else runner.starts.images_on(mesh),
             tell=tell,
+            is_lost=is_lost,
         )
     finally:
         saves.close()

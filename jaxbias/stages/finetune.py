@@ -57,10 +57,10 @@ class FinetuneStage:
                 work, meanwhile=functools.partial(self._bases.look_after, packs)
             )
 
-    def _do(self, pack: Pack) -> None:
+    def _do(self, packs: Sequence[Pack]) -> Callable[[], None]:
+        (pack,) = packs
         rows = self._runner.finetune(pack)
-        with self._crew.clock.section("write"):
-            self._crew.directory.write_pack(pack, rows)
+        return lambda: self._crew.directory.write_pack(pack, rows)
 
     def _extract(self, packs: Sequence[Pack]) -> None:
         """Extracts what untrained heads need; of bases to come, with the first pack of them."""

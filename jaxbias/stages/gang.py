@@ -5,6 +5,7 @@ the gang is started again as a whole, and goes on from the last checkpoint.
 """
 
 import dataclasses
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from jaxbias.engine.compilation import use_compilation_cache
 from jaxbias.engine.memory import peak_memory
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import check_directory
-from jaxbias.files.leases import Leases
+from jaxbias.files.claims import Claims
+from jaxbias.files.objects import is_url
 from jaxbias.plan.packs import Plan
 from jaxbias.stages.planning import Planner, load_data
 from jaxbias.stages.pretrain import PretrainStage
@@ -54,17 +56,21 @@ def pretrain_together(study: Study, workdir: str | Path) -> None:
     Raises:
       InputError: as of `pretrain_base`.
     """
+    if is_url(str(workdir)):
+        raise InputError(f"--distributed needs a disk that all processes see, not {workdir}")
     pretrain = dataclasses.replace(study.pretrain, engine="loop")
     study = dataclasses.replace(study, pretrain=pretrain)
     directory = ResultDirectory(workdir)
-    leases = Leases(directory.path / "leases")
+    claims = Claims(directory.place.objects("claims"))
     dataset = load_data(study, directory)
     use_compilation_cache()
-    planner = Planner(study, dataset, directory, leases)
+    planner = Planner(study, dataset, directory, claims)
     _decided(lambda: _lays_out(planner, directory))
     plan, runner = _seen(directory), planner.runner
-    telemetry = Telemetry(directory.path / "events", runner.counters, peak_memory)
-    crew = Crew(directory, leases, telemetry, Clock(), _decided)
+    telemetry = Telemetry(
+        directory.path / "events", runner.counters, peak_memory, directory.place.send
+    )
+    crew = Crew(directory, claims, telemetry, Clock(), _decided, random.Random(0))
     crew.share(PretrainStage(crew, runner).work(plan.bases))
     multihost_utils.sync_global_devices("done")
 

@@ -14,7 +14,7 @@ from jaxbias.data.dataset import Dataset
 from jaxbias.engine import features
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.compilation import use_compilation_cache
-from jaxbias.files.leases import Leases
+from jaxbias.files.claims import Claims
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.search import assumed
 from jaxbias.plan.variants import Base, curations_of
@@ -38,7 +38,7 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     dataset = load_data(study, directory)
     directory.check(study, dataset)
     old = directory.plan()
-    planner = Planner(study, dataset, directory, Leases(directory.path / "leases"))
+    planner = Planner(study, dataset, directory, Claims(directory.place.objects("claims")))
     runner = planner.runner
     results = assumed(study, read_results(directory, old))
     named = experiments(study, dataset.fingerprint, results)
@@ -60,7 +60,7 @@ def _has_features(catalog: Catalog, directory: ResultDirectory, base: Base, solv
     network = starts.network_of(base) if base.target else starts.finetuned(base)
     data = catalog.curator.dataset.fingerprint
     name = features.features_id(base, network, data, solver == "lbfgs")
-    return (directory.features_path / f"{name}.json").exists()
+    return directory.place.has(f"features/{name}.json")
 
 
 def _prospects(study: Study, dataset: Dataset, directory: ResultDirectory) -> str:

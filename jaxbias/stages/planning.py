@@ -20,7 +20,7 @@ from jaxbias.engine.limits import check_limits, shrunk_text
 from jaxbias.engine.memory import device_room
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
-from jaxbias.files.leases import Leases
+from jaxbias.files.claims import Claims
 from jaxbias.models import Network, make_network
 from jaxbias.models.network import Params
 from jaxbias.parallel import make_mesh
@@ -33,6 +33,8 @@ from jaxbias.study import Study, by_loop
 from jaxbias.weights import checkpoint, content_hash, departures
 from jaxbias.workdir.results import ResultDirectory
 
+# Of the files of features; the last says what the first holds.
+_ENDS = ("npy", "json")
 # Of parameters, in the training of one network.
 _COPIES = 3
 
@@ -89,16 +91,16 @@ class Planner:
       study: the study.
       dataset: its data.
       directory: of its results.
-      leases: of the directory.
+      claims: of the directory.
     """
 
     def __init__(
-        self, study: Study, dataset: Dataset, directory: ResultDirectory, leases: Leases
+        self, study: Study, dataset: Dataset, directory: ResultDirectory, claims: Claims
     ) -> None:
         self.study = study
         self.dataset = dataset
         self.directory = directory
-        self._leases = leases
+        self._claims = claims
 
     @functools.cached_property
     def runner(self) -> Runner:
@@ -119,8 +121,10 @@ class Planner:
             finetunes = screen.wanted(study, self.dataset, directory) if study.screen.on else None
             so_far = old or Plan(self.dataset.fingerprint)
             plan = extend(so_far, self.runner.catalog, results, finetunes)
-            with self._leases.lock("plan"):
-                if directory.plan() == old:
+            if plan == old and directory.is_claimed(study, self.dataset):
+                return plan  # A thousand processes that only join need not queue.
+            with self._claims.lock("plan") as claim:
+                if directory.plan() == old and claim.confirm():
                     directory.claim(study, self.dataset)
                     if plan != old:
                         directory.write_plan(plan)
@@ -129,6 +133,7 @@ class Planner:
     def _load_base(self, base: Base, network: Network) -> Params:
         directory = self.directory
         path, recorded = directory.base_path(base.id), directory.parameters().get(base.id)
+        directory.place.fetch_folder(f"bases/{base.id}")
         try:
             params = checkpoint.load(path, network)
             if recorded not in (None, content_hash(params)):
@@ -138,13 +143,25 @@ class Planner:
         return params
 
     def _load_features(self, base: Base, name: str, make: Callable[[], Features]) -> Features:
-        place, of = self.directory.features_path, self.directory.parameters().get(base.id, "")
-        if (stored := features.read(place, name, of)) is not None:
+        of = self.directory.parameters().get(base.id, "")
+        if (stored := self._stored_features(name, of)) is not None:
             return stored
-        with self._leases.lock(f"features-{name}"):  # Another process may be extracting them.
-            stored = features.read(place, name, of) or features.write(place, name, make(), of)
-        self._leases.forget(f"features-{name}")
-        return stored
+        while True:
+            with self._claims.lock(f"features-{name}") as claim:
+                # Another process may have extracted them, or be about to, if it took over.
+                if (stored := self._stored_features(name, of)) is not None:
+                    return stored
+                made = make()
+                if claim.confirm():
+                    stored = features.write(self.directory.features_path, name, made, of)
+                    for end in _ENDS:
+                        self.directory.place.send(f"features/{name}.{end}")
+                    return stored
+
+    def _stored_features(self, name: str, of: str) -> Features | None:
+        for end in reversed(_ENDS):
+            self.directory.place.fetch(f"features/{name}.{end}")
+        return features.read(self.directory.features_path, name, of)
 
 
 def layout_of(study: Study, dataset: Dataset) -> Layout:

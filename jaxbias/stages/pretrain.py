@@ -1,8 +1,7 @@
 """Pretraining bases: side by side in one program, or one after another step by step."""
 
-import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 
@@ -13,6 +12,7 @@ from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Base
 from jaxbias.stages.bases import pretrain_base
 from jaxbias.study import by_loop
+from jaxbias.training.loop import Terminated
 from jaxbias.weights import checkpoint, content_hash
 from jaxbias.workdir.crew import Crew, Work
 from jaxbias.workdir.results import PARAMETERS
@@ -32,55 +32,57 @@ class PretrainStage:
 
     def work(self, packs: Sequence[Pack]) -> Work:
         """Returns the work of pretraining some packs."""
-        do = functools.partial(self._do, packs)
-        return Work("pretrain", "pretraining", "bases", packs, do)
+        return Work("pretrain", "pretraining", "bases", packs, self._do, fits=self._fits)
 
-    def _do(self, packs: Sequence[Pack], pack: Pack) -> None:
-        if any(by_loop(self._runner.study, base) for base in pack.members):
-            self._write(pack, *self._step_by_step(pack))
-            return
-        with contextlib.ExitStack() as held:
-            beside = self._beside(packs, pack, held)
-            members = [base for each in (pack, *beside) for base in each.members]
-            rows, params = self._runner.pretrain(Pack(pack.id, len(members), tuple(members)))
-            for each in (pack, *beside):
-                count = len(each.members)
-                self._write(each, rows[:count], params[:count])
-                rows, params = rows[count:], params[count:]
-        for each in beside:
-            self._crew.leases.forget(each.id)
-            facts = {"pack": each.id, "members": len(each.members), "beside": pack.id}
-            self._crew.telemetry.event("pack finished", stage="pretrain", **facts)
+    def _do(self, packs: Sequence[Pack]) -> Callable[[], None]:
+        bases = [base for pack in packs for base in pack.members]
+        if any(by_loop(self._runner.study, base) for base in bases):
+            done = [self._one(base) for base in bases]
+            rows, params = zip(*done, strict=True)
+        else:
+            rows, params = self._runner.pretrain(Pack(packs[0].id, len(bases), tuple(bases)))
+        return functools.partial(self._write, packs, rows, params)
 
-    def _beside(self, packs: Sequence[Pack], pack: Pack, held: contextlib.ExitStack) -> list[Pack]:
-        """Takes more packs of a pack's program, for devices that would compute copies of it.
+    def _fits(self, packs: Sequence[Pack], other: Pack) -> bool:
+        """Whether devices that would compute copies of packs of its program can train another.
 
-        Whether there are any changes no bit: a device computes its own members alone.
+        Whether they do changes no bit: a device computes its own members alone.
         """
-        catalog, idle = self._runner.catalog, self._runner.layout.devices - len(pack.members)
-        found, program = [], catalog.base(pack.members[0])
-        for other in packs[packs.index(pack) + 1 :]:
-            fits = len(other.members) <= idle and catalog.base(other.members[0]) == program
-            if fits and self._crew.hold(other, held):
-                found.append(other)
-                idle -= len(other.members)
-        return found
+        catalog, first = self._runner.catalog, packs[0].members[0]
+        count = sum(len(pack.members) for pack in (*packs, other))
+        if count > self._runner.layout.devices or by_loop(self._runner.study, first):
+            return False
+        return catalog.base(other.members[0]) == catalog.base(first)
 
-    def _write(self, pack: Pack, rows: Sequence[Row], params: Sequence[Params]) -> None:
+    def _write(self, packs: Sequence[Pack], rows: Sequence[Row], params: Sequence[Params]) -> None:
+        for pack in packs:
+            count = len(pack.members)
+            self._write_one(pack, rows[:count], params[:count])
+            rows, params = rows[count:], params[count:]
+
+    def _write_one(self, pack: Pack, rows: Sequence[Row], params: Sequence[Params]) -> None:
         directory = self._crew.directory
-        with self._crew.clock.section("write"):
-            # Of a gang all save the parameters, where Orbax has them meet; the first alone writes.
-            for base, leaves in zip(pack.members, params, strict=True):
-                checkpoint.save(directory.base_path(base.id), leaves)
-            if jax.process_index() == 0:
-                hashes = map(content_hash, params)
-                hashed = [{**row, PARAMETERS: of} for row, of in zip(rows, hashes, strict=True)]
-                directory.write_pack(pack, hashed)
-
-    def _step_by_step(self, pack: Pack) -> tuple[list[Row], list[Params]]:
-        done = [self._one(base) for base in pack.members]
-        return [row for row, _ in done], [params for _, params in done]
+        # Of a gang all save the parameters, where Orbax has them meet; the first alone writes.
+        for base, leaves in zip(pack.members, params, strict=True):
+            checkpoint.save(directory.base_path(base.id), leaves)
+        if jax.process_index() == 0:
+            for base in pack.members:
+                directory.place.send(f"bases/{base.id}")
+            hashes = map(content_hash, params)
+            hashed = [{**row, PARAMETERS: of} for row, of in zip(rows, hashes, strict=True)]
+            directory.write_pack(pack, hashed)
 
     def _one(self, base: Base) -> tuple[Row, Params]:
-        tell = functools.partial(self._crew.telemetry.trained, base.name, base.id)
-        return pretrain_base(self._runner, base, self._crew.directory.training_path(base.id), tell)
+        directory, name = self._crew.directory, f"pretraining/{base.id}"
+
+        def tell(step: int, figures: dict[str, float]) -> None:
+            self._crew.telemetry.trained(base.name, base.id, step, figures)
+            directory.place.send(name)  # But for the checkpoint that is being written.
+
+        directory.place.fetch_folder(name)
+        path = directory.training_path(base.id)
+        try:
+            return pretrain_base(self._runner, base, path, tell, self._crew.has_lost_claim)
+        except Terminated:
+            directory.place.send(name)
+            raise

@@ -1,7 +1,6 @@
 """Walking a search: rung after rung, together with other processes, and its record on disk."""
 
 import functools
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -71,7 +70,8 @@ class SearchStage:
                 return longer, count
             plan = longer
 
-    def _do(self, places: _Places, pack: Pack) -> None:
+    def _do(self, places: _Places, packs: Sequence[Pack]) -> Callable[[], None]:
+        (pack,) = packs
         epochs = pack.members[0].recipe.epochs
         first = max((rung for rung in self._rungs if rung < epochs), default=0)
         keep = epochs - first
@@ -80,12 +80,17 @@ class SearchStage:
         if any(state is None for state in stopped):  # All from their first step, to the same bits.
             first, stopped = 0, begun
         rows, ends = self._trials.train(pack, first, stopped, keep)
-        directory = self._crew.directory
-        with self._crew.clock.section("write"):
+
+        def write() -> None:
+            directory = self._crew.directory
             if epochs < self._rungs[-1]:
                 ids = [trial.id for trial in pack.members]
-                states.write(directory.rung_path(pack), ids, ends)
+                path = directory.rung_path(pack)
+                states.write(path, ids, ends)
+                directory.place.send(f"rungs/{path.name}")
             directory.write_pack(pack, rows)
+
+        return write
 
     def _stopped(
         self, places: _Places, pack: Pack, first: int, begun: Sequence[State]
@@ -96,6 +101,7 @@ class SearchStage:
             id = self._trials.shorter(trial, first).id
             before, place = places[id]
             path = self._crew.directory.rung_path(before)
+            self._crew.directory.place.fetch(f"rungs/{path.name}")
             found.append(states.read(path, place, id, like))
         return found
 
@@ -148,4 +154,5 @@ def _write_record(directory: ResultDirectory, study: Study, plan: Plan) -> None:
     """Writes search.parquet and drops the states of the trials, which no rung will read again."""
     trials, _ = read_tables(directory, study, plan)
     write_bytes(directory.path / "search.parquet", trials.to_parquet(index=False))
-    shutil.rmtree(directory.path / "rungs", ignore_errors=True)
+    directory.place.send("search.parquet")
+    directory.place.remove("rungs")

@@ -15,7 +15,7 @@ from jaxbias.engine.rows import variant_settings
 from jaxbias.engine.trials import Trials
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import check_directory, remove_leftovers
-from jaxbias.files.leases import Leases
+from jaxbias.files.claims import Claims
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.selection import select
 from jaxbias.stages.accounting import accounting
@@ -38,7 +38,7 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
 
     Args:
       study: the study.
-      workdir: the result directory; finished packs in it are kept.
+      workdir: the result directory, or its URL; finished packs in it are kept.
       stage: "plan", "pretrain", "search" or "finetune": that alone; empty: all.
       packs: of this stage, as `selection.select` reads it; empty: all.
 
@@ -50,26 +50,33 @@ def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -
       InputError: the settings, the data and the directory do not fit together; nothing is
         written then. Or a result cannot be written: what is finished is kept.
     """
-    clock = Clock()
     directory = ResultDirectory(workdir)
+    with directory.place.named():
+        return _train(study, directory, stage, packs)
+
+
+def _train(study: Study, directory: ResultDirectory, stage: str, packs: str) -> dict[str, float]:
+    clock = Clock()
     if packs and _is_done(directory, study, stage, packs):
         return {}
     check_directory(directory.path)
     remove_leftovers(directory.path)
-    leases = Leases(directory.path / "leases")
+    claims = Claims(directory.place.objects("claims"))
 
     # What there is to do, agreed upon with the processes that share the directory.
     with clock.section("data"):
         dataset = load_data(study, directory)
     use_compilation_cache()
-    planner = Planner(study, dataset, directory, leases)
+    planner = Planner(study, dataset, directory, claims)
     with clock.section("plan"):
         plan = planner.agree()
         if not stage:  # The report will read them all; what is damaged is better known before.
             directory.check_packs((*plan.bases, *plan.rungs, *plan.finetunes))
     runner = planner.runner
-    telemetry = Telemetry(directory.path / "events", runner.counters, peak_memory)
-    crew = Crew(directory, leases, telemetry, clock)
+    telemetry = Telemetry(
+        directory.path / "events", runner.counters, peak_memory, directory.place.send
+    )
+    crew = Crew(directory, claims, telemetry, clock)
 
     # Bases.
     pretraining = PretrainStage(crew, runner)
@@ -119,16 +126,21 @@ def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -
     return True
 
 
-def write_report(workdir: str | Path) -> tuple[Answer, Path]:
+def write_report(workdir: str | Path) -> tuple[Answer, Path | str]:
     """Answers the study of a directory from its stored scores, and draws the report.
 
     Returns:
-      The answer, and the report's page.
+      The answer, and where the report's page is.
 
     Raises:
       InputError: the directory holds no study, or no finished variant.
     """
     directory = ResultDirectory(workdir)
+    with directory.place.named():
+        return _write_report(directory)
+
+
+def _write_report(directory: ResultDirectory) -> tuple[Answer, Path | str]:
     stored = directory.stored_study()
     plan = directory.plan()
     scores = directory.scores()
@@ -144,7 +156,10 @@ def write_report(workdir: str | Path) -> tuple[Answer, Path]:
         search=read_tables(directory, study, plan) if plan and study.search.on else None,
     )
     listed = manifest.write(directory.path / "manifest.parquet", scores)
-    return answer, report.write(answer, directory.path / "report", listed)
+    page = report.write(answer, directory.path / "report", listed)
+    for name in ("manifest.parquet", "report"):
+        directory.place.send(name)
+    return answer, directory.place.known_as(page)
 
 
 def _planned(plan: Plan) -> pd.DataFrame:

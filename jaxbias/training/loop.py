@@ -14,6 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from jaxbias.files.claims import Lost
 from jaxbias.parallel import lift, replicate
 from jaxbias.progress import progress
 from jaxbias.training.feeds import Batches, feed
@@ -66,6 +67,7 @@ def fit(
     save_every: int,
     store: jax.Array | None = None,
     tell: Tell = lambda step, values: None,
+    is_lost: Callable[[], bool] = lambda: False,
 ) -> Ended:
     """Trains to the last of some batches, from the last checkpoint where there is one.
 
@@ -86,12 +88,14 @@ def fit(
       save_every: steps from one to the next.
       store: the images on every device, where batches name rows of them.
       tell: is given figures at every checkpoint.
+      is_lost: whether another process is to train it now; asked after every step.
 
     Returns:
       The end.
 
     Raises:
       Terminated: SIGTERM came; what was done is saved.
+      Lost: another process is to train it now; nothing more is saved.
     """
     first = begin()
     done, state, loss = saves.restore(first) or (0, first, float("nan"))
@@ -113,7 +117,10 @@ def fit(
             watch.read()  # Of the step before, which ends while this one is begun.
             watch.pending = index, told
             last = index + 1 == total
-            stop = _anywhere(terminated.is_set(), last or (index + 1) % _ASKED_EVERY == 0)
+            now = last or (index + 1) % _ASKED_EVERY == 0
+            stop, lost = _anywhere((terminated.is_set(), is_lost()), now)
+            if lost:
+                raise Lost(f"the pretraining of {name} was taken over by another process")
             saving = stop or last or (index + 1) % save_every == 0
             if saving:
                 watch.read()
@@ -215,13 +222,14 @@ class _Watch:
         )
 
 
-def _anywhere(told: bool, now: bool) -> bool:
-    """Whether any process was told to stop: all must stop at the same step."""
+def _anywhere(told: tuple[bool, bool], now: bool) -> tuple[bool, bool]:
+    """Whether any process was told to stop, and why: all must stop at the same step."""
     if jax.process_count() == 1:
         return told
     if not now:
-        return False
-    return bool(multihost_utils.process_allgather(np.array(told)).any())
+        return False, False
+    stop, lost = multihost_utils.process_allgather(np.array(told)).any(axis=0)
+    return bool(stop), bool(lost)
 
 
 @contextlib.contextmanager

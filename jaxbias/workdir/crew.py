@@ -2,22 +2,28 @@
 
 import contextlib
 import dataclasses
+import functools
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from jaxbias import words
 from jaxbias.errors import InputError
-from jaxbias.files.leases import Leases
+from jaxbias.files.claims import Claim, Claims, Lost
 from jaxbias.plan.packs import Pack
 from jaxbias.progress import progress
 from jaxbias.workdir.telemetry import Clock, Telemetry
+from jaxbias.workdir.walk import Walk
 
 if TYPE_CHECKING:  # It reads data; a crew does not.
     from jaxbias.workdir.results import ResultDirectory
 
 # Between two looks at what other processes are doing.
 _POLL_SECONDS = 0.5
+_LONGEST_POLL = 10.0
+# Others that are named while this process waits.
+_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,16 +35,18 @@ class Work:
       verb: what is done, for the progress line.
       unit: what members are.
       packs: those to do.
-      do: trains a pack and writes its result.
+      do: trains a pack, or several together, and returns what writes their results.
       ready: whether what a pack needs is there.
+      fits: whether another pack can be done together with some; None: each is done alone.
     """
 
     stage: str
     verb: str
     unit: str
     packs: Sequence[Pack]
-    do: Callable[[Pack], None]
+    do: Callable[[Sequence[Pack]], Callable[[], None]]
     ready: Callable[[Pack], bool] = lambda pack: True
+    fits: Callable[[Sequence[Pack], Pack], bool] | None = None
 
 
 class Crew:
@@ -46,26 +54,30 @@ class Crew:
 
     Args:
       directory: the result directory.
-      leases: who works on what.
+      claims: who works on what.
       telemetry: is told of every pack done here.
       clock: its section "wait" gets the time spent waiting for others.
-      decide: answers a question about the directory; in a gang, whose processes do every pack
-        together, all get the answer of the first.
+      decide: answers a question about the directory in a gang, whose processes do every pack
+        together: all get the answer of the first.
+      chance: chooses which packs to look at; alike in all processes of a gang.
     """
 
     def __init__(
         self,
         directory: "ResultDirectory",
-        leases: Leases,
+        claims: Claims,
         telemetry: Telemetry,
         clock: Clock,
-        decide: Callable[[Callable[[], bool]], bool] = lambda ask: ask(),
+        decide: Callable[[Callable[[], bool]], bool] | None = None,
+        chance: random.Random | None = None,
     ) -> None:
         self.directory = directory
-        self.leases = leases
+        self.claims = claims
         self.telemetry = telemetry
         self.clock = clock
         self._decide = decide
+        self._chance = chance or random.Random()
+        self._held: list[Claim] = []  # Of what is being done; in a gang, of the first.
 
     def share(
         self, work: Work, wait: bool = True, meanwhile: Callable[[], None] | None = None
@@ -81,73 +93,125 @@ class Crew:
         Returns:
           Members done by this process.
         """
-        left = [pack for pack in work.packs if not self._has(pack)]
-        packs, here = len(left), 0
+        left = self._unfinished(work.packs)
+        walk, here, waited = Walk(left, self._chance), 0, 0.0
         total = sum(len(pack.members) for pack in left)
         with progress(total, work.verb, work.unit) as advance:
-            while left:
-                behind = []
-                for pack in left:
-                    trained = work.ready(pack) and self._take(work, pack)
-                    if trained:
-                        here += len(pack.members)
-                    if trained or self._has(pack):
-                        packs -= 1
-                        advance(len(pack.members), self._note(packs))
-                    else:
-                        behind.append(pack)
+            while walk:
+                packs = walk.round()
+                settled, mine = self._look_at(packs, work)
+                walk.settle({pack.id for pack in settled})
+                if settled:
+                    advance(sum(len(pack.members) for pack in settled), self._note(len(walk)))
+                if mine:
+                    here, waited = here + sum(len(pack.members) for pack in mine), 0.0
+                    walk.go_on_after(mine[0])
+                    continue
                 if not wait:
                     break
-                if len(behind) == len(left):
-                    advance(0, self._others(behind))
+                if not settled:
+                    advance(0, self._others(packs))
                     if meanwhile:
                         meanwhile()
-                    with self.clock.section("wait"):
-                        time.sleep(_POLL_SECONDS)
-                left = behind
+                    waited += self._pause(waited)
+                elif len(settled) > len(packs) / 2 and not walk.is_short:
+                    walk.keep(self._unfinished(walk.packs))
+                walk.watch(packs)
+                walk.jump()
         return here
 
-    def _has(self, pack: Pack) -> bool:
-        return self._decide(lambda: self.directory.has(pack))
+    def _unfinished(self, packs: Sequence[Pack]) -> list[Pack]:
+        """Those that have no result, at one look at all results."""
+        finished = functools.cache(self.directory.finished)
+        if self._decide is None:
+            return [pack for pack in packs if pack.id not in finished()]
+        return [pack for pack in packs if not self._ask(lambda pack=pack: pack.id in finished())]
 
-    def _take(self, work: Work, pack: Pack) -> bool:
-        """Does a pack unless it is done or being done; returns whether it did."""
-        with contextlib.ExitStack() as held:
-            if not self._decide(lambda: self.hold(pack, held)):
-                return False
-            with self.telemetry.pack(work.stage, work.unit, pack):
-                work.do(pack)
-        self.leases.forget(pack.id)
-        return True
+    def _look_at(self, packs: Sequence[Pack], work: Work) -> tuple[list[Pack], list[Pack]]:
+        """Does the first of some packs that is to be had, and what is done together with it.
 
-    def hold(self, pack: Pack, held: contextlib.ExitStack) -> bool:
-        """Holds the lease of a pack that has no result and that nobody is doing; returns whether.
-
-        It is left with `held`.
+        Returns:
+          Those that have a result now, as far as was looked, and those that were done here.
         """
-        lease = None if self.directory.has(pack) else self.leases.take(pack.id)
-        if lease is None:
+        settled = []
+        for pack in packs:
+            if self._ask(lambda pack=pack: self.directory.has(pack)):
+                settled.append(pack)
+            elif work.ready(pack) and (mine := self._take(work, pack)):
+                return [*settled, *mine], mine
+        return settled, []
+
+    def _pause(self, waited: float) -> float:
+        """Waits, longer the longer it has waited, and returns for how long."""
+        seconds = min(max(_POLL_SECONDS, waited / 10), _LONGEST_POLL) * self._chance.uniform(0.5, 1)
+        with self.clock.section("wait"):
+            time.sleep(seconds)
+        return seconds
+
+    def has_lost_claim(self) -> bool:
+        """Whether what is being done is another's by now; in a gang the first knows."""
+        return any(claim.is_lost for claim in self._held)
+
+    def _ask(self, question: Callable[[], bool]) -> bool:
+        return question() if self._decide is None else self._decide(question)
+
+    def _take(self, work: Work, pack: Pack) -> list[Pack]:
+        """Does a pack unless it is done or being done, and others with it; returns those done."""
+        with contextlib.ExitStack() as held:
+            packs = self._hold_together(work, pack, held)
+            if not packs:
+                return []
+            try:
+                with self.telemetry.pack(work.stage, work.unit, *packs):
+                    write = work.do(packs)
+                    if not self._ask(self._confirm):
+                        raise Lost(f"pack {pack.id} was taken over by another process")
+                    with self.clock.section("write"):
+                        write()
+            except Lost:  # Whoever has it now saves it.
+                return []
+        return packs
+
+    def _hold_together(self, work: Work, pack: Pack, held: contextlib.ExitStack) -> list[Pack]:
+        """Holds the claims of a pack, where it is to be had, and of others that fit beside it."""
+        self._held, packs = [], []
+        if self._ask(lambda: self._hold(pack, held)):
+            packs.append(pack)
+        if packs and work.fits is not None:
+            for other in work.packs:
+                free = other is not pack and work.fits(packs, other)
+                if free and self._ask(lambda other=other: self._hold(other, held)):
+                    packs.append(other)
+        return packs
+
+    def _confirm(self) -> bool:
+        return all([claim.confirm() for claim in self._held])
+
+    def _hold(self, pack: Pack, held: contextlib.ExitStack) -> bool:
+        """Holds the claim of a pack that has no result and that nobody is doing."""
+        claim = self.claims.take(pack.id)
+        if claim is None:
             return False
-        held.enter_context(lease)
-        if not self.directory.has(pack):
-            return True
-        held.close()  # Another has finished it between our look and our lease.
-        self.leases.forget(pack.id)
-        return False
+        if self.directory.has(pack):  # Another has finished it between our look and our claim.
+            with claim:
+                return False
+        held.enter_context(claim)
+        self._held.append(claim)
+        return True
 
     def _note(self, packs: int) -> str:
         return ", ".join(filter(None, (f"{words.count(packs, 'pack')} left", self.telemetry.speed)))
 
     def _others(self, packs: Sequence[Pack]) -> str:
-        holders = {str(holder) for pack in packs if (holder := self.leases.holder(pack.id))}
-        return f"waiting for {', '.join(sorted(holders)) or 'bases'}"
+        holders = {str(holder) for pack in packs if (holder := self.claims.seen_holder(pack.id))}
+        return f"waiting for {', '.join(sorted(holders)[:_NAMED]) or 'bases'}"
 
 
 class Bases:
     """The pretrained bases that trials and finetunes start from.
 
     Args:
-      crew: whose directory and leases tell which are there and which are being made.
+      crew: whose directory and claims tell which are there and which are being made.
       work: pretrains all bases of the plan.
       elsewhere: whether pretraining them is asked of others alone.
     """
@@ -175,13 +239,13 @@ class Bases:
             self._crew.share(self._work, wait=False)
 
     def _check_under_way(self, packs: Sequence[Pack]) -> None:
-        directory, leases = self._crew.directory, self._crew.leases
+        directory, claims = self._crew.directory, self._crew.claims
         for pack in packs:
             if directory.has(pack):
                 continue
             for base_pack in self._missing(pack):
-                # In this order: a lease ends after its result has appeared.
-                if not leases.is_held(base_pack.id) and not directory.has(base_pack):
+                # In this order: a claim ends after its result has appeared.
+                if not claims.is_held(base_pack.id) and not directory.has(base_pack):
                     names = ", ".join(f"{base.name} seed {base.seed}" for base in base_pack.members)
                     raise InputError(
                         f"pack {pack.id} starts from bases that are not pretrained ({names}); "

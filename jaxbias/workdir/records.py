@@ -17,17 +17,23 @@ from jaxbias.plan.packs import Plan
 from jaxbias.study import Study
 from jaxbias.words import count
 from jaxbias.workdir import stored
+from jaxbias.workdir.places import place_of
 
 
 class Records:
     """The records of a result directory, read anew whenever their files have changed.
 
     Args:
-      path: of the directory; made when a study claims it.
+      path: of the directory, or its URL; made when a study claims it.
+
+    Attributes:
+      place: where it lies.
+      path: of its files on this machine.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.place = place_of(path)
+        self.path = self.place.path
         self._record = self.path / "study.json"
         # Records as they were read last, each with a mark of its file; the plan also with the
         # studies that it was checked against.
@@ -40,7 +46,7 @@ class Records:
         Raises:
           InputError: it belongs to a study of other data, another task or other fixed settings.
         """
-        if self._record.exists():
+        if self.place.has("study.json"):
             known = self.stored_study()
             if dataset is not None:
                 self._refuse_strange_record(dataset)
@@ -65,16 +71,33 @@ class Records:
         """
         self.check(study, dataset)
         make_directory(self.path / "packs")
-        first = self.stored_study()["first_answer"] if self._record.exists() else None
+        there = self.place.has("study.json")
+        first = self.stored_study()["first_answer"] if there else None
         stored.write(self._record, study, dataset, first)
+        self.place.send("study.json")
         examples = self.path / "examples.parquet"
-        if examples.exists():
+        if self.place.has("examples.parquet"):
             try:
                 self.examples()
                 return
             except InputError:  # The data is at hand, and is what the study belongs to.
                 print(f"jaxbias: {examples} is damaged or edited; written anew", file=sys.stderr)
         write_parquet(examples, pa.Table.from_pandas(dataset.table, preserve_index=False))
+        self.place.send("examples.parquet")
+
+    def is_claimed(self, study: Study, dataset: Dataset) -> bool:
+        """Whether the directory is this study's, and `claim` would write what is there already."""
+        if not self.place.has("study.json"):
+            return False
+        known = self.stored_study()
+        mine = known["study"] == study and known["data"] == dataset.fingerprint
+        if not mine or known["examples"] is None:
+            return False
+        try:
+            self.examples()
+        except InputError:
+            return False
+        return True
 
     def stored_study(self) -> dict[str, Any]:
         """Returns what `claim` recorded.
@@ -82,11 +105,12 @@ class Records:
         Raises:
           InputError: the directory holds no study, or a damaged one.
         """
+        self.place.fetch("study.json")
         try:
             mark = _mark(self._record)
         except OSError as error:
             raise InputError(
-                f"{self.path} holds no study (no study.json); run `jaxbias run` first"
+                f"{self.place} holds no study (no study.json); run `jaxbias run` first"
             ) from error
         if self._known is None or self._known[0] != mark:
             self._known = mark, stored.read(self._record)
@@ -114,7 +138,7 @@ class Records:
         Raises:
           InputError: it is damaged, or an id in it is not that of its content.
         """
-        if not self._record.exists():
+        if not self.place.has("study.json"):
             return self._plan_of(None)
         known = self.stored_study()
         return self._plan_of(known["study"], known["data"])
@@ -122,6 +146,7 @@ class Records:
     def _plan_of(self, study: Study | None, data: str | None = None) -> Plan | None:
         """Returns the plan, checked against the study and the data that it must be of."""
         path = self.path / "plan.json"
+        self.place.fetch("plan.json")
         try:
             mark = _mark(path)
             if self._planned is None or self._planned[0] != mark:
@@ -134,7 +159,7 @@ class Records:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
-            packs = count(len([*self.path.glob("packs/*.parquet")]), "finished pack")
+            packs = count(len(self.place.names("packs")), "finished pack")
             cost = (
                 f"of {packs} those are kept that the new plan has too, all where the study has not "
                 "grown since and the config is the same; the rest is trained again"
@@ -151,6 +176,7 @@ class Records:
     def write_plan(self, plan: Plan) -> None:
         """Replaces the plan; it must extend the one that is there."""
         sealed.write(self.path / "plan.json", plan.content)
+        self.place.send("plan.json")
 
     def examples(self) -> pd.DataFrame:
         """Returns ids, splits and all labels of the study's examples.
@@ -160,6 +186,7 @@ class Records:
         """
         path, cost = self.path / "examples.parquet", "it is written anew, and nothing is trained"
         recorded = self.stored_study()["examples"]
+        self.place.fetch("examples.parquet")
         try:
             with path.open("rb") as file:  # Of a directory, Parquet would read what lies in it.
                 table = pq.read_table(file).to_pandas()

@@ -2,7 +2,7 @@
 
 study.json       the settings this directory belongs to
 plan.json        every pack, written before training, only ever appended to
-leases/          which process is writing the plan or working on a pack
+claims/          which process is writing the plan or working on a pack
 examples.parquet ids, splits, all labels: with the scores, all the report needs
 bases/ID/        parameters of a base (Orbax)
 pretraining/ID/  checkpoints of a base that is trained step by step
@@ -46,7 +46,7 @@ class ResultDirectory(Records):
     """A study's directory: its records, and the results of its packs.
 
     Args:
-      path: made when a study claims it.
+      path: of the directory, or its URL; made when a study claims it.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -56,6 +56,7 @@ class ResultDirectory(Records):
     def timings(self) -> dict[str, float]:
         """Returns where the time of the last training went; nothing else rests on them."""
         path = self.path / "timings.json"
+        self.place.fetch("timings.json")
         try:
             times = load_json(path)
             return {name: float(value) for name, value in times.items()}
@@ -69,6 +70,7 @@ class ResultDirectory(Records):
     def write_timings(self, timings: dict[str, float]) -> None:
         """Records where the time went."""
         write_text(self.path / "timings.json", json.dumps(timings, indent=1))
+        self.place.send("timings.json")
 
     def pack_path(self, pack: Pack) -> Path:
         """Returns the file whose existence means that the pack is done."""
@@ -97,7 +99,9 @@ class ResultDirectory(Records):
             known = self.parameters()
             started = [known.get(member.base.id, "") for member in pack.members]
             rows = [{**row, _STARTED: base} for row, base in zip(rows, started, strict=True)]
-        pack_files.write(self.pack_path(pack), rows)
+        path = self.pack_path(pack)
+        pack_files.write(path, rows)
+        self.place.send(f"packs/{path.name}")
 
     def read_pack(self, pack: Pack) -> pa.Table:
         """Reads the file of a finished pack.
@@ -106,6 +110,7 @@ class ResultDirectory(Records):
           InputError: it is damaged, or holds other members than the plan says.
         """
         path, of_bases = self.pack_path(pack), isinstance(pack.members[0], Base)
+        self.place.fetch(f"packs/{path.name}")
         cost = _redone(pack)
         table = pack_files.read(path, cost)
         column = "id" if of_bases else "variant"
@@ -137,7 +142,12 @@ class ResultDirectory(Records):
 
     def has(self, pack: Pack) -> bool:
         """Whether a pack is done."""
-        return self.pack_path(pack).exists()
+        return self.place.has(f"packs/{self.pack_path(pack).name}")
+
+    def finished(self) -> set[str]:
+        """Returns the ids of all packs that are done, of any plan, at one look."""
+        names = self.place.names("packs")
+        return {name.removesuffix(".parquet") for name in names if name.endswith(".parquet")}
 
     def done(self) -> set[str]:
         """Returns the ids of the variants that finished packs hold."""
@@ -170,7 +180,7 @@ class ResultDirectory(Records):
         if not done:
             what = "finished variant" if plan else "plan (no plan.json)"
             raise InputError(
-                f"{self.path} holds no {what}; run `jaxbias run`, which keeps what is finished"
+                f"{self.place} holds no {what}; run `jaxbias run`, which keeps what is finished"
             )
         examples = self.examples()
         scored = int(examples["split"].isin(["validation", "test"]).sum())

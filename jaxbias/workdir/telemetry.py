@@ -16,6 +16,7 @@ from tensorboardX.record_writer import masked_crc32c
 from tensorboardX.summary import scalar
 
 from jaxbias.files.atomic import make_directory, writing
+from jaxbias.files.claims import Lost
 from jaxbias.plan.packs import Pack
 
 
@@ -42,6 +43,7 @@ class Telemetry:
       directory: where all processes put theirs; made with the first event.
       counters: tells what this process has done so far, before and after each pack.
       memory: tells the most bytes that were in use so far.
+      send: is given the file's name in the work directory, after every pack.
 
     Attributes:
       speed: of the last pack done here, in words.
@@ -52,11 +54,12 @@ class Telemetry:
         directory: Path,
         counters: Callable[[], dict[str, float]],
         memory: Callable[[], dict[str, int]],
+        send: Callable[[str], None] = lambda name: None,
     ) -> None:
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.path = directory / f"{name}.jsonl"
         self.speed = ""
-        self._counters, self._memory = counters, memory
+        self._counters, self._memory, self._send = counters, memory, send
         self._began = int(time.time())
         self._step = 0
 
@@ -68,9 +71,15 @@ class Telemetry:
             file.write(line + "\n")
 
     @contextlib.contextmanager
-    def pack(self, stage: str, unit: str, pack: Pack) -> Iterator[None]:
-        """Tells of a pack's start and of its end, whichever it is, and what it took."""
-        what = {"stage": stage, "pack": pack.id, "members": len(pack.members)}
+    def pack(self, stage: str, unit: str, pack: Pack, *beside: Pack) -> Iterator[None]:
+        """Tells of a pack's start and of its end, whichever it is, and what it took.
+
+        Packs that are done beside it are told of with it: `members` counts theirs too.
+        """
+        count = sum(len(each.members) for each in (pack, *beside))
+        what = {"stage": stage, "pack": pack.id, "members": count}
+        if beside:
+            what["beside"] = [each.id for each in beside]
         self.event("pack started", **what, width=pack.width)
         before, began = self._counters(), time.perf_counter()
         try:
@@ -78,16 +87,19 @@ class Telemetry:
         except BaseException as error:
             # On a full disk this line fails too; the first failure is the one to be told.
             with contextlib.suppress(Exception):
-                self.event("pack failed", **what, error=f"{type(error).__name__}: {error}")
+                ended = "pack lost" if isinstance(error, Lost) else "pack failed"
+                self.event(ended, **what, error=f"{type(error).__name__}: {error}")
+                self._send(f"{self.path.parent.name}/{self.path.name}")
             raise
         seconds = time.perf_counter() - began
         used = {name: value - before[name] for name, value in self._counters().items()}
         images = used["trained_images"] / max(used["train_and_score_seconds"], 1e-9)
-        members = len(pack.members) / seconds
+        members = count / seconds
         self.speed = f"{members:.2f} {unit}/s, {images:,.0f} images/s"
         rates = {"trained_images_per_second": images, f"{unit}_per_second": members}
         facts = {"seconds": seconds, **used, **rates, **self._memory()}
         self.event("pack finished", **what, **facts)
+        self._send(f"{self.path.parent.name}/{self.path.name}")
         self._step += 1
         self._add_scalars({f"{stage}/{name}": value for name, value in facts.items()})
 

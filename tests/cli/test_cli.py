@@ -167,9 +167,9 @@ def test_modes_are_timed_and_the_next_plan_takes_the_fastest(
 
     entry["images_per_second"]["vmap"] *= 1000
     (tmp_path / "home/modes.json").write_text(json.dumps([entry]))
-    plan = ("--stage=plan", f"--workdir={tmp_path}/run", "--config.grid.mode=auto")
-    assert jaxbias(*words, *plan)[0] == 0
-    assert json.loads((tmp_path / "run/plan.json").read_text())["mode"] == "vmap"
+    assert jaxbias(*words, f"--workdir={tmp_path}/run", "--config.grid.mode=auto")[0] == 0
+    told = ResultDirectory(tmp_path / "run").scores().variants["layouts"].map(json.loads)
+    assert {layout["mode"] for layouts in told for layout in layouts} == {"vmap"}
 
 
 def test_a_corrupt_image_is_named_and_can_be_skipped(jaxbias, pictures, tmp_path):

@@ -9,8 +9,9 @@ from jaxbias.costs import modes
 from jaxbias.data.json_arrays import elements
 from jaxbias.engine import features
 from jaxbias.errors import InputError
-from jaxbias.files import json_files, leases
+from jaxbias.files import claims, json_files
 from jaxbias.files.json_files import read_json
+from jaxbias.files.objects import Objects
 
 DEEP = "[" * 100_000
 
@@ -62,8 +63,8 @@ def test_no_reader_of_records_is_stopped_by_depth(tmp_path):
     assert features.read(tmp_path, "r") is None
     with pytest.raises(InputError, match=r"r.json is nested too deeply"):
         list(elements(_object(tmp_path / "r.json"), ("a",)))
-    (tmp_path / "pack.0").write_text(DEEP)
-    assert leases.Leases(tmp_path, seconds=60).is_held("pack")  # As one not yet written.
+    (tmp_path / "pack.json").write_text(DEEP)
+    assert not claims.Claims(Objects(tmp_path)).is_held("pack")
 
 
 def _object(path):

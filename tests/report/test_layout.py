@@ -74,10 +74,14 @@ def opened(browser, page, width):
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(page.as_uri())
-    # What a closed part holds is skipped until the frame after it was opened is drawn.
+    # What a closed part holds is skipped until a frame after it was opened is drawn.
     browser.execute_async_script(
+        "const done = arguments[0];"
         "document.querySelectorAll('details').forEach((part) => { part.open = true; });"
-        "requestAnimationFrame(() => requestAnimationFrame(arguments[0]));"
+        "const held = [...document.querySelectorAll('details > :not(summary)')];"
+        "const look = () => held.every((part) => part.checkVisibility())"
+        " ? done() : requestAnimationFrame(look);"
+        "requestAnimationFrame(look);"
     )
     assert browser.execute_script("return innerWidth;") == width
     return browser.execute_script

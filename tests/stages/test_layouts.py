@@ -130,7 +130,8 @@ def test_bases_are_pretrained_side_by_side_with_the_bits_of_one_alone(whole, tmp
     told = [json.loads(line) for path in (whole(FOUR) / "events").glob("*.jsonl")
             for line in path.read_text().splitlines()]  # fmt: skip
     leader, *beside = [pack.id for pack in together.plan().bases]
-    assert [event["pack"] for event in told if event.get("beside") == leader] == beside
+    (end,) = [e for e in told if e["event"] == "pack finished" and e["stage"] == "pretrain"]
+    assert (end["pack"], end["beside"], end["members"]) == (leader, beside, 4)
 
 
 def test_a_directory_whose_plan_fixed_devices_goes_on(tmp_path, monkeypatch):

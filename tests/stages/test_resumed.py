@@ -48,6 +48,18 @@ def answering(study, scores):
     return of_one_recipe(study, apart(study, scores)[1])[0].variants
 
 
+def test_a_run_that_finds_everything_agreed_upon_writes_no_record_and_queues_for_none(workdir):
+    names = ("study.json", "plan.json", "examples.parquet", "claims/plan.json")
+    before = [(workdir / name).stat().st_mtime_ns for name in names]
+    train.train(make_study(config_of()), workdir)
+    assert [(workdir / name).stat().st_mtime_ns for name in names] == before
+    (workdir / "examples.parquet").write_bytes(b"damaged")
+    train.train(make_study(config_of()), workdir)
+    after = [(workdir / name).stat().st_mtime_ns for name in names]
+    assert after[1] == before[1] and after[2:] != before[2:]
+    ResultDirectory(workdir).examples()
+
+
 def test_targets_and_values_in_another_order_train_nothing(workdir):
     before = stamps(workdir, "packs")
     train.train(make_study(config_of(targets=("other", "target"))), workdir)

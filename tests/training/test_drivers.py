@@ -1,5 +1,7 @@
 """Whatever drives the step: the same parameters from a pack, rungs, fed chunks and the loop."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.feed import Feed
 from jaxbias.engine.programs import Networks, Rung
+from jaxbias.files.claims import Lost
 from jaxbias.models import Network, make_network
 from jaxbias.parallel import make_data_mesh, make_mesh, replicate
 from jaxbias.study import ModelSpec
@@ -80,21 +83,27 @@ def fed(network, schedule, runs):
     return feed.train(program_of(network, schedule), runs, 2, SCORED)
 
 
-def looped(network, schedule, runs, directory):
-    """One after another, step by step on four devices, with checkpoints."""
-    ends, mesh = [], make_data_mesh(4)
-    for place, (params, examples, hyper, key) in enumerate(runs):
-        step, saves = Step(network, schedule), Saves(directory / str(place), 1, {}, {})
-        labels = np.zeros((40, 1), np.int32)
-        labels[examples.ids, 0] = examples.labels
-        curated = Curated(examples.ids, labels[examples.ids], examples.weights)
-        source = Batches(curated, np.asarray(batches_of(key, schedule)), 1, None)
-        begin = jax.jit(step.begin)
-        ended = fit(
-            "run", step, lambda begin=begin, params=params: begin(params), source, hyper, key,
-            mesh, "shard_map", saves, 4, store=replicate(IMAGES, mesh),
+def loop(network, schedule, run, directory, **more):
+    """Step by step on four devices, with a checkpoint after every four."""
+    params, examples, hyper, key = run
+    mesh, step, saves = make_data_mesh(4), Step(network, schedule), Saves(directory, 1, {}, {})
+    labels = np.zeros((40, 1), np.int32)
+    labels[examples.ids, 0] = examples.labels
+    curated = Curated(examples.ids, labels[examples.ids], examples.weights)
+    source = Batches(curated, np.asarray(batches_of(key, schedule)), 1, None)
+    begin = jax.jit(step.begin)
+    with contextlib.closing(saves):
+        return fit(
+            "run", step, lambda: begin(params), source, hyper, key, mesh, "shard_map", saves, 4,
+            store=replicate(IMAGES, mesh), **more,
         )  # fmt: skip
-        saves.close()
+
+
+def looped(network, schedule, runs, directory):
+    """One after another."""
+    ends = []
+    for place, run in enumerate(runs):
+        ended = loop(network, schedule, run, directory / str(place))
         ends.append((ended.state.params, ended.state.loss, ended.state.diverged_at))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *ends)
     return dict(zip(("params", "loss", "diverged_at"), stacked, strict=True))
@@ -125,6 +134,23 @@ def test_every_driver_trains_the_same(objective, optimizer, curve, warmup, tmp_p
                     values,
                     expected[name],
                 )
+
+
+def test_a_loop_whose_claim_is_lost_stops_at_the_next_step_and_saves_nothing(tmp_path):
+    schedule, asked = Schedule(N, 4, BATCH, 0.9, "full", "erm", 4), []
+
+    def is_lost():
+        asked.append(len(asked) + 1)
+        return asked[-1] == 8
+
+    run = next(iter(members(SINGLE, 0.0)))
+    with pytest.raises(Lost, match="the pretraining of run was taken over by another process"):
+        loop(SINGLE, schedule, run, tmp_path, is_lost=is_lost)
+    assert asked == [*range(1, 9)]  # The eighth step was done, and would have been saved.
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["4"]
+    ended = loop(SINGLE, schedule, run, tmp_path)
+    whole = loop(SINGLE, schedule, run, tmp_path / "whole")
+    jax.tree.map(np.testing.assert_array_equal, ended.state.params, whole.state.params)
 
 
 @pytest.mark.parametrize("objective", ["erm", "group_dro", "dfr"])

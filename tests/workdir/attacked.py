@@ -86,7 +86,7 @@ def pretrain(runner, pack):
     return [row for row, _ in done], [params for _, params in done]
 
 
-def pretrain_base(runner, base, directory, tell):
+def pretrain_base(runner, base, directory, tell, is_lost):
     """As the loop goes on from its checkpoints: what it finds is part of what comes out."""
     row, params = pretrain_one(runner, base)
     saves = Saves(directory, 2, {"base": base.id, "steps": 2}, {})

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from jaxbias.files.atomic import write_text
-from jaxbias.files.leases import Leases
+from jaxbias.files.claims import Claims
+from jaxbias.files.objects import Objects
 from jaxbias.plan.packs import Pack
 from jaxbias.workdir import crew as module
 from jaxbias.workdir.crew import Bases, Crew, Work
@@ -45,6 +46,9 @@ class Directory:
     def has(self, pack):
         return self.pack_path(pack).exists()
 
+    def finished(self):
+        return {path.name for path in (self.path / "packs").iterdir()}
+
     def write_pack(self, pack):
         write_text(self.pack_path(pack), content_of(pack))
 
@@ -56,16 +60,19 @@ def content_of(pack):
 def crew_of(path, **more):
     directory = Directory(path)
     telemetry = Telemetry(directory.path / "events", lambda: COUNTERS, dict)
-    return Crew(directory, Leases(directory.path / "leases"), telemetry, Clock(), **more)
+    return Crew(directory, Claims(Objects(directory.path / "claims")), telemetry, Clock(), **more)
 
 
-def work_of(crew, packs, stage="finetune", seconds=0.0, stuck=(), ready=lambda pack: True):
-    def do(pack):
-        write_text(crew.directory.path / f"doing-{pack.id}", str(os.getpid()))
-        time.sleep(600 if pack.id in stuck else seconds)
-        crew.directory.write_pack(pack)
+def work_of(
+    crew, packs, stage="finetune", seconds=0.0, stuck=(), ready=lambda pack: True, fits=None
+):
+    def do(packs):
+        for pack in packs:
+            write_text(crew.directory.path / f"doing-{pack.id}", str(os.getpid()))
+            time.sleep(600 if pack.id in stuck else seconds)
+        return lambda: [crew.directory.write_pack(pack) for pack in packs]
 
-    return Work(stage, f"{stage}ing", "members", packs, do, ready)
+    return Work(stage, f"{stage}ing", "members", packs, do, ready, fits)
 
 
 def main(path, *stuck):

@@ -3,6 +3,7 @@
 The work is fake (`crewed`): what a pack computes is not a crew's business.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaxbias.errors import InputError
+from jaxbias.files.claims import Lost
 from jaxbias.workdir import crew as module
 from jaxbias.workdir.crew import Bases
 from tests.processes import events, finished, kill, wait_for
@@ -29,8 +31,9 @@ def crew(tmp_path):
     return crew_of(tmp_path)
 
 
-def leases_of(workdir):
-    return sorted(path.name for path in (workdir / "leases").iterdir())
+def held_in(workdir):
+    bodies = {path.stem: json.loads(path.read_text()) for path in (workdir / "claims").iterdir()}
+    return sorted(name for name, body in bodies.items() if body["held"])
 
 
 def told(workdir, kind):
@@ -49,7 +52,7 @@ def test_what_has_no_result_is_done_in_order_and_told(crew, tmp_path):
         ("finetune", pack.id, len(pack.members)) for pack in done
     ]
     assert crew.directory.pack_path(PACKS[1]).stat().st_mtime_ns == stamp
-    assert leases_of(tmp_path) == []
+    assert held_in(tmp_path) == []
     assert crew.share(work_of(crew, PACKS)) == 0
 
 
@@ -62,8 +65,7 @@ def test_what_is_not_ready_comes_later_and_each_wait_is_announced(crew):
 
 
 def test_what_others_do_is_left_or_waited_for_and_taken_over(crew):
-    lease = crew.leases.take(PACKS[0].id)
-    with lease:
+    with crew.claims.take(PACKS[0].id):
         assert crew.share(work_of(crew, PACKS[:3]), wait=False) == 3
         assert not crew.directory.has(PACKS[0])
         assert not crew.directory.path.joinpath(f"doing-{PACKS[0].id}").exists()
@@ -71,24 +73,24 @@ def test_what_others_do_is_left_or_waited_for_and_taken_over(crew):
 
 
 def test_a_pack_that_another_finishes_meanwhile_is_not_done_here(crew):
-    with crew.leases.take(PACKS[0].id):
+    with crew.claims.take(PACKS[0].id):
         counted = crew.share(
             work_of(crew, PACKS[:1]), meanwhile=lambda: crew.directory.write_pack(PACKS[0])
         )
     assert counted == 0
 
 
-def test_a_pack_finished_between_the_look_and_the_lease_is_not_done_again(crew, monkeypatch):
-    take = crew.leases.take
+def test_a_pack_finished_between_the_look_and_the_claim_is_not_done_again(crew, monkeypatch):
+    take = crew.claims.take
 
     def late(name):
         crew.directory.write_pack(PACKS[0])
         return take(name)
 
-    monkeypatch.setattr(crew.leases, "take", late)
+    monkeypatch.setattr(crew.claims, "take", late)
     assert crew.share(work_of(crew, PACKS[:1])) == 0
     assert told(crew.directory.path, "pack started") == []
-    assert leases_of(crew.directory.path) == []
+    assert held_in(crew.directory.path) == []
 
 
 def test_work_that_fails_is_told_and_free_for_the_next(crew, tmp_path):
@@ -100,8 +102,97 @@ def test_work_that_fails_is_told_and_free_for_the_next(crew, tmp_path):
         crew.share(module.Work("finetune", "", "", PACKS[:1], fail))
     (event,) = told(tmp_path, "pack failed")
     assert (event["pack"], event["error"]) == (PACKS[0].id, "InputError: no space left")
-    assert not crew.leases.is_held(PACKS[0].id)
+    assert not crew.claims.is_held(PACKS[0].id)
     assert crew.share(work) == 1
+
+
+def lose(crew, pack):
+    """Another process takes the claim over, as if this one had been silent for long."""
+    objects = crew.claims.objects
+    found = objects.read(f"{pack.id}.json")
+    body = {**json.loads(found.value), "host": "far/pid:[1]", "token": "theirs"}
+    objects.write(f"{pack.id}.json", json.dumps(body).encode(), found.generation)
+    return body
+
+
+def test_a_pack_whose_claim_is_lost_is_not_saved_and_waited_for(crew, tmp_path):
+    bodies = []
+
+    def do(packs):
+        bodies.append(lose(crew, *packs))
+        return lambda: pytest.fail("the loser saves nothing")
+
+    assert crew.share(module.Work("finetune", "", "", PACKS[:1], do), wait=False) == 0
+    assert not crew.directory.has(PACKS[0])
+    assert json.loads((tmp_path / "claims/pack0.json").read_text()) == bodies[0]
+    (event,) = told(tmp_path, "pack lost")
+    assert (event["pack"], told(tmp_path, "pack failed")) == (PACKS[0].id, [])
+    finish = lambda: crew.directory.write_pack(PACKS[0])  # noqa: E731
+    assert crew.share(work_of(crew, PACKS[:1]), meanwhile=finish) == 0
+
+
+def test_packs_that_fit_are_done_together_and_told_of_once(crew, tmp_path):
+    def at_most_three(packs, other):
+        return len(packs) < 3
+
+    with crew.claims.take(PACKS[1].id):
+        assert crew.share(work_of(crew, PACKS, fits=at_most_three), wait=False) == 7
+    ends = told(tmp_path, "pack finished")
+    assert [(end["pack"], end.get("beside")) for end in ends] == [
+        ("pack0", ["pack2", "pack3"]),
+        ("pack4", ["pack5"]),
+    ]
+    assert [end["members"] for end in ends] == [4, 3]
+    assert held_in(tmp_path) == []
+    assert not crew.directory.has(PACKS[1])
+
+
+def test_packs_done_together_are_all_left_where_one_is_lost(crew):
+    def do(packs):
+        lose(crew, packs[1])
+        return lambda: pytest.fail("the loser saves nothing")
+
+    work = module.Work("finetune", "", "", PACKS[:2], do, fits=lambda packs, other: True)
+    assert crew.share(work, wait=False) == 0
+    assert held_in(crew.directory.path) == [PACKS[1].id]
+
+
+def test_work_can_ask_whether_its_claim_is_lost(crew):
+    asked = []
+
+    def do(packs):
+        asked.append(crew.has_lost_claim())
+        lose(crew, *packs)
+        for _ in range(400):  # Until it is to be renewed.
+            time.sleep(0.01)
+            if crew.has_lost_claim():
+                raise Lost("taken over")
+        pytest.fail("nobody told")
+
+    crew.claims.seconds = 0.4
+    assert crew.share(module.Work("finetune", "", "", PACKS[:1], do), wait=False) == 0
+    assert asked == [False]
+
+
+def test_of_a_gang_all_stop_when_the_first_has_lost_the_claim(tmp_path):
+    answers = []
+
+    def first(ask):
+        answers.append(ask())
+        return answers[-1]
+
+    def do(packs):
+        lose(crew, *packs)
+        return lambda: pytest.fail("the loser saves nothing")
+
+    crew = crew_of(tmp_path / "first", decide=first)
+    assert crew.share(module.Work("finetune", "", "", PACKS[:1], do), wait=False) == 0
+    heard = iter(answers)
+    other = crew_of(tmp_path / "other", decide=lambda ask: next(heard))
+    written = work_of(other, PACKS[:1])
+    assert other.share(written, wait=False) == 0
+    assert not other.directory.has(PACKS[0])
+    assert next(heard, None) is None
 
 
 def test_of_a_gang_the_first_looks_and_takes_and_all_do(tmp_path):
@@ -114,7 +205,7 @@ def test_of_a_gang_the_first_looks_and_takes_and_all_do(tmp_path):
 
     crew = crew_of(tmp_path / "first", decide=first)
     crew.directory.write_pack(PACKS[2])
-    with crew.leases.take(PACKS[1].id):
+    with crew.claims.take(PACKS[1].id):
         assert crew.share(work_of(crew, PACKS[:4]), wait=False) == 3
     crew.share(work_of(crew, PACKS[:4]))
     heard = iter(answers)
@@ -125,7 +216,7 @@ def test_of_a_gang_the_first_looks_and_takes_and_all_do(tmp_path):
     assert [event["pack"] for event in told(tmp_path / "other", "pack finished")] == [
         PACKS[i].id for i in (0, 3, 1)
     ]
-    assert not (tmp_path / "other/leases").exists()
+    assert not (tmp_path / "other/claims").exists()
 
 
 def test_bases_are_there_once_their_packs_are(crew):
@@ -145,7 +236,7 @@ def test_bases_that_nobody_makes_are_refused_where_others_are_to_make_them(crew)
     message = r"pack pack1 starts from bases that are not pretrained \(b1 seed 0\); run --stage=pr"
     with pytest.raises(InputError, match=message):
         bases.look_after(PACKS)
-    with crew.leases.take(BASES[1].id):
+    with crew.claims.take(BASES[1].id):
         bases.look_after(PACKS)
     crew.directory.write_pack(PACKS[1])
     bases.look_after([PACKS[1]])  # Done: it needs none.
@@ -177,11 +268,11 @@ def test_killed_in_a_pack_and_run_again_goes_on_from_there(tmp_path):
     kill(child)
     left = {path: path.stat().st_mtime_ns for path in (tmp_path / "packs").iterdir()}
     assert sorted(path.name for path in left) == sorted([*ALL[:2], "pack0", "pack1"])
-    assert leases_of(tmp_path) == ["pack2.0"]
+    assert held_in(tmp_path) == ["pack2"]
     assert start(tmp_path).wait(timeout=60) == 0
     assert {path: path.stat().st_mtime_ns for path in left} == left
     assert_whole(tmp_path)
-    assert leases_of(tmp_path) == []
+    assert held_in(tmp_path) == []
 
 
 def test_two_share_do_every_pack_once_and_end_together(tmp_path):
@@ -193,7 +284,7 @@ def test_two_share_do_every_pack_once_and_end_together(tmp_path):
     done = [finished(events) for events in by_process.values()]
     assert all(done), "one process did everything"
     assert sorted(done[0] + done[1]) == sorted(ALL)
-    assert leases_of(tmp_path) == []
+    assert held_in(tmp_path) == []
     assert_whole(tmp_path)
 
 
