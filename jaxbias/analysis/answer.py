@@ -23,7 +23,7 @@ class Answer:
       screen_verdicts: what heads and finetuning chose, one row per target, studied base and n.
       underrepresentation: AUC per subgroup along the mix of a pair.
       matching_share: the share at which the other base catches up.
-      unfinished: how much of the plan is trained; "" where all is.
+      unfinished: how much of the plan is trained, and what failed too often; "" where all is.
       sentences: the answer in words, in reading order.
       metrics: tidy, one row per variant, population, metric and group.
       variants: settings, realised counts and status of every variant.

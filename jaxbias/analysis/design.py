@@ -152,9 +152,9 @@ def with_status(planned: pd.DataFrame | None, variants: pd.DataFrame) -> pd.Data
         elsewhere.
       variants: the finished, with their status.
     """
-    found = variants[[*SETTINGS, "status"]].assign(
-        realised_n=variants.get("realised_n", pd.Series(np.nan, index=variants.index))
-    )
+    realised = variants.get("realised_n", pd.Series(np.nan, index=variants.index))
+    # Of those that are missing it is not known.
+    found = variants[[*SETTINGS, "status"]].assign(realised_n=realised.astype(np.float64))
     if planned is None:
         return found
     missing = planned[~planned["variant"].isin(found["variant"])]

@@ -56,6 +56,7 @@ def make_answer(
     timings: dict[str, float] | None = None,
     first_rule: dict[str, Any] | None = None,
     search: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    quarantined: str = "",
 ) -> Answer:
     """Answers a study from its scores.
 
@@ -69,6 +70,7 @@ def make_answer(
       timings: where the time of the run went.
       first_rule: the answer's rules when the study was first run; a later change is reported.
       search: every trial of its hyperparameter search, and every choice.
+      quarantined: which packs failed too often to be tried again, in words.
 
     Returns:
       The answer.
@@ -93,7 +95,7 @@ def make_answer(
         **tables,
         screen=screen.levels,
         screen_verdicts=screen.verdicts,
-        unfinished=progress_sentence(asked.planned),
+        unfinished=" ".join(filter(None, [progress_sentence(asked.planned), quarantined])),
         sentences=_sentences(asked, parts, tables, screen),
         variants=finished.variants.drop(columns=["ids"], errors="ignore"),
         bases=bases,

@@ -91,13 +91,15 @@ class Objects:
             ]
             return {key.decode() for listing in listings for key in listing.result()}
 
+    def keys(self, prefix: str = "") -> list[str]:
+        """Returns the keys that begin alike, sorted; of a few objects, by one listing."""
+        with _as_os_errors():
+            return sorted(key.decode() for key in self._store.list(_beginning(prefix)).result())
+
     def remove(self, prefix: str) -> None:
         """Removes all objects whose keys begin alike."""
-        import tensorstore as ts
-
-        last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         with _as_os_errors():
-            self._store.delete_range(ts.KvStore.KeyRange(prefix, last)).result()
+            self._store.delete_range(_beginning(prefix)).result()
 
     def put(self, key: str, value: bytes) -> bytes:
         """Writes an object, whatever is there, and returns its generation."""
@@ -153,6 +155,14 @@ def _spec(place: str | Path) -> dict[str, object]:
             region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
             spec |= {"endpoint": endpoint, "aws_region": region or "us-east-1"}
     return spec
+
+
+def _beginning(prefix: str) -> "ts.KvStore.KeyRange":
+    """The range of the keys that begin alike."""
+    import tensorstore as ts
+
+    last = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else ""
+    return ts.KvStore.KeyRange(prefix, last)
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ class FinetuneStage:
 
     def _finetune(self, packs: Sequence[Pack]) -> int:
         self._extract(packs)
-        work = Work("finetune", "finetuning", "variants", packs, self._do, self._bases.are_there)
+        work = Work("finetune", "finetuning", "variants", packs, self._do, self._bases.missing)
         with self._crew.clock.section("finetune"):
             return self._crew.share(
                 work, meanwhile=functools.partial(self._bases.look_after, packs)
@@ -80,7 +80,7 @@ class FinetuneStage:
         wanted = {
             (variant.base.id, variant.recipe.solver): (variant.base, variant.recipe.solver)
             for pack in packs
-            if self._bases.are_there(pack) and not self._crew.directory.has(pack)
+            if not self._bases.missing(pack) and not self._crew.directory.has(pack)
             for variant in pack.members
             if variant.recipe.mode == "head"
         }

@@ -59,7 +59,7 @@ class SearchStage:
         while True:
             wanted = select(plan.rungs, packs, "search")
             do = functools.partial(self._do, _places(plan))
-            work = Work("search", "searching", "trials", wanted, do, self._bases.are_there)
+            work = Work("search", "searching", "trials", wanted, do, self._bases.missing)
             meanwhile = functools.partial(self._bases.look_after, wanted)
             count += self._crew.share(work, meanwhile=meanwhile)
             if packs:
@@ -138,7 +138,8 @@ def check_finished(directory: ResultDirectory, study: Study, plan: Plan) -> None
         raise InputError(
             "the hyperparameters of the finetunes are not chosen yet: "
             f"{words.count(left, 'trial')} of "
-            f"{len(trials)} due so far have no result; run --stage=search first"
+            f"{len(trials)} due so far have no result; "
+            f"{directory.failures.sentence() or 'run --stage=search first'}"
         )
 
 

@@ -154,6 +154,7 @@ def _write_report(directory: ResultDirectory) -> tuple[Answer, Path | str]:
         timings=directory.timings(),
         first_rule=stored["first_answer"],
         search=read_tables(directory, study, plan) if plan and study.search.on else None,
+        quarantined=directory.failures.sentence(),
     )
     listed = manifest.write(directory.path / "manifest.parquet", scores)
     page = report.write(answer, directory.path / "report", listed)

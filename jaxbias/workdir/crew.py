@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from jaxbias.errors import InputError
 from jaxbias.files.claims import Claim, Claims, Lost
 from jaxbias.plan.packs import Pack
 from jaxbias.progress import progress
+from jaxbias.workdir.failures import MOST
 from jaxbias.workdir.telemetry import Clock, Telemetry
 from jaxbias.workdir.walk import Walk
 
@@ -24,6 +26,10 @@ _POLL_SECONDS = 0.5
 _LONGEST_POLL = 10.0
 # Others that are named while this process waits.
 _NAMED = 3
+# Before a process tries a pack again that it failed at; twice as long each time, more or less.
+_RETRY_SECONDS = 5.0
+# Packs in a row at which nobody else has failed: the process is to blame, not the packs.
+_SUSPECT = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Work:
       unit: what members are.
       packs: those to do.
       do: trains a pack, or several together, and returns what writes their results.
-      ready: whether what a pack needs is there.
+      needs: packs that must be done before a pack can be, and are not.
       fits: whether another pack can be done together with some; None: each is done alone.
     """
 
@@ -45,12 +51,15 @@ class Work:
     unit: str
     packs: Sequence[Pack]
     do: Callable[[Sequence[Pack]], Callable[[], None]]
-    ready: Callable[[Pack], bool] = lambda pack: True
+    needs: Callable[[Pack], Sequence[Pack]] = lambda pack: ()
     fits: Callable[[Sequence[Pack], Pack], bool] | None = None
 
 
 class Crew:
     """The processes that share a result directory, seen from this one.
+
+    A pack that raises what is no `InputError` costs nobody else: it is tried again later, by
+    whoever comes to it first, and is quarantined when it has failed `failures.MOST` times.
 
     Args:
       directory: the result directory.
@@ -58,7 +67,7 @@ class Crew:
       telemetry: is told of every pack done here.
       clock: its section "wait" gets the time spent waiting for others.
       decide: answers a question about the directory in a gang, whose processes do every pack
-        together: all get the answer of the first.
+        together: all get the answer of the first. Where one fails, the gang ends.
       chance: chooses which packs to look at; alike in all processes of a gang.
     """
 
@@ -78,11 +87,18 @@ class Crew:
         self._decide = decide
         self._chance = chance or random.Random()
         self._held: list[Claim] = []  # Of what is being done; in a gang, of the first.
+        self._quarantined: set[str] = set()
+        self._not_before: dict[str, float] = {}  # Packs failed at here; seconds of `monotonic`.
+        self._alone: set[str] = set()  # Packs that went wrong together with others.
+        self._failed: set[str] = set()  # Packs that somebody failed at.
+        self._first_to_fail: set[str] = set()  # Packs since the last one done here.
 
     def share(
         self, work: Work, wait: bool = True, meanwhile: Callable[[], None] | None = None
     ) -> int:
         """Does the packs that have no result and that no other process is doing.
+
+        Those that are quarantined, or need one that is, are left out.
 
         Args:
           work: the packs.
@@ -92,7 +108,12 @@ class Crew:
 
         Returns:
           Members done by this process.
+
+        Raises:
+          InputError: the directory cannot be written, or what a pack raised of that kind.
+          Exception: what the last of several packs raised at which this process alone failed.
         """
+        self._ask(self.recall)
         left = self._unfinished(work.packs)
         walk, here, waited = Walk(left, self._chance), 0, 0.0
         total = sum(len(pack.members) for pack in left)
@@ -120,6 +141,15 @@ class Crew:
                 walk.jump()
         return here
 
+    def is_lost(self, pack: Pack) -> bool:
+        """Whether a pack is quarantined, as far as was looked; in a gang the first knows."""
+        return pack.id in self._quarantined
+
+    def recall(self) -> bool:
+        """Learns which packs are quarantined."""
+        self._quarantined = set(self.directory.failures.quarantined())
+        return True
+
     def _unfinished(self, packs: Sequence[Pack]) -> list[Pack]:
         """Those that have no result, at one look at all results."""
         finished = functools.cache(self.directory.finished)
@@ -135,11 +165,15 @@ class Crew:
         """
         settled = []
         for pack in packs:
-            if self._ask(lambda pack=pack: self.directory.has(pack)):
+            if self._ask(lambda pack=pack: self._is_settled(work, pack)):
                 settled.append(pack)
-            elif work.ready(pack) and (mine := self._take(work, pack)):
+            elif mine := self._take(work, pack):
                 return [*settled, *mine], mine
         return settled, []
+
+    def _is_settled(self, work: Work, pack: Pack) -> bool:
+        """Whether nothing is to be done for a pack: it has a result, or will have none."""
+        return self.directory.has(pack) or any(map(self.is_lost, (pack, *work.needs(pack))))
 
     def _pause(self, waited: float) -> float:
         """Waits, longer the longer it has waited, and returns for how long."""
@@ -156,7 +190,7 @@ class Crew:
         return question() if self._decide is None else self._decide(question)
 
     def _take(self, work: Work, pack: Pack) -> list[Pack]:
-        """Does a pack unless it is done or being done, and others with it; returns those done."""
+        """Does a pack that is to be had, and others with it; returns those done."""
         with contextlib.ExitStack() as held:
             packs = self._hold_together(work, pack, held)
             if not packs:
@@ -170,17 +204,50 @@ class Crew:
                         write()
             except Lost:  # Whoever has it now saves it.
                 return []
+            except InputError:  # Of the disk or the settings: the next pack would meet it too.
+                raise
+            except Exception as error:
+                self._note_failure(packs, error)
+                if self._decide is not None or len(self._first_to_fail) == _SUSPECT:
+                    raise
+                return []
+        self._first_to_fail.clear()
+        for pack in packs:
+            if pack.id in self._failed:
+                self.directory.failures.forget(pack.id)
         return packs
+
+    def _note_failure(self, packs: Sequence[Pack], error: Exception) -> None:
+        """Records a failure, unless another process of a gang does, and when to try again."""
+        if not self._held:
+            return
+        if len(packs) > 1:  # Nobody knows whose fault it is.
+            self._alone.update(pack.id for pack in packs)
+            told = f"{words.count(len(packs), 'pack')} failed together: {error!r:.200}"
+            print(f"jaxbias: {told}; each is tried alone", file=sys.stderr)
+            return
+        (pack,), failures = packs, self.directory.failures
+        count = failures.add(pack.id, error)
+        if count == 1:
+            self._first_to_fail.add(pack.id)
+        wait = _RETRY_SECONDS * 2 ** (count - 1) * self._chance.uniform(0.5, 1.5)
+        self._not_before[pack.id] = time.monotonic() + wait
+        then = f"tried again in {wait:.0f} s at the earliest"
+        if count >= MOST:
+            self._quarantined.add(pack.id)
+            then = "quarantined"
+        told = f"pack {pack.id} failed ({count} of {MOST}, see {failures}): {error!r:.200}"
+        print(f"jaxbias: {told}; {then}", file=sys.stderr)
 
     def _hold_together(self, work: Work, pack: Pack, held: contextlib.ExitStack) -> list[Pack]:
         """Holds the claims of a pack, where it is to be had, and of others that fit beside it."""
         self._held, packs = [], []
-        if self._ask(lambda: self._hold(pack, held)):
+        if self._ask(lambda: not work.needs(pack) and self._hold(pack, held)):
             packs.append(pack)
-        if packs and work.fits is not None:
+        if packs and work.fits is not None and pack.id not in self._alone:
             for other in work.packs:
-                free = other is not pack and work.fits(packs, other)
-                if free and self._ask(lambda other=other: self._hold(other, held)):
+                fits = other is not pack and other.id not in self._alone and work.fits(packs, other)
+                if fits and self._ask(lambda other=other: self._hold(other, held)):
                     packs.append(other)
         return packs
 
@@ -188,15 +255,24 @@ class Crew:
         return all([claim.confirm() for claim in self._held])
 
     def _hold(self, pack: Pack, held: contextlib.ExitStack) -> bool:
-        """Holds the claim of a pack that has no result and that nobody is doing."""
+        """Holds the claim of a pack that is to be done now and that nobody is doing."""
+        if self.is_lost(pack) or time.monotonic() < self._not_before.get(pack.id, 0.0):
+            return False
         claim = self.claims.take(pack.id)
         if claim is None:
             return False
-        if self.directory.has(pack):  # Another has finished it between our look and our claim.
-            with claim:
+        with contextlib.ExitStack() as given_back:
+            given_back.enter_context(claim)
+            # What others did to it between our look and our claim.
+            failed = self.directory.failures.count(pack.id)
+            if failed >= MOST:
+                self._quarantined.add(pack.id)
+            if self.is_lost(pack) or self.directory.has(pack):
                 return False
-        held.enter_context(claim)
+            held.enter_context(given_back.pop_all())
         self._held.append(claim)
+        if failed:
+            self._failed.add(pack.id)
         return True
 
     def _note(self, packs: int) -> str:
@@ -223,9 +299,13 @@ class Bases:
         self._pack_of = {base.id: pack for pack in work.packs for base in pack.members}
         self._there: set[str] = set()
 
-    def are_there(self, pack: Pack) -> bool:
-        """Whether every base of a pack of finetunes is pretrained."""
-        return not self._missing(pack)
+    def missing(self, pack: Pack) -> list[Pack]:
+        """Returns the packs of bases that a pack of finetunes needs and that are not done."""
+        ids = {variant.base.id for variant in pack.members if variant.base.trained_here}
+        needed = {self._pack_of[id].id: self._pack_of[id] for id in sorted(ids)}
+        missing = [p for p in needed.values() if p.id not in self._there]
+        self._there |= {p.id for p in missing if self._crew.directory.has(p)}
+        return [p for p in missing if p.id not in self._there]
 
     def look_after(self, packs: Sequence[Pack]) -> None:
         """Sees to it, while finetunes wait, that their bases will come.
@@ -243,18 +323,13 @@ class Bases:
         for pack in packs:
             if directory.has(pack):
                 continue
-            for base_pack in self._missing(pack):
-                # In this order: a claim ends after its result has appeared.
-                if not claims.is_held(base_pack.id) and not directory.has(base_pack):
+            for base_pack in self.missing(pack):
+                # In this order: a claim ends after its result, or failure, has appeared.
+                if claims.is_held(base_pack.id) or directory.has(base_pack):
+                    continue
+                if self._crew.recall() and not self._crew.is_lost(base_pack):
                     names = ", ".join(f"{base.name} seed {base.seed}" for base in base_pack.members)
                     raise InputError(
                         f"pack {pack.id} starts from bases that are not pretrained ({names}); "
                         "run --stage=pretrain first"
                     )
-
-    def _missing(self, pack: Pack) -> list[Pack]:
-        ids = {variant.base.id for variant in pack.members if variant.base.trained_here}
-        needed = {self._pack_of[id].id: self._pack_of[id] for id in sorted(ids)}
-        missing = [p for p in needed.values() if p.id not in self._there]
-        self._there |= {p.id for p in missing if self._crew.directory.has(p)}
-        return [p for p in missing if p.id not in self._there]

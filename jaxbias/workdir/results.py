@@ -11,6 +11,7 @@ rungs/ID.npz     where the trials of a search stopped; gone when it is done
 search.parquet   every trial of the search, with its learning curves
 packs/ID.parquet settings, realised counts, status, layout and scores of a pack; existing means
                  done
+failures/ID.N.json what went wrong the Nth time with a pack that is not done
 events/          what each process did and when: JSON lines, and scalars for TensorBoard
 report/          drawn from the above, any number of times
 """
@@ -36,6 +37,7 @@ from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.variants import LATER, Base
 from jaxbias.scores.scores import Scores
 from jaxbias.words import count
+from jaxbias.workdir.failures import Failures
 from jaxbias.workdir.records import Records
 
 # Columns of packs: of bases, the hash of their parameters; of trainings, of what they started from.
@@ -47,10 +49,14 @@ class ResultDirectory(Records):
 
     Args:
       path: of the directory, or its URL; made when a study claims it.
+
+    Attributes:
+      failures: of its packs.
     """
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
+        self.failures = Failures(self.place.objects("failures"))
         self._hashes: dict[str, dict[str, str]] = {}  # Of each pack of bases.
 
     def timings(self) -> dict[str, float]:

@@ -85,10 +85,11 @@ class Telemetry:
         try:
             yield
         except BaseException as error:
+            kind = "failed" if isinstance(error, Exception) else "stopped"  # By somebody else.
+            kind = "lost" if isinstance(error, Lost) else kind
             # On a full disk this line fails too; the first failure is the one to be told.
             with contextlib.suppress(Exception):
-                ended = "pack lost" if isinstance(error, Lost) else "pack failed"
-                self.event(ended, **what, error=f"{type(error).__name__}: {error}")
+                self.event(f"pack {kind}", **what, error=f"{type(error).__name__}: {error}")
                 self._send(f"{self.path.parent.name}/{self.path.name}")
             raise
         seconds = time.perf_counter() - began
