@@ -1,12 +1,12 @@
 """Words and flags as they were typed: read, or refused in one line before any work."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from jaxbias.cli.flags import FLAGS, Command, Flag
+from jaxbias.cli.flags import Command, CommandLine, Flag
 from jaxbias.cli.help import help_text, no_command, version
 from jaxbias.data import readers
 from jaxbias.errors import InputError, nearest
@@ -18,17 +18,18 @@ from jaxbias.study import Study, config_file
 _HELP = {"-h", "-help", "--help", "--helpshort", "--helpfull"}
 
 
-def find(argv: Sequence[str], commands: Mapping[str, Command]) -> tuple[str, list[str]]:
+def find(argv: Sequence[str], line: CommandLine) -> tuple[str, list[str]]:
     """Returns the command's name and the words that follow it.
 
     Args:
       argv: as the shell gave it, the program's name first.
-      commands: name -> command; a name may be two words.
+      line: the program's commands.
 
     Raises:
       InputError: there is no such command.
       SystemExit: help was asked for and printed, or nothing was asked for.
     """
+    commands = line.commands
     for word in argv:
         try:
             word.encode()
@@ -42,15 +43,15 @@ def find(argv: Sequence[str], commands: Mapping[str, Command]) -> tuple[str, lis
         words.append(word)
     if "--version" in rest or _HELP & set(rest) or words[:1] == ["help"]:
         about = words[1:] if words[:1] == ["help"] else words
-        print(version() if "--version" in rest else help_text(about, commands))
+        print(version() if "--version" in rest else help_text(about, line))
         sys.exit(0)
     if not rest:
-        print(help_text([], commands), file=sys.stderr)
+        print(help_text([], line), file=sys.stderr)
         sys.exit(2)
     if not words:
         raise InputError(
-            f"name the command first, then its flags, as in 'jaxbias run {rest[0]} ...'; "
-            f"commands: {', '.join(commands)}"
+            f"name the command first, then its flags, as in '{line.name} {next(iter(commands))} "
+            f"{rest[0]} ...'; commands: {', '.join(commands)}"
         )
     for count in (2, 1):
         name = " ".join(words[:count])
@@ -60,20 +61,20 @@ def find(argv: Sequence[str], commands: Mapping[str, Command]) -> tuple[str, lis
                 return name, [f"--{flag}={words[count]}", *rest[count + 1 :]]
             if words[count:]:
                 raise InputError(
-                    f"'{words[count]}' is not understood after 'jaxbias {name}'; flags are written "
-                    "--name=value"
+                    f"'{words[count]}' is not understood after '{line.name} {name}'; flags are "
+                    "written --name=value"
                 )
             return name, rest[len(name.split()) :]
     raise InputError(no_command(words, commands))
 
 
-def parse(argv: Sequence[str], name: str, command: Command) -> flags.FlagValues:
-    """Reads the flags of a command, and its config file.
+def parse(argv: Sequence[str], name: str, line: CommandLine) -> flags.FlagValues:
+    """Reads the flags of a command, and its config files.
 
     Args:
       argv: the words after the command's name.
       name: the command's.
-      command: which flags it takes.
+      line: the program, which tells what flags there are and which the command takes.
 
     Returns:
       The flags; `config` is the config file's, with what the command line overrides.
@@ -81,9 +82,9 @@ def parse(argv: Sequence[str], name: str, command: Command) -> flags.FlagValues:
     Raises:
       InputError: anything is wrong with them, in one line.
     """
-    given = flags.FlagValues()
-    for flag, spec in FLAGS.items():
-        if flag != "config":
+    given, command, what = flags.FlagValues(), line.commands[name], f"{line.name} {name}"
+    for flag, spec in line.flags.items():
+        if flag not in line.configs:
             _define(flag, spec, given)
     try:
         # Before anything looks at them: a flagfile may hold overrides of the config too.
@@ -93,14 +94,18 @@ def parse(argv: Sequence[str], name: str, command: Command) -> flags.FlagValues:
     except flags.Error as error:
         raise InputError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from error
     for flag in (word.split("=")[0].lstrip("-") for word in argv):
-        if flag.split(".")[0] == "config" and "config" not in command.flags:
+        file = flag.split(".")[0]
+        if file in line.configs and file not in command.flags:
             listed = ", ".join(f"--{use}" for use in command.flags)
-            raise InputError(f"--{flag} changes nothing in 'jaxbias {name}', which uses {listed}")
-    left = config_file.parse(argv, given, lambda flag: _unknown(flag, name, command))
+            raise InputError(f"--{flag} changes nothing in '{what}', which uses {listed}")
+    configs = {flag: about for flag, about in line.configs.items() if flag in command.flags}
+    left = config_file.parse(argv, given, lambda flag: _unknown(flag, what, command), configs)
     if left:
         raise InputError(f"'{left[0]}' is not understood; flags are written --name=value")
-    refuse_unused(given, command.flags, f"jaxbias {name}")
-    for flag, spec in FLAGS.items():
+    refuse_unused(given, command.flags, what)
+    for flag, spec in line.flags.items():
+        if flag not in given:
+            continue
         if given[flag].present and spec.value and given[flag].value in ("", []):
             raise InputError(f"--{flag}= is empty; give {spec.value}, or leave it out")
         if spec.path and given[flag].value and not is_url(given[flag].value):
@@ -128,8 +133,9 @@ def refuse_unused(given: flags.FlagValues, used: Sequence[str], what: str) -> No
       used: names of those that are looked at.
       what: the command, for the message.
     """
-    for name in FLAGS:
-        if given[name].present and name not in used:
+    for name in given:
+        # What overrides a config is a flag too.
+        if "." not in name and given[name].present and name not in used:
             listed = ", ".join(f"--{use}" for use in used)
             raise InputError(f"--{name} changes nothing in '{what}', which uses {listed}")
 
@@ -169,8 +175,8 @@ def _define(name: str, spec: Flag, given: flags.FlagValues) -> None:
     define(name, spec.default if spec.value else False, spec.help, flag_values=given)
 
 
-def _unknown(flag: str, name: str, command: Command) -> str:
+def _unknown(flag: str, what: str, command: Command) -> str:
     """Says what is wrong with a flag that nobody has."""
     if flag.startswith("config."):
         return f"--{flag} overrides a config; --config=FILE.py is missing"
-    return f"'jaxbias {name}' has no flag --{flag}; {nearest(flag, command.flags)}"
+    return f"'{what}' has no flag --{flag}; {nearest(flag, command.flags)}"

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from jaxbias.cli import arguments
-from jaxbias.cli.flags import Command
+from jaxbias.cli.flags import FLAGS, Command, CommandLine
 from jaxbias.errors import InputError
+from jaxbias.study.config_file import STUDY
 
 _CONFIG = "--config=FILE.py [--config.FIELD=VALUE ...]"
 COMMANDS = {
@@ -100,19 +101,30 @@ COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+JAXBIAS = CommandLine(
+    "jaxbias",
+    "is pretrained bias inherited, and what smallest change of the finetuning data removes it?",
+    "run --config=configs/quickstart.py --workdir=DIR",
+    "jaxbias.cli",
+    COMMANDS,
+    FLAGS,
+    STUDY,
+)
+
+
+def main(argv: Sequence[str] | None = None, line: CommandLine = JAXBIAS) -> None:
     """Runs the command and exits: 0 done, 2 wrong input, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # A minus sign must not end a long run.
             stream.reconfigure(errors="backslashreplace")
     try:
-        name, rest = arguments.find(list(sys.argv if argv is None else argv), COMMANDS)
-        given = arguments.parse(rest, name, COMMANDS[name])
-        module, _, function = COMMANDS[name].do.partition(":")
-        getattr(importlib.import_module(f"jaxbias.cli.{module}"), function)(given)
+        name, rest = arguments.find(list(sys.argv if argv is None else argv), line)
+        given = arguments.parse(rest, name, line)
+        module, _, function = line.commands[name].do.partition(":")
+        getattr(importlib.import_module(f"{line.room}.{module}"), function)(given)
     except InputError as error:
-        print(f"jaxbias: {error}", file=sys.stderr)
+        print(f"{line.name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\njaxbias: interrupted; the same command goes on from here", file=sys.stderr)
+        print(f"\n{line.name}: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from jaxbias.study.config_file import Settings
+
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
@@ -27,7 +29,8 @@ class Command:
     """One command.
 
     Attributes:
-      do: "module:function" of this room; imported when the command runs, called with the flags.
+      do: "module:function" of the program's room; imported when the command runs, called with the
+        flags.
       summary: what it does, in one line.
       usage: how it is called, one form a line; its flags alone.
       flags: those it looks at -> what they mean here, where that is not `FLAGS[name].help`.
@@ -39,6 +42,29 @@ class Command:
     usage: tuple[str, ...]
     flags: Mapping[str, str]
     word: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class CommandLine:
+    """A program as it is called from a shell.
+
+    Attributes:
+      name: its own word, or words.
+      summary: what it does, in one line.
+      example: how it may be called.
+      room: the package that has the modules of its commands.
+      commands: name, of one word or two -> command.
+      flags: all that its commands take.
+      configs: those of the flags that name a config file.
+    """
+
+    name: str
+    summary: str
+    example: str
+    room: str
+    commands: Mapping[str, Command]
+    flags: Mapping[str, Flag]
+    configs: Mapping[str, Settings]
 
 
 FLAGS = {

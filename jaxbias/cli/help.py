@@ -2,40 +2,41 @@
 
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from importlib import metadata
 
 from jaxbias import __version__
-from jaxbias.cli.flags import FLAGS, Command
+from jaxbias.cli.flags import CommandLine
 from jaxbias.errors import InputError, nearest
 
 # Read by every command, from absl; no flag of any of them.
 _FLAGFILE = ("flagfile", "FILE", "Flags, one a line; those after it on the command line win.")
 
 
-def help_text(words: Sequence[str], commands: Mapping[str, Command]) -> str:
+def help_text(words: Sequence[str], line: CommandLine) -> str:
     """Returns the help of a command, or of all that begin with the same word.
 
     Args:
       words: those before the first flag.
-      commands: name -> command.
+      line: the program's commands and flags.
 
     Raises:
       InputError: there is no such command.
     """
+    commands = line.commands
     if not words:
-        return _overview(commands)
+        return _overview(line)
     for count in (2, 1):
         name = " ".join(words[:count])
         if name in commands:
-            return _help(name, commands[name])
+            return _help(name, line)
     family = [name for name in commands if name.split()[0] == words[0]]
     if family and len(words) == 1:
-        return "\n\n\n".join(_help(name, commands[name]) for name in family)
+        return "\n\n\n".join(_help(name, line) for name in family)
     raise InputError(no_command(words, commands))
 
 
-def no_command(words: Sequence[str], commands: Mapping[str, Command]) -> str:
+def no_command(words: Sequence[str], commands: Collection[str]) -> str:
     """Returns why words name no command, with the nearest that there is."""
     name = " ".join(words[:2])
     families = {known.split()[0] for known in commands if " " in known}
@@ -53,38 +54,38 @@ def version() -> str:
     return f"jaxbias {__version__} (JAX {metadata.version('jax')}, Python {python})"
 
 
-def _overview(commands: Mapping[str, Command]) -> str:
-    width = max(map(len, commands))
-    lines = [f"  {name:{width}}  {command.summary}" for name, command in commands.items()]
+def _overview(line: CommandLine) -> str:
+    width = max(map(len, line.commands))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in line.commands.items()]
     return "\n".join(
         [
-            "jaxbias: is pretrained bias inherited, and what smallest change of the finetuning "
-            "data removes it?",
+            f"{line.name}: {line.summary}",
             "",
             *lines,
             "",
-            "'jaxbias COMMAND --help' lists the flags of a command; 'jaxbias --version' says which "
-            "this is.",
-            "For example: jaxbias run --config=configs/quickstart.py --workdir=DIR",
+            f"'{line.name} COMMAND --help' lists the flags of a command; '{line.name} --version' "
+            "says which this is.",
+            f"For example: {line.name} {line.example}",
         ]
     )
 
 
-def _help(name: str, command: Command) -> str:
-    rows = []
+def _help(name: str, line: CommandLine) -> str:
+    rows, command = [], line.commands[name]
     for flag, here in command.flags.items():
-        spec = FLAGS[flag]
+        spec = line.flags[flag]
         said = here or spec.help
         if spec.default not in (None, []):
             said += f" Default: {spec.default}."
         rows.append((f"--{flag}={spec.value}" if spec.value else f"--{flag}", said))
-        if flag == "config":
-            rows.append(("--config.FIELD=VALUE", "Overrides a setting, as in config.finetune.n."))
+        if flag in line.configs:
+            field = f"{flag}.{line.configs[flag].example}"
+            rows.append((f"--{flag}.FIELD=VALUE", f"Overrides a setting, as in {field}."))
     flagfile, value, said = _FLAGFILE
     rows.append((f"--{flagfile}={value}", said))
     width = max(len(left) for left, _ in rows)
-    lines = [f"jaxbias {name}: {command.summary}", ""]
-    lines += [f"  jaxbias {name} {form}" for form in command.usage]
+    lines = [f"{line.name} {name}: {command.summary}", ""]
+    lines += [f"  {line.name} {name} {form}" for form in command.usage]
     lines += ["", "flags:"]
     for left, right in rows:
         lines += textwrap.wrap(

@@ -7,7 +7,7 @@ freezes.
 
 from jaxbias.study.bases import by_loop
 from jaxbias.study.experiments import AXES, MOST_VARIANTS, typed
-from jaxbias.study.make import default_config, in_head_mode, make_study
+from jaxbias.study.make import default_config, in_head_mode, make_study, to_config
 from jaxbias.study.rule import Curation, curations_of, parse_curation, parse_prevalence
 from jaxbias.study.search import search_basis, searched_curation
 from jaxbias.study.specs import (
@@ -65,6 +65,7 @@ __all__ = [
     "parse_prevalence",
     "search_basis",
     "searched_curation",
+    "to_config",
     "to_dict",
     "typed",
 ]

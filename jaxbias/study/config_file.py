@@ -1,5 +1,6 @@
-"""The study as a Python file: loaded, with what the command line overrides, or one line."""
+"""Settings as a Python file: loaded, with what the command line overrides, or one line."""
 
+import dataclasses
 import re
 import sys
 import traceback
@@ -15,8 +16,6 @@ from jaxbias.errors import InputError, nearest
 from jaxbias.files.paths import expanded
 from jaxbias.study import Study, default_config, make_study
 
-# The config's name among the modules: dataclasses and pickle look there.
-_MODULE = "jaxbias_config"
 # What Python's parsers say of a value, and what it means to who typed it.
 _PLAIN = (
     (r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false"),
@@ -26,36 +25,67 @@ _PLAIN = (
 )
 
 
-def parse(argv: Sequence[str], given: flags.FlagValues, unknown: Callable[[str], str]) -> list[str]:
-    """Parses the flags, --config=FILE.py and its overrides among them.
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a flag is about that names a config file, such as --config=FILE.py.
+
+    Attributes:
+      defaults: returns every field with its default.
+      example: a field, for help.
+      needs_file: whether there are no settings without a file; otherwise they are the defaults.
+    """
+
+    defaults: Callable[[], ConfigDict]
+    example: str
+    needs_file: bool = True
+
+
+STUDY = {"config": Settings(default_config, "finetune.n")}
+
+
+def parse(
+    argv: Sequence[str],
+    given: flags.FlagValues,
+    unknown: Callable[[str], str],
+    configs: Mapping[str, Settings] = STUDY,
+) -> list[str]:
+    """Parses the flags, config files such as --config=FILE.py and overrides of them among them.
 
     Args:
       argv: the words.
-      given: the flags defined so far; gets `config` too, None or the settings, and every value.
+      given: the flags defined so far; gets those of config files too, None or the settings, and
+        every value.
       unknown: says what is wrong with the name of a flag that nobody has.
+      configs: of each flag that names a config file, what it is about.
 
     Returns:
       The words that are no flags.
 
     Raises:
-      InputError: what is wrong with the flags, or what the config file does, as one line.
+      InputError: what is wrong with the flags, or what a config file does, as one line.
     """
-    file, words = _config_flag(argv)
-    _check_overrides(words)
-    config = None if file is None else load(file)
+    words, loaded = list(argv), {}
+    for name, settings in configs.items():
+        file, words = _config_flag(words, name)
+        _check_overrides(words, name, settings.defaults)
+        if file is not None:
+            loaded[name] = load(file, name)
+        elif not settings.needs_file:
+            loaded[name] = settings.defaults()
     try:
-        if config is None:
-            flags.DEFINE_string("config", None, "", flag_values=given)
-        else:
+        for name in configs:
+            if name not in loaded:
+                flags.DEFINE_string(name, None, "", flag_values=given)
+                continue
             config_flags.DEFINE_config_dict(
-                "config",
-                config,
+                name,
+                loaded[name],
                 flag_values=given,
                 sys_argv=words,
                 lock_config=False,
                 accept_new_attributes=True,  # In mappings with names of one's own.
             )
-            given["config"].present = 1
+            given[name].present = 1
         return given(["jaxbias", *words])[1:]
     except flags.UnrecognizedFlagError as error:
         raise InputError(unknown(error.flagname)) from error
@@ -63,26 +93,29 @@ def parse(argv: Sequence[str], given: flags.FlagValues, unknown: Callable[[str],
         raise InputError(_message(error)) from error
 
 
-def load(text: str) -> ConfigDict:
+def load(text: str, flag: str = "config") -> ConfigDict:
     """Runs a config file and returns its settings.
 
     Args:
       text: FILE.py, or FILE.py:ARG for get_config("ARG").
+      flag: that names it.
 
     Raises:
       InputError: there is no such file, or it does not return settings; with its line.
     """
     name, colon, arg = text.partition(":")
-    file = expanded(name, "--config")
+    file = expanded(name, f"--{flag}")
     if file.is_dir() and name:
-        raise InputError(f"--config={name} is a directory; name a file in it, such as folder.py")
+        raise InputError(f"--{flag}={name} is a directory; name a file in it, such as folder.py")
     if not file.is_file():
-        raise InputError(f"--config: there is no file {name or '(empty)'}")
+        raise InputError(f"--{flag}: there is no file {name or '(empty)'}")
     # A config imports the files beside it, as a script does; they shadow nothing installed.
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
-    module = sys.modules[_MODULE] = types.ModuleType(_MODULE)
+    # Its name among the modules: dataclasses and pickle look there.
+    alias = f"jaxbias_{flag}"
+    module = sys.modules[alias] = types.ModuleType(alias)
     module.__file__ = str(file)
     try:
         # Compiled here: nothing is written beside a user's file.
@@ -121,13 +154,13 @@ def study(given: flags.FlagValues) -> Study:
     return make_study(given.config)
 
 
-def _config_flag(argv: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Returns the value of the last --config, and the words without any."""
+def _config_flag(argv: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
+    """Returns the value of the last flag of that name, and the words without any."""
     value, words, rest = None, [], list(argv)
     while rest:
         word = rest.pop(0)
         name, equals, after = word.partition("=")
-        if name not in ("--config", "-config"):
+        if name not in (f"--{flag}", f"-{flag}"):
             words.append(word)
         elif equals:
             value = after
@@ -136,20 +169,20 @@ def _config_flag(argv: Sequence[str]) -> tuple[str | None, list[str]]:
     return value, words
 
 
-def _check_overrides(words: Sequence[str]) -> None:
-    """Names the nearest field for a `--config.a.b=` that no study has."""
+def _check_overrides(words: Sequence[str], flag: str, defaults: Callable[[], ConfigDict]) -> None:
+    """Names the nearest field for a `--config.a.b=` that no settings have."""
     for word in words:
-        if not word.startswith(("--config.", "-config.")):
+        if not word.startswith((f"--{flag}.", f"-{flag}.")):
             continue
-        path = word.lstrip("-").removeprefix("config.").split("=")[0]
-        node: Any = default_config()
+        path = word.lstrip("-").removeprefix(f"{flag}.").split("=")[0]
+        node: Any = defaults()
         for field in path.split("."):
             if not isinstance(node, ConfigDict):
-                raise InputError(f"--config.{path}: no such field; '{field}' is below a value")
+                raise InputError(f"--{flag}.{path}: no such field; '{field}' is below a value")
             if not node.is_locked:
                 break  # Names of the config file's own.
             if field not in node:
-                raise InputError(f"--config.{path}: no such field; {nearest(field, node)}")
+                raise InputError(f"--{flag}.{path}: no such field; {nearest(field, node)}")
             node = node[field]
 
 

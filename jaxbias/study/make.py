@@ -19,7 +19,7 @@ def default_config() -> ConfigDict:
     >>> default_config().finetune.n
     (512,)
     """
-    config = _to_config(Study()).lock()
+    config = to_config(Study()).lock()
     for mapping in (config.bases, config.evaluations, config.experiments):
         mapping.unlock()  # Their keys are the config file's own names.
     for name in ("splits", "derived", "columns", "base_rates", "sources"):
@@ -73,11 +73,12 @@ def in_head_mode(study: Study) -> Study:
     return dataclasses.replace(study, finetune=heads, screen=ScreenSpec())
 
 
-def _to_config(spec: Any) -> Any:
+def to_config(spec: Any) -> Any:
+    """Returns a group of settings as config files change it."""
     if dataclasses.is_dataclass(spec):
         return ConfigDict(
-            {f.name: _to_config(getattr(spec, f.name)) for f in dataclasses.fields(spec)}
+            {f.name: to_config(getattr(spec, f.name)) for f in dataclasses.fields(spec)}
         )
     if isinstance(spec, Mapping):
-        return ConfigDict({key: _to_config(value) for key, value in spec.items()})
+        return ConfigDict({key: to_config(value) for key, value in spec.items()})
     return spec
