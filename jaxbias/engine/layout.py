@@ -23,6 +23,11 @@ class Layout:
     devices: int
     store: str = "device"
 
+    @property
+    def devices_told(self) -> dict[str, Any]:
+        """What events tell of the devices; JSON-able."""
+        return {"device": jax.local_devices()[0].device_kind, "devices": self.devices}
+
     def record(self, width: int) -> dict[str, Any]:
         """Returns what is recorded with a result that ran in programs of a width; JSON-able."""
         device = jax.local_devices()[0]

@@ -17,7 +17,11 @@ class Holder:
     @classmethod
     def myself(cls) -> "Holder":
         """Returns this process."""
-        pid = os.getpid()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> "Holder":
+        """Returns a process of this host."""
         return cls(_host(), pid, _born(pid))
 
     def is_dead(self) -> bool:

@@ -91,7 +91,7 @@ class Objects:
             ]
             return {key.decode() for listing in listings for key in listing.result()}
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def listing(self, prefix: str = "") -> list[str]:
         """Returns the keys that begin alike, sorted; of a few objects, by one listing."""
         with _as_os_errors():
             return sorted(key.decode() for key in self._store.list(_beginning(prefix)).result())

@@ -68,7 +68,11 @@ def pretrain_together(study: Study, workdir: str | Path) -> None:
     _decided(lambda: _lays_out(planner, directory))
     plan, runner = _seen(directory), planner.runner
     telemetry = Telemetry(
-        directory.path / "events", runner.counters, peak_memory, directory.place.send
+        directory.path / "events",
+        runner.counters,
+        peak_memory,
+        directory.place.send,
+        runner.layout.devices_told,
     )
     crew = Crew(directory, claims, telemetry, Clock(), _decided, random.Random(0))
     crew.share(PretrainStage(crew, runner).work(plan.bases))

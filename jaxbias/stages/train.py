@@ -74,7 +74,11 @@ def _train(study: Study, directory: ResultDirectory, stage: str, packs: str) -> 
             directory.check_packs((*plan.bases, *plan.rungs, *plan.finetunes))
     runner = planner.runner
     telemetry = Telemetry(
-        directory.path / "events", runner.counters, peak_memory, directory.place.send
+        directory.path / "events",
+        runner.counters,
+        peak_memory,
+        directory.place.send,
+        runner.layout.devices_told,
     )
     crew = Crew(directory, claims, telemetry, clock)
 

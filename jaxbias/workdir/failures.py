@@ -103,4 +103,4 @@ class Failures:
 
     def _keys(self, prefix: str) -> list[str]:
         with writing(self._objects.place, "read"):
-            return self._objects.keys(prefix)
+            return self._objects.listing(prefix)

@@ -32,7 +32,7 @@ _LIST = ".files.json"
 _DRAFT = "orbax-checkpoint-tmp"
 
 
-def place_of(workdir: str | Path) -> "Disk | Bucket":
+def place_of(workdir: str | Path) -> "Place":
     """Returns where a work directory lies.
 
     Args:
@@ -204,6 +204,9 @@ class Bucket:
             draft.rename(path)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+Place = Disk | Bucket
 
 
 @functools.cache

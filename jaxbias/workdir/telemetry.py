@@ -7,7 +7,7 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Telemetry:
       counters: tells what this process has done so far, before and after each pack.
       memory: tells the most bytes that were in use so far.
       send: is given the file's name in the work directory, after every pack.
+      devices: what is told of them with every pack that is started.
 
     Attributes:
       speed: of the last pack done here, in words.
@@ -55,11 +56,13 @@ class Telemetry:
         counters: Callable[[], dict[str, float]],
         memory: Callable[[], dict[str, int]],
         send: Callable[[str], None] = lambda name: None,
+        devices: Mapping[str, Any] | None = None,
     ) -> None:
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.path = directory / f"{name}.jsonl"
         self.speed = ""
         self._counters, self._memory, self._send = counters, memory, send
+        self._devices = dict(devices or {})
         self._began = int(time.time())
         self._step = 0
 
@@ -80,7 +83,7 @@ class Telemetry:
         what = {"stage": stage, "pack": pack.id, "members": count}
         if beside:
             what["beside"] = [each.id for each in beside]
-        self.event("pack started", **what, width=pack.width)
+        self.event("pack started", **what, **self._devices, width=pack.width)
         before, began = self._counters(), time.perf_counter()
         try:
             yield
