@@ -12,7 +12,7 @@ HAVE := $(shell $(BIN)/python -c '$(TELL)' 2>/dev/null)
 PINS := $(wildcard constraints/$(VERSION).txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(PINS))
 
-.PHONY: demo test test-parity parity test-engines lint bench clean
+.PHONY: demo test test-engines test-parity parity lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/jaxbias run --config=configs/quickstart.py --workdir=$(DEMO)
@@ -27,8 +27,9 @@ test-parity:
 parity: $(VENV)/installed-parity
 	$(BIN)/python -m pytest -m parity tests
 
-# The tests that `make test` skips for want of the servers that grids run on.
+# The tests that `make test` skips for want of Slurm, of schemas of Kubernetes and of a server of S3.
 test-engines: $(VENV)/installed-dev $(VENV)/installed-engines
+	bash tests/launch/install.sh
 	$(BIN)/python -m pytest -m engines tests
 
 lint: $(VENV)/installed-dev

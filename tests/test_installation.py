@@ -26,7 +26,9 @@ def named(requirements):
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
 def test_pins_are_of_everything_that_is_asked_for(python):
     pins = named((ROOT / "constraints" / f"{python}.txt").read_text().split())
-    extras = [each for name in ("dev", "bench", "weights", "parity") for each in EXTRAS[name]]
+    extras = [
+        each for name in ("dev", "bench", "engines", "weights", "parity") for each in EXTRAS[name]
+    ]
     asked = named([*PROJECT["dependencies"], *extras])
     assert asked.keys() <= pins.keys()
     for name, requirement in asked.items():

@@ -69,18 +69,18 @@ def test_what_counts_as_imported(text, found):
 
 @pytest.mark.parametrize("path", IN_ROOMS, ids=named)
 def test_tests_are_beside_what_they_test(path):
-    """In the directory of a room, of the package or benchmarks, that is among those they import.
+    """In the directory of a room, of the package or beside it, that is among those they import.
 
-    The command is called by a fixture of all.
+    The command and the launcher are called by fixtures.
     """
     place = path.parent.relative_to(TESTS)
-    of_package = place.parts[0] != "benchmarks"
+    of_package = place.parts[0] not in ("benchmarks", "launch")
     assert ((PACKAGE if of_package else ROOT) / place).is_dir()
     room = ".".join(("jaxbias", *place.parts) if of_package else place.parts)
     ours = [
         name
         for name in imported_by(path.read_text())
-        if name.split(".")[0] in ("jaxbias", "benchmarks")
+        if name.split(".")[0] in ("jaxbias", "benchmarks", "launch")
     ]
-    if ours and place.parts[0] != "cli":
+    if ours and place.parts[0] not in ("cli", "launch"):
         assert any(f"{name}.".startswith(f"{room}.") for name in ours)

@@ -10,10 +10,12 @@ from absl.flags import FlagValues
 from jaxbias.cli.arguments import refuse_unused, required, study_of
 from jaxbias.errors import InputError, nearest
 from jaxbias.files.atomic import check_directory
+from jaxbias.files.claims import Claims
 from jaxbias.files.objects import is_url
 from jaxbias.plan.selection import PACKED, STAGES, check_words
 from jaxbias.stages.rendezvous import rendezvous
 from jaxbias.study import Study
+from jaxbias.workdir.places import place_of
 
 _WORKDIR = "a directory for the results"
 
@@ -40,8 +42,13 @@ def run(given: FlagValues) -> None:
     if stage:
         print(accounting_text(timings) if timings else "Done already")
         return
+    claim = Claims(place_of(workdir).objects("claims")).take("report")
+    if claim is None:  # A hundred workers may end at once.
+        print(f"The report, {workdir}/report, is being drawn by another process")
+        return
     began = time.perf_counter()
-    show_report(workdir)
+    with claim:
+        show_report(workdir)
     print(accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
 
 

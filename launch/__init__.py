@@ -1,0 +1,1 @@
+"""Where and when a study runs: `python -m launch`. Nothing of `jaxbias` imports it."""

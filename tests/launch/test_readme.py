@@ -1,0 +1,32 @@
+"""The worked examples of launch/README.md run as they stand; the local one in test_local.py."""
+
+from pathlib import Path
+
+import pytest
+
+from launch.__main__ import LAUNCH
+from tests.launch.worked import PAGE, examples
+
+STANDING_IN = ("Slurm", "Kubernetes", "TPU VMs")
+
+
+def test_every_engine_and_every_verb_has_its_example():
+    assert [*examples("")] == ["On this machine", *STANDING_IN]
+    for verb in LAUNCH.commands:
+        assert f"\n| `{verb}` | " in PAGE
+    said = {words[0] for calls in examples("").values() for words in calls}
+    assert said == set(LAUNCH.commands)
+
+
+@pytest.mark.parametrize("heading", STANDING_IN)
+def test_examples_run(launch, programs, tmp_path, monkeypatch, heading):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    for words in examples(tmp_path)[heading]:
+        code, out, err = launch(*words)
+        assert (code, err) == (0, "")
+        if words[0] == "render":
+            for path in out.splitlines():
+                assert path.startswith(str(tmp_path)) and Path(path).is_file()
+    started = {"Slurm": "sbatch", "Kubernetes": "kubectl", "TPU VMs": None}[heading]
+    called = {call[0] for call in programs.calls()}
+    assert started in called if started else not called
