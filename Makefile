@@ -18,7 +18,7 @@ demo: $(VENV)/installed
 	$(BIN)/jaxbias run --config=configs/quickstart.py --workdir=$(DEMO)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not engines"
 
 # The tests that `make test` skips for want of PyTorch, in an environment of their own.
 test-parity:

@@ -35,7 +35,7 @@ SlurmdParameters=config_overrides
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 MaxArraySize=2
-SlurmdTimeout=10
+SlurmdTimeout=30
 KillWait=2
 SchedulerParameters=sched_min_interval=100000,batch_sched_delay=0
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=1

@@ -67,7 +67,7 @@ def test_a_study_that_is_preempted_submitted_again_and_loses_a_node(
 
     # A node is gone: its worker waits for another node by itself, the other goes on.
     cluster.kill_node("n1")
-    wait_for(lambda: "down" in cluster.ask("sinfo", "--noheader", "--format=%T"))
+    wait_for(lambda: "down" in cluster.ask("sinfo", "--noheader", "--format=%T"), 300)
     wait_for(lambda: (workdir / "report/report.html").exists(), 600)
     assert look(workdir).is_done
     wait_for(lambda: states(cluster) == [], 300)
