@@ -16,8 +16,8 @@ Searches are the exhaustive product of their trials.
 Not expressed: finetunes whose hyperparameters and epochs follow from their search (they use
 config.finetune; config.search would halve the trials and carry its choices over, but S3 and S7
 search every curation); the redraw of a set with one class alone at n < 100; the salience
-of S1 (its models are trained, its statistic is not computed) and that of U1, whose group is the
-second attribute of the pair; U4 and U5, which mix sources and have many classes. S4 trains nothing.
+of U1, whose group is the second attribute of the pair (docs/analyses.md); U4 and U5, which mix
+sources and have many classes. S4 trains nothing.
 """
 
 from ml_collections import ConfigDict

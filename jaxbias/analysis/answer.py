@@ -34,6 +34,7 @@ class Answer:
       failures: variants and trials that diverged.
       search: every trial of the hyperparameter search, with its learning curves.
       choices: what the search chose, one row per base, task and n.
+      salience: of the group beside each target, where fresh networks were trained on both as one.
     """
 
     study: dict[str, Any]
@@ -59,3 +60,4 @@ class Answer:
     failures: list[str]
     search: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     choices: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    salience: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

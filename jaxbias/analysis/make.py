@@ -9,6 +9,7 @@ import pandas as pd
 from jaxbias.analysis import (
     inheritance,
     overwriting,
+    salience,
     screened,
     smallest_fix,
     underrepresentation,
@@ -43,6 +44,7 @@ _OF_TASKS = (
     "underrepresentation",
     "matching_share",
     "metrics",
+    "salience",
 )
 
 
@@ -177,6 +179,7 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
     validation = evaluated(rule.population, "validation") if asked.sound.validation.size else None
     towards = inheritance.direction(test.cells, training_counts(asked.dataset, test.cells))
     tables |= _of_target(study, tests, validation, design, towards)
+    tables["salience"] = _salience(asked, tests, design)
     compared = None
     if validation is not None:
         compared = screened.compare(study, asked.heads, test.cells, validation, towards)
@@ -204,6 +207,31 @@ def _of_target(
         "overwritten": together(overwriting.overwritten(e, design, rule) for e in tests.values()),
         "smallest_fix": fixes,
     }
+
+
+def _salience(asked: Asked, tests: Mapping[str, Evaluation], design: Design) -> pd.DataFrame:
+    """How salient the group is beside the target; empty where the study does not ask."""
+    study, cells = asked.study, asked.cells[design.task]
+    population = salience.quadrants(study)
+    asking = salience.asked_of(design.planned)
+    if not population or asking.empty or len(cells.names) != 4:
+        return pd.DataFrame()
+    rows = asked.sound.variants
+    theirs = rows["base"].isin(asking["base"]) & rows["curation"].isin(salience.ARRANGEMENTS)
+    theirs &= rows["task"] == design.task
+    if not theirs.any():
+        return pd.DataFrame()
+    of_group = evaluate_task(
+        asked.sound.only(theirs.to_numpy()),
+        salience.exchanged(cells),
+        population,
+        study.evaluations[population],
+        "test",
+        study.answer.replicates,
+        study.answer.confidence,
+    )
+    family = len(salience.asked_of(asked.planned))
+    return salience.salience(tests[population], of_group, design, family, study.answer)
 
 
 def _of_pair(study: Study, test: Evaluation, design: Design) -> dict[str, pd.DataFrame]:
@@ -242,6 +270,12 @@ def _sentences(
     if targets and not len(fixes) and not asked.sound.validation.shape[1]:
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     spoken += matching["sentence"].tolist() if len(matching) else []
+    spoken += salience.sentences(
+        tables["salience"],
+        asked.study.group.column,
+        len(salience.asked_of(asked.planned)),
+        rule,
+    )
     return spoken + screen.sentences
 
 

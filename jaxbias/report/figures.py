@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from jaxbias.analysis import Answer
 from jaxbias.files import atomic
-from jaxbias.report import forest, groups, levels, numbers, style, trade_off
+from jaxbias.report import forest, groups, levels, numbers, salience, style, trade_off
 from jaxbias.report.select import gap_name
 
 
@@ -115,6 +115,17 @@ def _screen(study: dict) -> str:
     )
 
 
+def _salience(study: dict) -> str:
+    column = study["group"]["column"]
+    return (
+        f"Salience of {column} beside each attribute: of fresh networks trained where the two "
+        f"always agree and where they always disagree, AUC for {column} minus AUC for the "
+        "attribute plus 0.5, on test examples weighted to four equal cells. Below 0.5 the "
+        f"attribute is the more salient. Thick lines are {_intervals(study)}; thin lines hold for "
+        "all attributes together. A filled mark means that the thin line excludes 0.5."
+    )
+
+
 _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], str], ...] = (
     (
         forest.inherited,
@@ -151,5 +162,11 @@ _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], 
         _underrepresentation,
         "Line charts of the AUC on each subgroup along the share of the second attribute; its "
         "numbers are in the table that follows.",
+    ),
+    (
+        salience.salience,
+        _salience,
+        "Dot plot of every attribute's salience with intervals, in order; its numbers are in the "
+        "table that follows.",
     ),
 )

@@ -16,6 +16,7 @@ from jaxbias.report import (
     interactive,
     numbers,
     record,
+    salience,
     screening,
     search,
 )
@@ -69,6 +70,7 @@ def render(
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
+        ("salience", "Salience", _salience(answer, pictures)),
         ("screen", "The screen", _screen(answer, pictures)),
         ("search", "Hyperparameters", search.section(answer)),
         ("data", "Data", record.data(answer)),
@@ -170,6 +172,10 @@ def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -
     if answer.underrepresentation.empty:
         return ""
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
+
+
+def _salience(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+    return _figure(pictures, "salience") + salience.section(answer)
 
 
 def _screen(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
