@@ -27,7 +27,7 @@ test-parity:
 parity: $(VENV)/installed-parity
 	$(BIN)/python -m pytest -m parity tests
 
-# The tests that `make test` skips for want of Slurm, of schemas of Kubernetes and of a server of S3.
+# The tests that `make test` skips for want of Slurm, Ray, schemas of Kubernetes and a server of S3.
 test-engines: $(VENV)/installed-dev $(VENV)/installed-engines
 	bash tests/launch/install.sh
 	$(BIN)/python -m pytest -m engines tests

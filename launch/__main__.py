@@ -43,7 +43,7 @@ LAUNCH = CommandLine(
         ),
     },
     {
-        "engine": Flag("ENGINE", "local, slurm, kubernetes or tpu_vm."),
+        "engine": Flag("ENGINE", "local, slurm, ray, kubernetes or tpu_vm."),
         "config": FLAGS["config"],
         "workdir": FLAGS["workdir"],
         "launch": Flag("FILE.py[:ARG]", "How to launch: a Python file with get_config(arg)."),

@@ -25,6 +25,14 @@ class SlurmSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class RaySpec:
+    """A cluster under Ray: a job of actors."""
+
+    address: str = ""  # "http://HEAD:8265"; "": RAY_ADDRESS, or the cluster of this machine.
+    pip: tuple[str, ...] = ()  # What nodes lack, such as "jax[cuda13]": Ray installs it.
+
+
+@dataclasses.dataclass(frozen=True)
 class KubernetesSpec:
     """A cluster under Kubernetes: an Indexed Job of workers, or a JobSet of gangs."""
 
@@ -66,6 +74,7 @@ class LaunchSpec:
     price: _Amount = 0.0  # Of a device for an hour, in a currency of one's own.
     max_cost: _Amount = 0.0  # What costs more is submitted with --yes alone; 0: anything goes.
     slurm: SlurmSpec = SlurmSpec()
+    ray: RaySpec = RaySpec()
     kubernetes: KubernetesSpec = KubernetesSpec()
     tpu_vm: TpuVmSpec = TpuVmSpec()
 

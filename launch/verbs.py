@@ -17,7 +17,7 @@ from launch import status as printed
 from launch.job import Job
 from launch.settings import LaunchSpec
 
-ENGINES = ("local", "slurm", "kubernetes", "tpu_vm")
+ENGINES = ("local", "slurm", "ray", "kubernetes", "tpu_vm")
 _RENDERED = ("tpu_vm",)  # Nothing but written.
 
 

@@ -11,7 +11,7 @@ from tests.launch.programs import Programs
 def programs(tmp_path, monkeypatch):
     """Stand-ins of all programs that an engine could start: no test reaches a cluster."""
     found = Programs(tmp_path / "programs", monkeypatch)
-    for name in ("sbatch", "squeue", "scancel", "scontrol", "kubectl", "gcloud"):
+    for name in ("sbatch", "squeue", "scancel", "scontrol", "ray", "kubectl", "gcloud"):
         found.make(name)
     return found
 

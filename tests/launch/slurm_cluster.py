@@ -1,13 +1,12 @@
 """A Slurm cluster of two nodes of one core each, all of it on this machine and in one folder."""
 
-import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import time
-from pathlib import Path
+
+from tests.launch.processes import below, free_ports, wait_for
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
 # Two partitions: what runs in "low" is cancelled where "high" needs its nodes.
@@ -60,7 +59,7 @@ class Cluster:
         place, host = self.place, socket.gethostname()
         place.mkdir()
         (place / "state").mkdir()
-        port, first, second = _free_ports(3)
+        port, first, second = free_ports(3)
         names = dict(place=place, host=host, port=port, first=first, second=second)
         (place / "slurm.conf").write_text(CONFIG.format(**names))
         (place / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
@@ -93,10 +92,10 @@ class Cluster:
     def kill_node(self, node):
         """Kills a node's daemon and whatever runs below it: the machine is gone."""
         daemon = self.daemons.pop(node)
-        below = _below(daemon.pid)
+        children = below(daemon.pid)
         daemon.kill()
         daemon.wait()
-        for pid in below:
+        for pid in children:
             os.kill(pid, signal.SIGKILL)
 
     def _start(self, name, *words):
@@ -107,34 +106,3 @@ class Cluster:
 def missing():
     """The programs that are not installed."""
     return [name for name in NEEDED if not shutil.which(name)]
-
-
-def wait_for(there, seconds=120):
-    end = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < end
-        time.sleep(0.2)
-
-
-def _free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def _below(pid):
-    """Processes whose parent, or whose parent's parent and so on, is this one."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # It has ended.
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            found.append((int(path.parent.name), parent))
-    below, known = [], {pid}
-    while new := [child for child, parent in found if parent in known and child not in known]:
-        known |= {*new}
-        below += new
-    return below

@@ -7,7 +7,7 @@ import pytest
 from launch.__main__ import LAUNCH
 from tests.launch.worked import PAGE, examples
 
-STANDING_IN = ("Slurm", "Kubernetes", "TPU VMs")
+STANDING_IN = ("Slurm", "Ray", "Kubernetes", "TPU VMs")
 
 
 def test_every_engine_and_every_verb_has_its_example():
@@ -27,6 +27,6 @@ def test_examples_run(launch, programs, tmp_path, monkeypatch, heading):
         if words[0] == "render":
             for path in out.splitlines():
                 assert path.startswith(str(tmp_path)) and Path(path).is_file()
-    started = {"Slurm": "sbatch", "Kubernetes": "kubectl", "TPU VMs": None}[heading]
+    started = {"Slurm": "sbatch", "Ray": "ray", "Kubernetes": "kubectl", "TPU VMs": None}[heading]
     called = {call[0] for call in programs.calls()}
     assert started in called if started else not called

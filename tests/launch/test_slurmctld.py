@@ -8,7 +8,8 @@ import pytest
 from jaxbias.cli import command
 from jaxbias.workdir.overview import look
 from launch.__main__ import LAUNCH
-from tests.launch.slurm_cluster import Cluster, missing, wait_for
+from tests.launch.processes import wait_for
+from tests.launch.slurm_cluster import Cluster, missing
 
 ROOT = Path(__file__).parents[2]
 WHERE = (

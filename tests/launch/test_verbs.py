@@ -25,7 +25,10 @@ QUICK = f"--config={ROOT}/configs/quickstart.py:smoke"
     [
         ("rendr", "'rendr' is no command; did you mean 'render'?"),
         ("render --engin=local", "has no flag --engin; did you mean 'engine'?"),
-        (f"render {QUICK} --workdir=x", "--engine is missing: local, slurm, kubernetes, tpu_vm"),
+        (
+            f"render {QUICK} --workdir=x",
+            "--engine is missing: local, slurm, ray, kubernetes, tpu_vm",
+        ),
         (f"render --engine=slrm {QUICK} --workdir=x", "did you mean 'slurm'?"),
         ("submit --engine=local --workdir=x", "--config=FILE.py is missing"),
         (f"submit --engine=local {QUICK}", "--workdir is missing"),
