@@ -35,6 +35,8 @@ class Answer:
       search: every trial of the hyperparameter search, with its learning curves.
       choices: what the search chose, one row per base, task and n.
       salience: of the group beside each target, where fresh networks were trained on both as one.
+      regression: coefficients of what makes a gap larger than the controls', model by model.
+      regression_points: what was regressed, with what the models make of it.
     """
 
     study: dict[str, Any]
@@ -61,3 +63,5 @@ class Answer:
     search: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     choices: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     salience: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    regression: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    regression_points: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

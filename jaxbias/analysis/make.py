@@ -9,6 +9,7 @@ import pandas as pd
 from jaxbias.analysis import (
     inheritance,
     overwriting,
+    regression,
     salience,
     screened,
     smallest_fix,
@@ -45,6 +46,7 @@ _OF_TASKS = (
     "matching_share",
     "metrics",
     "salience",
+    "regression_points",
 )
 
 
@@ -89,6 +91,7 @@ def make_answer(
         tables["overwritten"],
         tables["inherited_verdicts"],
     )
+    tables |= regression.regress(tables["regression_points"], tables["salience"], study.answer)
     trials, choices = search or (pd.DataFrame(), pd.DataFrame())
     finished = asked.finished
     return Answer(
@@ -179,7 +182,7 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
     validation = evaluated(rule.population, "validation") if asked.sound.validation.size else None
     towards = inheritance.direction(test.cells, training_counts(asked.dataset, test.cells))
     tables |= _of_target(study, tests, validation, design, towards)
-    tables["salience"] = _salience(asked, tests, design)
+    tables["salience"] = salience.of_task(asked, tests, design)
     compared = None
     if validation is not None:
         compared = screened.compare(study, asked.heads, test.cells, validation, towards)
@@ -206,32 +209,8 @@ def _of_target(
         "inherited_verdicts": verdicts,
         "overwritten": together(overwriting.overwritten(e, design, rule) for e in tests.values()),
         "smallest_fix": fixes,
+        "regression_points": regression.points(test, design, towards),
     }
-
-
-def _salience(asked: Asked, tests: Mapping[str, Evaluation], design: Design) -> pd.DataFrame:
-    """How salient the group is beside the target; empty where the study does not ask."""
-    study, cells = asked.study, asked.cells[design.task]
-    population = salience.quadrants(study)
-    asking = salience.asked_of(design.planned)
-    if not population or asking.empty or len(cells.names) != 4:
-        return pd.DataFrame()
-    rows = asked.sound.variants
-    theirs = rows["base"].isin(asking["base"]) & rows["curation"].isin(salience.ARRANGEMENTS)
-    theirs &= rows["task"] == design.task
-    if not theirs.any():
-        return pd.DataFrame()
-    of_group = evaluate_task(
-        asked.sound.only(theirs.to_numpy()),
-        salience.exchanged(cells),
-        population,
-        study.evaluations[population],
-        "test",
-        study.answer.replicates,
-        study.answer.confidence,
-    )
-    family = len(salience.asked_of(asked.planned))
-    return salience.salience(tests[population], of_group, design, family, study.answer)
 
 
 def _of_pair(study: Study, test: Evaluation, design: Design) -> dict[str, pd.DataFrame]:
@@ -271,12 +250,9 @@ def _sentences(
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     spoken += matching["sentence"].tolist() if len(matching) else []
     spoken += salience.sentences(
-        tables["salience"],
-        asked.study.group.column,
-        len(salience.asked_of(asked.planned)),
-        rule,
+        tables["salience"], asked.study.group.column, salience.family(asked), rule
     )
-    return spoken + screen.sentences
+    return spoken + regression.sentences(tables["regression"], rule) + screen.sentences
 
 
 def _failures(variants: pd.DataFrame, trials: pd.DataFrame) -> list[str]:

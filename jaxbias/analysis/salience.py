@@ -1,13 +1,15 @@
 """Salience: which of an attribute and the group a fresh network takes up where both are one."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from jaxbias.analysis.asked import Asked
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.estimates import Estimate, difference
-from jaxbias.analysis.evaluation import Evaluation
+from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.panels import Panel
 from jaxbias.analysis.uncertainty import intervals
 from jaxbias.curation import Cells
@@ -44,8 +46,43 @@ def exchanged(cells: Cells) -> Cells:
     )
 
 
+def family(asked: Asked) -> int:
+    """Counts the saliences that a study asks for."""
+    return len(asked_of(asked.planned))
+
+
+def of_task(asked: Asked, tests: Mapping[str, Evaluation], design: Design) -> pd.DataFrame:
+    """Returns `salience` of a task; empty where the study does not ask for it.
+
+    Args:
+      asked: what the study asks.
+      tests: population -> the task's evaluation.
+      design: what was planned of the task.
+    """
+    study, cells = asked.study, asked.cells[design.task]
+    population = quadrants(study)
+    asking = asked_of(design.planned)
+    if not population or asking.empty or len(cells.names) != 4:
+        return pd.DataFrame()
+    rows = asked.sound.variants
+    theirs = rows["base"].isin(asking["base"]) & rows["curation"].isin(ARRANGEMENTS)
+    theirs &= rows["task"] == design.task
+    if not theirs.any():
+        return pd.DataFrame()
+    of_group = evaluate_task(
+        asked.sound.only(theirs.to_numpy()),
+        exchanged(cells),
+        population,
+        study.evaluations[population],
+        "test",
+        study.answer.replicates,
+        study.answer.confidence,
+    )
+    return salience(tests[population], of_group, design, family(asked), study.answer)
+
+
 def salience(
-    of_target: Evaluation, of_group: Evaluation, design: Design, family: int, rule: AnswerSpec
+    of_target: Evaluation, of_group: Evaluation, design: Design, together: int, rule: AnswerSpec
 ) -> pd.DataFrame:
     """Measures how much more of the group than of the target a network has taken up.
 
@@ -57,7 +94,7 @@ def salience(
       of_target: of the task, on the population of four equal cells.
       of_group: of the same models, examples and population, of the `exchanged` cells.
       design: what was planned of the task.
-      family: how many saliences the study asks for; `low_family` to `high_family` hold for all.
+      together: how many saliences the study asks for; `low_family` to `high_family` hold for all.
       rule: the confidence.
 
     Returns:
@@ -86,8 +123,8 @@ def salience(
             }
         )
     alone = intervals(found, 1 - rule.confidence)
-    together = intervals(found, (1 - rule.confidence) / max(family, 1))
-    for row, own, all_ in zip(rows, alone, together, strict=True):
+    jointly = intervals(found, (1 - rule.confidence) / max(together, 1))
+    for row, own, all_ in zip(rows, alone, jointly, strict=True):
         row |= {"low": own.low, "high": own.high, "low_family": all_.low, "high_family": all_.high}
         row["more_salient"] = (
             "group" if all_.low > 0.5 else "target" if all_.high < 0.5 else "undecided"
@@ -95,13 +132,13 @@ def salience(
     return pd.DataFrame(rows)
 
 
-def sentences(table: pd.DataFrame, group: str, family: int, rule: AnswerSpec) -> list[str]:
+def sentences(table: pd.DataFrame, group: str, together: int, rule: AnswerSpec) -> list[str]:
     """Says of every base and n which attributes are more salient than the group, and which less.
 
     Args:
       table: of `salience`, of all tasks.
       group: the group's column.
-      family: how many saliences the intervals hold for.
+      together: how many saliences the intervals hold for.
       rule: the confidence.
     """
     said = []
@@ -126,7 +163,7 @@ def sentences(table: pd.DataFrame, group: str, family: int, rule: AnswerSpec) ->
             f"Salience ({base}, n = {n:,}, {count(int(rows['checkpoints'].min()), 'checkpoint')}"
             f"{' or more' if rows['checkpoints'].nunique() > 1 else ''}). {'; '.join(parts)} "
             f"(below 0.5 the attribute is the more salient; {rule.confidence:.0%} intervals "
-            f"for {'it' if family == 1 else f'all {family} together'})."
+            f"for {'it' if together == 1 else f'all {together} together'})."
         )
     return said
 

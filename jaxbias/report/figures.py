@@ -8,7 +8,16 @@ from matplotlib.figure import Figure
 
 from jaxbias.analysis import Answer
 from jaxbias.files import atomic
-from jaxbias.report import forest, groups, levels, numbers, salience, style, trade_off
+from jaxbias.report import (
+    forest,
+    groups,
+    levels,
+    numbers,
+    regression,
+    salience,
+    style,
+    trade_off,
+)
 from jaxbias.report.select import gap_name
 
 
@@ -126,6 +135,14 @@ def _salience(study: dict) -> str:
     )
 
 
+def _residuals(study: dict) -> str:
+    return (
+        "What the regressions leave unexplained, a point per attribute and draw, against what they "
+        "explain (with each attribute's own intercept) and against salience. Hollow points: the "
+        "two gaps have opposite signs, so that the ratio was set to 0 or 5."
+    )
+
+
 _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], str], ...] = (
     (
         forest.inherited,
@@ -168,5 +185,10 @@ _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], 
         _salience,
         "Dot plot of every attribute's salience with intervals, in order; its numbers are in the "
         "table that follows.",
+    ),
+    (
+        regression.residuals,
+        _residuals,
+        "Scatter plots of residuals; the coefficients are in the table that follows.",
     ),
 )

@@ -16,6 +16,7 @@ from jaxbias.report import (
     interactive,
     numbers,
     record,
+    regression,
     salience,
     screening,
     search,
@@ -71,6 +72,7 @@ def render(
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
         ("salience", "Salience", _salience(answer, pictures)),
+        ("regression", "What makes a bias inherited", _regression(answer, pictures)),
         ("screen", "The screen", _screen(answer, pictures)),
         ("search", "Hyperparameters", search.section(answer)),
         ("data", "Data", record.data(answer)),
@@ -176,6 +178,23 @@ def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -
 
 def _salience(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     return _figure(pictures, "salience") + salience.section(answer)
+
+
+def _regression(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+    if answer.regression.empty:
+        return ""
+    rule = (
+        "<p>A point is an attribute and a natural draw, or one of a correlation level at the "
+        "natural share of positives: the studied base's FPR gap beside the mean of the controls', "
+        "in the direction of the bias. “Correlation” is the first group's share of the positives "
+        "that were finetuned on, “base rate” its share of everybody. Linear models with a random "
+        "intercept per attribute, by restricted maximum likelihood; intervals by Student's t with "
+        "as many degrees of freedom as there are attributes beyond coefficients. Where the two "
+        "gaps have opposite signs, the authors' ratio is 0 (the controls' alone is in the "
+        "direction of the bias) or 5 (the studied base's alone): the difference needs no such "
+        "rule.</p>"
+    )
+    return rule + _figure(pictures, "residuals") + regression.section(answer)
 
 
 def _screen(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
