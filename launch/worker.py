@@ -68,6 +68,8 @@ def _run(command: Sequence[str]) -> int:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        code = child.returncode
+        _tell(f"told to stop; the command ended with {128 - code if code < 0 else code}")
         raise
 
 

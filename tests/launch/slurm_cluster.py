@@ -35,7 +35,6 @@ PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 MaxArraySize=2
 SlurmdTimeout=30
-KillWait=2
 SchedulerParameters=sched_min_interval=100000,batch_sched_delay=0
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=1
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=1
@@ -88,6 +87,18 @@ class Cluster:
         """Returns what a program prints; "" where it fails."""
         done = subprocess.run(words, capture_output=True, text=True)
         return done.stdout if done.returncode == 0 else ""
+
+    def run(self, partition, command):
+        """Runs a command as a job of its own on every node, at most for a minute."""
+        out = f"--output={self.place}/others-%a.out"
+        words = (f"--partition={partition}", "--array=0-1", "--time=1", out, f"--wrap={command}")
+        assert self.ask("sbatch", "--parsable", *words)
+
+    def jobs(self, **wanted):
+        """Facts of every job known to slurmctld, the ended ones too, that are as wanted."""
+        lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
+        found = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
+        return [job for job in found if wanted.items() <= job.items()]
 
     def kill_node(self, node):
         """Kills a node's daemon and whatever runs below it: the machine is gone."""

@@ -60,13 +60,15 @@ def test_a_worker_that_is_told_to_stop_stops_what_it_runs(tmp_path):
     child = tmp_path / "child"
     program = f"import os, time; open({str(child)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     words = [sys.executable, "-m", "launch.worker", "3", "1", sys.executable, "-c", program]
-    worker = subprocess.Popen(words, cwd=ROOT)
+    worker = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
     while not (child.exists() and child.read_text()):
         assert worker.poll() is None and time.monotonic() < end
         time.sleep(0.01)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=60) == 143
+    told = worker.communicate(timeout=60)[1]
+    assert worker.returncode == 143
+    assert "told to stop; the command ended with 143" in told
     with pytest.raises(ProcessLookupError):
         os.kill(int(child.read_text()), 0)
 
