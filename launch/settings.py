@@ -64,6 +64,8 @@ class LaunchSpec:
 
     workers: _Count = 1
     device: Literal["cpu", "gpu", "tpu"] = "cpu"
+    # Which of them, where launch.cost knows its peak rates; for what a launch costs.
+    kind: Literal["", "v4", "v5e", "v5p", "v6e", "A100", "H100", "H200", "L4", "T4"] = ""
     devices: _Count = 1  # Of a worker; of CPUs: cores.
     cpus: _Count = 4  # Cores of a worker that has other devices.
     memory_gib: Annotated[int, Range(0, 100_000)] = 0  # Of a worker; 0: what the engine gives.

@@ -13,6 +13,7 @@ from jaxbias.files.objects import is_url
 from jaxbias.values import build
 from jaxbias.workdir.overview import look
 from jaxbias.workdir.places import place_of
+from launch import cost
 from launch import status as printed
 from launch.job import Job
 from launch.settings import LaunchSpec
@@ -75,34 +76,14 @@ def cancel(given: FlagValues) -> None:
 
 
 def _start(given: FlagValues, engine: types.ModuleType, job: Job, count: int) -> None:
-    print(_refuse_cost(given, job))
+    known = cost.left(job)
+    cost.refuse(known, job.spec, given.yes)
+    print(known.sentence(job.spec.price))
+    if given.engine == "slurm" and job.spec.slurm.minutes:
+        print(cost.within(known, job.spec, count, job.spec.slurm.minutes))
     job.write(engine.files(job))
     engine.submit(job, count)
     print(f"{job.name}: {words.count(count, 'worker')} submitted; files in {job.folder}")
-
-
-def _refuse_cost(given: FlagValues, job: Job) -> str:
-    """Says what is known of the cost; refuses one that is too high, or unknown."""
-    spec = job.spec
-    hours = _hours_left(job.workdir)
-    if hours is None:
-        known = (
-            "What is left is not known before a pack of each stage is done; `jaxbias run ... "
-            "--dry_run` estimates it on the devices of this machine"
-        )
-    else:
-        cost = f", {hours * spec.price:,.2f} at {spec.price:g} an hour" if spec.price else ""
-        known = f"{hours:,.2f} device hours are left{cost}, by what packs took so far"
-    if spec.max_cost and not spec.price:
-        raise InputError("launch.max_cost needs launch.price: what a device costs in an hour")
-    if spec.max_cost and not given.yes and (hours is None or hours * spec.price > spec.max_cost):
-        raise InputError(f"{known}; launch.max_cost={spec.max_cost:g}, so add --yes to submit it")
-    return known
-
-
-def _hours_left(workdir: Path | str) -> float | None:
-    overview = look(workdir) if _is_there(workdir) else None
-    return overview.device_hours_left if overview and overview.stages else None
 
 
 def _is_answered(workdir: Path | str) -> bool:

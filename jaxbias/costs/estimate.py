@@ -14,7 +14,13 @@ import jax
 import numpy as np
 
 from jaxbias import words
-from jaxbias.costs.timing import Rates, extraction_seconds, measure_rates
+from jaxbias.costs.timing import (
+    Rates,
+    count_rates,
+    extraction_flops,
+    extraction_seconds,
+    measure_rates,
+)
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.members import inputs_of
@@ -35,6 +41,7 @@ class Cost:
       packs: that hold any of them.
       programs: compiled programs.
       flops: floating-point operations of training and scoring.
+      traffic: bytes that devices have to move for it; 0 of fits to convergence.
       seconds: on the present devices, compiling included.
       score_bytes: of all their scores, uncompressed.
     """
@@ -44,6 +51,7 @@ class Cost:
     packs: int
     programs: int
     flops: float
+    traffic: float
     seconds: float
     score_bytes: int
 
@@ -58,9 +66,11 @@ class PlanCost:
       finetunes: of all variants, each once; with a search under way, an upper bound.
       trials: of a search, each once per rung.
       feature_seconds: of extracting what heads are trained on.
+      feature_flops: likewise, floating-point operations.
       parameter_bytes: of the checkpoints of all bases.
       feature_bytes: of all features that heads are trained on.
       image_bytes: of the image store, which every device holds.
+      devices: that all seconds are of.
       memory: bytes of the largest timed program on one device.
       kinds: how many kinds of program there are to do.
       timed: how many of them were timed.
@@ -73,9 +83,11 @@ class PlanCost:
     finetunes: Cost
     trials: Cost
     feature_seconds: float
+    feature_flops: float
     parameter_bytes: int
     feature_bytes: int
     image_bytes: int
+    devices: int
     memory: int
     kinds: int
     timed: int
@@ -110,6 +122,7 @@ def estimate(
     has: Callable[[Pack], bool] = lambda pack: False,
     has_features: Callable[[Base, str], bool] = lambda base, solver: False,
     budget: float = 15.0,
+    run: bool = True,
 ) -> PlanCost:
     """Estimates the cost of a plan.
 
@@ -120,6 +133,7 @@ def estimate(
       has: whether a pack has results.
       has_features: whether the features of a base for a solver are stored.
       budget: seconds after which no further kind of program is timed.
+      run: whether any is: else all seconds are 0.
     """
     began = time.perf_counter()
     pretraining = _jobs(plan.bases, has, functools.partial(_base_job, catalog))
@@ -139,7 +153,9 @@ def estimate(
     # What is only timed is no program of the study.
     executor = Executor(catalog.executor.mesh, catalog.executor.mode, catalog.executor.room)
     on_device = 0 if catalog.feed else images.nbytes
-    rates, timed = measure_rates(executor, ordered, on_device, budget)
+    rates, timed = count_rates(ordered), 0
+    if run:
+        rates, timed = measure_rates(executor, ordered, on_device, budget)
     cost = functools.partial(_cost, rates=rates, devices=executor.mesh.size)
 
     seen = {
@@ -149,7 +165,9 @@ def estimate(
         if variant.recipe.mode == "head"
     }
     shape = (min(len(images), BLOCK), *images.shape[1:])
-    per_image = functools.cache(lambda network: extraction_seconds(executor, network, shape))
+    seconds_of = functools.cache(lambda network: extraction_seconds(executor, network, shape))
+    flops_of = functools.cache(lambda network: extraction_flops(network, shape))
+    extracted = [starts.finetuned(each[0]) for each in seen if not has_features(*each)]
     rows = len(starts.rows)
     bases = {base.id: base for pack in plan.bases for base in pack.members}
     return PlanCost(
@@ -160,12 +178,12 @@ def estimate(
         bases=cost(pretraining),
         finetunes=cost(wanted),
         trials=dataclasses.replace(cost(trying), score_bytes=0),
-        feature_seconds=sum(
-            rows * per_image(starts.finetuned(each[0])) for each in seen if not has_features(*each)
-        ),
+        feature_seconds=rows * sum(map(seconds_of, extracted)) if run else 0.0,
+        feature_flops=rows * sum(map(flops_of, extracted)),
         parameter_bytes=sum(_bytes(starts.network_of(base)) for base in bases.values()),
         feature_bytes=sum(4 * rows * inputs_of(starts.finetuned(base)) for base, _ in seen),
         image_bytes=images.nbytes,
+        devices=executor.mesh.size,
         memory=max((rate.memory for rate in rates.values()), default=0),
         kinds=len(rates),
         timed=timed,
@@ -190,10 +208,11 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -
     todo = [job for job in jobs if not job.done]
     widths = [min(rates[job.kind].width, -(-job.pack.width // devices) * devices) for job in todo]
     programs = {(j.program, width): j.kind for j, width in zip(todo, widths, strict=True)}
-    flops = seconds = 0.0
+    flops = traffic = seconds = 0.0
     for job, width in zip(todo, widths, strict=True):
         rate, members = rates[job.kind], len(job.pack.members)
         flops += job.units * rate.unit_flops + job.scored * rate.score_flops
+        traffic += job.units * rate.unit_traffic + job.scored * rate.score_traffic
         spent = job.units * rate.unit_seconds + job.scored * rate.score_seconds
         places = -(-members // width) * width if job.padded else members
         seconds += spent * places / members  # Padding computes too.
@@ -203,6 +222,7 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -
         packs=len({job.pack.id for job in jobs}),
         programs=len(programs),
         flops=flops,
+        traffic=traffic,
         seconds=seconds + sum(rates[kind].compile_seconds for kind in programs.values()),
         score_bytes=4 * sum(job.scored for job in jobs),
     )
@@ -236,7 +256,7 @@ def _bytes(network: Network) -> int:
     return sum(4 * int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
-def estimate_text(found: PlanCost, devices: int) -> str:
+def estimate_text(found: PlanCost) -> str:
     """Returns an estimate as a table and what it rests on, for a terminal."""
     wide = max(len(name) for name in (*found.experiments, "experiment", "all variants"))
     heads = ("variants", "done", "packs", "programs", "FLOPs", "scores", "time")
@@ -267,7 +287,7 @@ def estimate_text(found: PlanCost, devices: int) -> str:
         f"features {_amount(found.feature_bytes)}, "
         f"scores {_amount(found.finetunes.score_bytes + found.bases.score_bytes)}; "
         f"largest small program {_amount(found.memory)} on a device",
-        f"Time: {_duration(found.seconds)} of training, scoring and compiling on {devices} × "
+        f"Time: {_duration(found.seconds)} of training, scoring and compiling on {found.devices} × "
         f"{device.device_kind}",
         f"It rests on {found.timed} of {words.count(found.kinds, 'kind')} of program, timed in "
         f"{found.timing_seconds:.0f} s over a few steps and scores, and goes by proportion; "

@@ -1,6 +1,7 @@
 """Timing: what a step and a score cost on the present devices, from programs in brief."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from jaxbias.engine.passes import Extraction, Rated
 from jaxbias.engine.programs import BLOCK, Program, Training
 from jaxbias.models import Network
 from jaxbias.parallel import replicate, split_variants
+from jaxbias.training import Step
 
 # Images that a score is timed on.
 _SCORED = 512
@@ -29,6 +31,8 @@ class Rates:
       score_seconds: per scored image.
       unit_flops: of a step; 0 for a fit, whose iterations nobody knows before.
       score_flops: per scored image.
+      unit_traffic: bytes that a step has to move to and from memory; 0 for a fit.
+      score_traffic: likewise, per scored image.
       compile_seconds: of one program.
       memory: bytes of the program in brief on one device: arguments, results and temporaries.
       width: members that run at once.
@@ -38,6 +42,8 @@ class Rates:
     score_seconds: float
     unit_flops: float
     score_flops: float
+    unit_traffic: float
+    score_traffic: float
     compile_seconds: float = 0.0
     memory: int = 0
     width: int = 1
@@ -104,6 +110,13 @@ def measure_rates(
     return rates, timed
 
 
+def count_rates(widths: Mapping[Training, int]) -> dict[Training, Rates]:
+    """Counts what programs in brief take of any device, and runs none: their seconds are 0."""
+    return {
+        brief: Rates(0.0, 0.0, **_counts(brief), width=width) for brief, width in widths.items()
+    }
+
+
 def extraction_seconds(executor: Executor, network: Network, images: tuple[int, ...]) -> float:
     """Returns the seconds per image of extracting features from images of a shape."""
     blocks = 4 * executor.mesh.size
@@ -123,6 +136,44 @@ def score_flops(brief: Training) -> float:
     return _flops(Rated(brief.model, (BLOCK, *brief.store[1:]))) / BLOCK
 
 
+def step_traffic(brief: Training) -> float:
+    """Returns the bytes that one step of one member has to move, however it is compiled.
+
+    Parameters are read, what is trained and its momenta are written too, and a batch is read. What
+    lies between the layers is left out: it need not leave the chip. 0 for a fit.
+    """
+    if not brief.batch:
+        return 0.0
+    (params, *_), _ = brief.shapes
+    state = jax.eval_shape(Step(brief.model, brief.schedule).begin, params)
+    moved = _bytes(state.parts, state.optimizer, state.parts.trained, state.optimizer)
+    return moved + brief.batch * score_traffic(brief)
+
+
+def score_traffic(brief: Training) -> float:
+    """Returns the bytes of one example: an image, or its features."""
+    store = brief.shapes[1][1]
+    return math.prod(brief.store[1:]) * store.dtype.itemsize
+
+
+def extraction_flops(network: Network, images: tuple[int, ...]) -> float:
+    """Returns the floating-point operations of extracting the features of one image."""
+    return _flops(Extraction(network, (BLOCK, *images[1:]))) / BLOCK
+
+
+def _counts(brief: Training) -> dict[str, float]:
+    return {
+        "unit_flops": step_flops(brief),
+        "score_flops": score_flops(brief),
+        "unit_traffic": step_traffic(brief),
+        "score_traffic": score_traffic(brief),
+    }
+
+
+def _bytes(*trees: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trees))
+
+
 def _flops(program: Program) -> float:
     """Of one member, by XLA's cost analysis of the program as it is written."""
     member, shared = program.shapes
@@ -136,8 +187,7 @@ def _measured(executor: Executor, brief: Training, width: int, score_seconds: fl
     return Rates(
         unit_seconds=max(spent, 0.0) / brief.units,
         score_seconds=score_seconds,
-        unit_flops=step_flops(brief),
-        score_flops=score_flops(brief),
+        **_counts(brief),
         compile_seconds=program.compile_seconds,
         memory=program_bytes(program.compiled) or 0,
         width=width,
@@ -146,13 +196,12 @@ def _measured(executor: Executor, brief: Training, width: int, score_seconds: fl
 
 def _in_proportion(brief: Training, other: Rates, width: int) -> Rates:
     """A step and a score at another's seconds per floating-point operation."""
-    step, score = step_flops(brief), score_flops(brief)
+    counts = _counts(brief)
     pace = (other.unit_seconds + other.score_seconds) / (other.unit_flops + other.score_flops)
     return dataclasses.replace(
         other,
-        unit_seconds=step * pace,
-        score_seconds=score * pace,
-        unit_flops=step,
-        score_flops=score,
+        unit_seconds=counts["unit_flops"] * pace,
+        score_seconds=counts["score_flops"] * pace,
+        **counts,
         width=width,
     )

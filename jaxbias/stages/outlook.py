@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxbias.analysis.evaluation import evaluate_task
 from jaxbias.analysis.prospects import Spread, assumptions, measured, prospects
-from jaxbias.costs.estimate import estimate, estimate_text
+from jaxbias.costs.estimate import PlanCost, estimate, estimate_text
 from jaxbias.costs.modes import measure_modes, modes_text, user_table, write_table
 from jaxbias.costs.packing import experiments, extend
 from jaxbias.curation import Cells, target_cells
@@ -36,6 +36,30 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     """
     directory = ResultDirectory(workdir)
     dataset = load_data(study, directory)
+    found, note = _costs(study, dataset, directory)
+    said = "".join(f"\n{sentence}" for sentence in dataset.notes)
+    return estimate_text(found) + note + said + _prospects(study, dataset, directory)
+
+
+def costs(study: Study, workdir: str | Path, run: bool = True) -> PlanCost:
+    """Estimates what is left of a study, and writes nothing to its directory.
+
+    Args:
+      study: the study.
+      workdir: of its results; it need not be there.
+      run: whether programs are timed on the devices of this machine, or only counted.
+
+    Raises:
+      InputError: as of `train`.
+    """
+    directory = ResultDirectory(workdir)
+    return _costs(study, load_data(study, directory), directory, run)[0]
+
+
+def _costs(
+    study: Study, dataset: Dataset, directory: ResultDirectory, run: bool = True
+) -> tuple[PlanCost, str]:
+    """Returns the costs, and what there is to say of a screen."""
     directory.check(study, dataset)
     old = directory.plan()
     planner = Planner(study, dataset, directory, Claims(directory.place.objects("claims")))
@@ -49,10 +73,7 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     so_far = old or Plan(dataset.fingerprint)
     plan = extend(so_far, runner.catalog, results, list(every.values()))
     has_features = functools.partial(_has_features, runner.catalog, directory)
-    found = estimate(runner.catalog, plan, named, directory.has, has_features)
-    said = "".join(f"\n{sentence}" for sentence in dataset.notes)
-    text = estimate_text(found, runner.layout.devices)
-    return text + note + said + _prospects(study, dataset, directory)
+    return estimate(runner.catalog, plan, named, directory.has, has_features, run=run), note
 
 
 def _has_features(catalog: Catalog, directory: ResultDirectory, base: Base, solver: str) -> bool:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxbias.costs.estimate import estimate, estimate_text
-from jaxbias.costs.timing import score_flops, step_flops
+from jaxbias.costs.timing import Timed, score_flops, score_traffic, step_flops, step_traffic
 from jaxbias.engine.layout import Layout
 from jaxbias.engine.programs import Networks
 from jaxbias.engine.runner import Runner
@@ -49,6 +49,34 @@ def test_flops_are_those_of_the_matrix_products():
     assert step_flops(brief) == pytest.approx(step, rel=0.15)
 
 
+def test_traffic_is_parameters_twice_momenta_twice_and_a_batch():
+    study = tiny_study(model={"widths": WIDTHS}, data={"name": "tiny", "image_size": SIZE})
+    brief = brief_of(study, Schedule(20, 3, 16, 0.9), SIZE)
+    kernels = 9 * 3 * 8 + 9 * 8 * 16 + 8 * 8 * 16  # The head sees 16 channels of 8 by 8.
+    biases = 8 + 16 + 1
+    image = SIZE * SIZE * 3
+    # Parameters and momenta, read and written, float32 each; images are bytes.
+    step = 2 * 2 * 4 * (kernels + biases) + 16 * image
+    assert score_traffic(brief) == image
+    assert step_traffic(brief) == step
+
+
+def test_what_is_only_counted_is_counted_alike_and_runs_nothing(monkeypatch):
+    _, runner, plan, _, experiments = planned(finetune=HEADS)
+    timed = estimate(runner.catalog, plan, experiments)
+    monkeypatch.setattr(Timed, "once", lambda self: pytest.fail("a program ran"))
+    counted = estimate(runner.catalog, plan, experiments, run=False)
+    assert (counted.seconds, counted.timed) == (0.0, 0)
+    for found, expected in (
+        (counted.bases, timed.bases),
+        (counted.finetunes, timed.finetunes),
+    ):
+        assert (found.flops, found.traffic) == (expected.flops, expected.traffic)
+        assert found.flops > 0 and found.traffic > 0
+    assert counted.feature_flops == timed.feature_flops > 0
+    assert counted.devices == timed.devices == 2
+
+
 def no_count(monkeypatch, unless=lambda: False):
     """A backend that counts nothing before it has compiled, as those of accelerators."""
     counted = jax.stages.Lowered.cost_analysis
@@ -76,7 +104,7 @@ def test_every_kind_is_timed_where_flops_cannot_be_counted(monkeypatch):
     found = estimate(runner.catalog, plan, experiments, budget=0.0)
     assert found.timed == found.kinds > 1
     assert found.finetunes.flops == 0 < found.finetunes.seconds
-    assert "FLOPs could not be counted" in estimate_text(found, 2)
+    assert "FLOPs could not be counted" in estimate_text(found)
 
 
 @pytest.mark.parametrize("finetune", [{"n": (20, 30), "epochs": 2, "batch": 16, "seeds": 1}, HEADS])
@@ -133,7 +161,7 @@ def test_beyond_the_budget_kinds_go_by_flops_and_the_text_says_so():
     )
     found = estimate(runner.catalog, plan, experiments, budget=0.0)
     assert found.timed == 1 < found.kinds
-    text = estimate_text(found, 2)
+    text = estimate_text(found)
     assert "1 of" in text and "not timed are taken at the FLOP/s" in text
 
 
@@ -141,4 +169,4 @@ def test_fits_to_convergence_say_what_they_leave_out():
     _, runner, plan, _, experiments = planned(finetune=HEADS | {"solver": "lbfgs"})
     found = estimate(runner.catalog, plan, experiments)
     assert found.fits and found.finetunes.seconds > 0
-    assert "timed on noise" in estimate_text(found, 2)
+    assert "timed on noise" in estimate_text(found)

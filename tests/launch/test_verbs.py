@@ -121,8 +121,8 @@ def costing(workdir, seconds):
 @pytest.mark.parametrize(
     ("price", "most", "flags", "said"),
     [
-        ("0", "0", (), "2.00 device hours are left, by what packs took so far"),
-        ("3", "7", (), "2.00 device hours are left, 6.00 at 3 an hour"),
+        ("0", "0", (), "2.00 device hours are left: 2.00 by what packs took so far\n"),
+        ("3", "7", (), "2.00 device hours are left, 6.00 at 3 an hour: 2.00 by what packs took"),
         ("3", "5", (), "launch.max_cost=5, so add --yes to submit it"),
         ("3", "5", ("--yes",), "6.00 at 3 an hour"),
     ],
@@ -143,12 +143,36 @@ def test_what_costs_too_much_is_submitted_by_flag_alone(
     assert ("sbatch" in {words[0] for words in programs.calls()}) is not refused
 
 
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        (("--launch.devices=2",), " estimated on 2 × cpu of this machine"),
+        (
+            ("--launch.device=gpu", "--launch.kind=H100"),
+            " at 10% of the peak rates of H100, measured nowhere",
+        ),
+    ],
+)
+def test_before_anything_is_done_it_is_estimated_here_or_bounded_by_peak_rates(
+    launch, programs, tmp_path, device, said
+):
+    workdir = tmp_path / "run"
+    words = ("submit", "--engine=slurm", QUICK, f"--workdir={workdir}", *device)
+    code, _, err = launch(*words, "--launch.price=3e6", "--launch.max_cost=1e-3")
+    assert code == 2 and said in err and "launch.max_cost=0.001, so add --yes" in err
+    assert not workdir.exists()
+    assert "sbatch" not in {call[0] for call in programs.calls()}
+
+
 def test_an_unknown_cost_is_refused_where_there_is_a_limit(launch, programs, tmp_path):
-    words = ("submit", "--engine=slurm", QUICK, f"--workdir={tmp_path}/run")
+    words = ("submit", "--engine=slurm", QUICK, f"--workdir={tmp_path}/run", "--launch.device=gpu")
     code, _, err = launch(*words, "--launch.price=3", "--launch.max_cost=5")
     assert code == 2
-    assert "What is left is not known before a pack of each stage is done" in err
-    assert "sbatch" not in {words[0] for words in programs.calls()}
+    assert "What is left is not known: this machine has no gpu; with launch.kind (v4, " in err
+    assert "sbatch" not in {call[0] for call in programs.calls()}
     code, out, _ = launch(*words, "--launch.price=3", "--launch.max_cost=5", "--yes")
     assert code == 0
     assert "1 worker submitted" in out
+    code, out, _ = launch(*words)
+    assert code == 0
+    assert "What is left is not known: a pack of each stage must be done, or launch.price" in out
