@@ -4,6 +4,8 @@ A pod that is preempted, drained or evicted counts as no failure: it is made aga
 with wrong input is not.
 """
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 
 from jaxbias.errors import InputError
 from launch.job import Job, call, cpu_environment
+from launch.tpu import alone
 
 _RESOURCES = {"cpu": "cpu", "gpu": "nvidia.com/gpu", "tpu": "google.com/tpu"}
 _CONFIG = Path("/etc/jaxbias")
@@ -18,7 +21,11 @@ _QUEUE = "kueue.x-k8s.io/queue-name"
 # Of a pod that somebody else ended: drained nodes, preemption, eviction.
 _DISRUPTED = [{"type": "DisruptionTarget", "status": "True"}]
 _WRONG_INPUT = 2
-_PORT = 8476  # Pods have addresses of their own: a gang that starts again meets no other there.
+# Of a gang on one slice of TPUs: a node pool of GKE.
+_SLICE = {"alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool"}
+# Where a gang meets. Each try has a port of its own: pods of the last may not be gone yet, and
+# their names may still lead to them.
+_PORT, _PORTS = 8476, 1000
 
 
 def files(job: Job) -> dict[str, str]:
@@ -100,6 +107,8 @@ def _workload(job: Job) -> dict[str, Any]:
     if bool(spec.claim) != bool(spec.mount):
         raise InputError("launch.kubernetes.claim and .mount go together: set both or neither")
     metadata = _metadata(job, job.name, spec.queue)
+    if spec.hosts > 1 and job.spec.device == "tpu":
+        metadata["annotations"] = _SLICE
     if spec.hosts == 1:
         return {
             "apiVersion": "batch/v1",
@@ -129,7 +138,7 @@ def _workers(job: Job) -> dict[str, Any]:
                 {"action": "FailIndex", "onExitCodes": wrong},
             ]
         },
-        "template": _pod(job, ["jaxbias", "run"], _variables(job)),
+        "template": _pod(job, ["jaxbias", "run", *_where(job)], _variables(job, alone)),
     }
 
 
@@ -142,7 +151,7 @@ def _gangs(job: Job) -> dict[str, Any]:
         "parallelism": hosts,
         "backoffLimit": 0,
         "podFailurePolicy": {"rules": [{"action": "FailJob", "onPodConditions": _DISRUPTED}]},
-        "template": _pod(job, ["jaxbias", "pretrain", "--distributed"], _meeting(job)),
+        "template": _pod(job, ["sh", "-c", _together(job)], _meeting(job)),
     }
     disrupted = {
         "name": "disrupted",
@@ -164,14 +173,13 @@ def _pod(job: Job, command: list[str], variables: list[dict[str, Any]]) -> dict[
     if spec.claim:
         volumes.append({"name": "study", "persistentVolumeClaim": {"claimName": spec.claim}})
         mounts.append({"name": "study", "mountPath": spec.mount})
-    where = [f"--config={_CONFIG / 'config.py'}", f"--workdir={job.workdir}"]
     pod = {
         "restartPolicy": "Never",
         "containers": [
             {
                 "name": "worker",
                 "image": spec.image,
-                "command": [*command, *where],
+                "command": command,
                 "env": variables,
                 "resources": _resources(job),
                 "volumeMounts": mounts,
@@ -193,24 +201,40 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _variables(job: Job) -> list[dict[str, Any]]:
+def _where(job: Job) -> list[str]:
+    return [f"--config={_CONFIG / 'config.py'}", f"--workdir={job.workdir}"]
+
+
+def _variables(
+    job: Job, topology: Callable[[int], dict[str, str]] = lambda chips: {}
+) -> list[dict[str, Any]]:
+    """The variables of a pod; of one that works by itself on TPUs its own topology too."""
     own = cpu_environment(job) if job.spec.device == "cpu" else {}
+    if job.spec.device == "tpu":
+        own = topology(job.spec.devices)
     return [{"name": k, "value": v} for k, v in {**own, **job.spec.environment}.items()]
 
 
+def _together(job: Job) -> str:
+    """What a pod of a gang runs: where they meet depends on how often they have tried."""
+    port = f"$(({_PORT} + ATTEMPT % {_PORTS}))"
+    address = f'"{job.name}-gang-$GANG-0.{job.name}:{port}"'
+    run = shlex.join(["jaxbias", "pretrain", "--distributed", *_where(job)])
+    return f"JAX_COORDINATOR_ADDRESS={address} exec {run}"
+
+
 def _meeting(job: Job) -> list[dict[str, Any]]:
-    """Where the pods of a gang meet: at its first, which JobSet gives a name."""
+    """What tells the pods of a gang apart, and the tries; JobSet writes it on each."""
 
     def field(name: str, path: str) -> dict[str, Any]:
         return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
-    address = f"{job.name}-gang-$(GANG)-0.{job.name}:{_PORT}"
     return [
         *_variables(job),
         field("GANG", "metadata.labels['jobset.sigs.k8s.io/job-index']"),
+        field("ATTEMPT", "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"),
         field("JAX_PROCESS_ID", "metadata.annotations['batch.kubernetes.io/job-completion-index']"),
         {"name": "JAX_NUM_PROCESSES", "value": str(job.spec.kubernetes.hosts)},
-        {"name": "JAX_COORDINATOR_ADDRESS", "value": address},
     ]
 
 

@@ -12,9 +12,7 @@ from jaxbias.files.atomic import write_text
 from jaxbias.files.holder import Holder
 from jaxbias.files.json_files import load_json
 from launch.job import Job, cpu_environment, exports, log_ends
-
-# Chips of a worker -> how they lie on the board. From memory: no TPU was at hand.
-_BOUNDS = {1: "1,1,1", 2: "1,2,1", 4: "2,2,1", 8: "2,4,1"}
+from launch.tpu import alone
 
 
 def files(job: Job) -> dict[str, str]:
@@ -95,10 +93,7 @@ def _environment(job: Job, place: int) -> dict[str, str]:
     if job.spec.device == "gpu":
         return {"CUDA_VISIBLE_DEVICES": listed}
     if job.spec.device == "tpu":
-        bounds = {"TPU_PROCESS_BOUNDS": "1,1,1"}
-        if each in _BOUNDS:
-            bounds["TPU_CHIPS_PER_PROCESS_BOUNDS"] = _BOUNDS[each]
-        return {"TPU_VISIBLE_CHIPS": listed, **bounds}
+        return {"TPU_VISIBLE_CHIPS": listed, **alone(each)}
     cores = sorted(os.sched_getaffinity(0))
     taken = sorted({cores[core % len(cores)] for core in own})
     return {"CORES": ",".join(map(str, taken)), **cpu_environment(job)}

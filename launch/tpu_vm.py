@@ -8,16 +8,10 @@ import shlex
 
 from jaxbias.errors import InputError
 from launch.job import Job, exports
+from launch.tpu import alone
 
 # On every host, where the repository has been cloned and jaxbias installed.
 _HOME = "jaxbias"
-# Every host is a topology of its own, or libtpu waits for its peers. From memory.
-_ALONE = {
-    "TPU_PROCESS_BOUNDS": "1,1,1",
-    "TPU_CHIPS_PER_PROCESS_BOUNDS": "2,2,1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_WORKER_ID": "0",
-}
 
 
 def files(job: Job) -> dict[str, str]:
@@ -41,7 +35,9 @@ def files(job: Job) -> dict[str, str]:
     start = f"cd {_HOME} && nohup sh worker.sh > worker.log 2>&1 &"
     return {
         "config.py": job.config,
-        "worker.sh": _script(f"{exports({**_ALONE, **job.spec.environment})}exec {run}"),
+        "worker.sh": _script(
+            f"{exports({**alone(job.spec.devices), **job.spec.environment})}exec {run}"
+        ),
         "submit.sh": _script(
             shlex.join(create),
             f'until [ "$({shlex.join(state)})" = ACTIVE ]; do sleep 60; done',

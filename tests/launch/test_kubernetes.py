@@ -1,5 +1,7 @@
 """Manifests: what a Job, its pods and a JobSet say, held to the schemas strictly and offline."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ FORMS = {
     "gke": (GKE, "--launch.kubernetes.image=i", "--launch.kubernetes.service_account=s"),
     "queued": (GKE, "--launch.kubernetes.image=i", "--launch.kubernetes.queue=team"),
     "gang": (GKE, "--launch.kubernetes.image=i", "--launch.kubernetes.queue=team", *GANG),
+    "tpu": (GKE, "--launch.kubernetes.image=i", "--launch.device=tpu", "--launch.devices=4"),
 }
 
 
@@ -33,30 +36,51 @@ def rendered(launch, tmp_path):
     return render
 
 
+def hold_to_schemas(document):
+    """Raises where a cluster would refuse it, or take no notice of some part of it."""
+    validate = pytest.importorskip("kubernetes_validate").validate
+    if document["kind"] != "JobSet":
+        validate(document, "1.31", strict=True)
+        return
+    # Its own fields; a cluster does not check the Job inside before it makes one.
+    model = pytest.importorskip("kubeflow_trainer_api.models").JobsetV1alpha2JobSet
+    assert model.from_dict(document).to_dict() == document  # What it does not know is dropped.
+    for each in document["spec"]["replicatedJobs"]:
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}}
+        validate({**job, **each["template"]}, "1.31", strict=True)
+
+
+def job_of(workload):
+    if workload["kind"] == "Job":
+        return workload
+    return workload["spec"]["replicatedJobs"][0]["template"]
+
+
+MISTAKES = {
+    "of the workload": lambda workload: workload["spec"],
+    "of the job": lambda workload: job_of(workload)["spec"],
+    "of the pod": lambda workload: job_of(workload)["spec"]["template"]["spec"],
+    "of the worker": lambda workload: job_of(workload)["spec"]["template"]["spec"]["containers"][0],
+}
+
+
 @pytest.mark.engines
 @pytest.mark.parametrize("form", FORMS)
 def test_manifests_hold_to_the_schemas(rendered, form):
-    validate = pytest.importorskip("kubernetes_validate").validate
-    config, workload = rendered(form)
-    validate(config, "1.31", strict=True)
-    if workload["kind"] == "JobSet":  # Its own fields; a cluster would not check the Job inside.
-        models = pytest.importorskip("kubeflow_trainer_api.models")
-        model = models.JobsetV1alpha2JobSet.from_dict(workload)
-        assert model.to_dict() == workload  # What it does not know is dropped.
-        for each in workload["spec"]["replicatedJobs"]:
-            job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}}
-            validate({**job, **each["template"]}, "1.31", strict=True)
-    else:
-        validate(workload, "1.31", strict=True)
+    for document in rendered(form):
+        hold_to_schemas(document)
 
 
 @pytest.mark.engines
-def test_a_mistake_inside_the_pod_is_found(rendered):
-    kubernetes_validate = pytest.importorskip("kubernetes_validate")
-    workload = rendered("gke")[1]
-    workload["spec"]["template"]["spec"]["containers"][0]["resorces"] = {}
-    with pytest.raises(kubernetes_validate.ValidationError, match="resorces"):
-        kubernetes_validate.validate(workload, "1.31", strict=True)
+@pytest.mark.parametrize("form", ["gke", "gang"])
+@pytest.mark.parametrize("place", MISTAKES)
+def test_a_mistake_anywhere_is_found(rendered, form, place):
+    errors = AssertionError, pytest.importorskip("kubernetes_validate").ValidationError
+    workload = rendered(form)[1]
+    hold_to_schemas(workload)
+    MISTAKES[place](workload)["resorces"] = {}
+    with pytest.raises(errors):
+        hold_to_schemas(workload)
 
 
 def test_disruptions_are_no_failures_and_wrong_input_is_not_tried_again(rendered):
@@ -115,16 +139,48 @@ def test_gangs_start_again_as_a_whole_and_meet_at_their_first_pod(rendered):
     assert job["podFailurePolicy"]["rules"][0]["action"] == "FailJob"
     assert rule["onJobFailureReasons"] == ["PodFailurePolicy"]
     (worker,) = job["template"]["spec"]["containers"]
-    assert worker["command"][:3] == ["jaxbias", "pretrain", "--distributed"]
-    env = {each["name"]: each.get("value") for each in worker["env"]}
-    name = jobset["metadata"]["name"]
-    assert env["JAX_COORDINATOR_ADDRESS"] == f"{name}-gang-$(GANG)-0.{name}:8476"
-    assert env["JAX_NUM_PROCESSES"] == "4"
-    # What a variable refers to must stand before it.
-    order = [each["name"] for each in worker["env"]]
-    assert order.index("GANG") < order.index("JAX_COORDINATOR_ADDRESS")
+    assert {"name": "JAX_NUM_PROCESSES", "value": "4"} in worker["env"]
     # A label of DNS, and so is the name of every pod's host.
-    assert len(f"{name}-gang-1-3") <= 63
+    assert len(f"{jobset['metadata']['name']}-gang-1-3") <= 63
+
+
+def test_no_try_of_a_gang_meets_where_the_last_did(rendered, programs):
+    jobset = rendered("gang")[1]
+    (gangs,) = jobset["spec"]["replicatedJobs"]
+    (worker,) = gangs["template"]["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each["valueFrom"]["fieldRef"] for each in worker["env"][-4:-1]}
+    assert told["GANG"] == {"fieldPath": "metadata.labels['jobset.sigs.k8s.io/job-index']"}
+    attempt = "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"
+    assert told["ATTEMPT"] == {"fieldPath": attempt}
+    programs.make("jaxbias")
+    (programs.folder / "jaxbias").write_text('#!/bin/sh\necho "$JAX_COORDINATOR_ADDRESS $*"\n')
+    name, met = jobset["metadata"]["name"], []
+    for attempt in ("0", "1", "12"):
+        env = {**os.environ, "GANG": "1", "ATTEMPT": attempt}
+        said = subprocess.run(worker["command"], env=env, capture_output=True, text=True).stdout
+        address, _, words = said.partition(" ")
+        assert words.startswith("pretrain --distributed --config=/etc/jaxbias/config.py")
+        met.append(address)
+    assert met == [f"{name}-gang-1-0.{name}:{port}" for port in (8476, 8477, 8488)]
+
+
+def test_a_gang_has_a_slice_of_its_own_and_a_worker_on_tpus_a_topology(rendered):
+    topology = "alpha.jobset.sigs.k8s.io/exclusive-topology"
+    jobset = rendered("gang")[1]
+    assert jobset["metadata"]["annotations"] == {topology: "cloud.google.com/gke-nodepool"}
+    assert "annotations" not in rendered("gang", "--launch.device=gpu")[1]["metadata"]
+
+    def variables(*more):
+        template = rendered("gke", "--launch.devices=4", *more)[1]["spec"]["template"]
+        return {each["name"]: each["value"] for each in template["spec"]["containers"][0]["env"]}
+
+    assert variables("--launch.device=tpu") == {
+        "TPU_PROCESS_BOUNDS": "1,1,1",
+        "TPU_CHIPS_PER_PROCESS_BOUNDS": "2,2,1",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_WORKER_ID": "0",
+    }
+    assert variables() == {}
 
 
 def test_labels_and_volumes_are_checked(launch, tmp_path):

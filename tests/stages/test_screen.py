@@ -206,7 +206,9 @@ def test_a_report_before_anything_is_confirmed_says_so(screened, tmp_path):
 
 def test_a_dry_run_estimates_the_heads_and_bounds_of_the_rest(screened, tmp_path, monkeypatch):
     monkeypatch.setattr(screen, "standings", far_apart)
-    monkeypatch.setattr(outlook, "estimate", lambda runner, plan, experiments, *_: experiments)
+    monkeypatch.setattr(
+        outlook, "estimate", lambda runner, plan, experiments, *_, **_run: experiments
+    )
     monkeypatch.setattr(outlook, "estimate_text", lambda rows: told.append(rows) or "")
     told = []
     study = make_study(screened_config())
