@@ -81,16 +81,17 @@ class Left:
         """Says what is left, what it costs at a price of an hour, and how that is known."""
         if not self.hours:
             return f"What is left is not known: {self.unknown}"
-        known = "; ".join(f"{hours:,.2f} {source}" for source, hours in self.hours.items())
-        cost = f", {self.total * price:,.2f} at {price:g} an hour" if price else ""
+        known = "; ".join(f"{_amount(hours)} {source}" for source, hours in self.hours.items())
+        cost = f", {_amount(self.total * price)} at {price:g} an hour" if price else ""
         more = f"; more is left, and not known: {self.unknown}" if self.unknown else ""
-        return f"{self.total:,.2f} device hours are left{cost}: {known}{more}"
+        return f"{_amount(self.total)} device hours are left{cost}: {known}{more}"
 
 
 def left(job: Job) -> Left:
     """Returns what is left of a job's study."""
-    overview = look(job.workdir) if job.workdir.is_dir() else None
-    known = measured(overview) if overview and overview.stages else {}
+    there = isinstance(job.workdir, str) or job.workdir.is_dir()
+    overview = look(job.workdir) if there else None
+    known = measured(overview, job.spec) if overview else {}
     hours = {"by what packs took so far": sum(known.values())} if known else {}
     if overview and overview.stages and known.keys() == _going(overview):
         return Left(hours)
@@ -103,13 +104,15 @@ def left(job: Job) -> Left:
     return Left({**hours, **more.hours}, more.unknown)
 
 
-def measured(overview: Overview) -> dict[str, float]:
-    """Returns the hours of a device that are left of each stage whose members' time is known."""
-    return {
-        stage.name: stage.left * stage.seconds * overview.devices / _HOUR
-        for stage in overview.stages
-        if stage.left and stage.seconds is not None
-    }
+def measured(overview: Overview, spec: LaunchSpec) -> dict[str, float]:
+    """Returns the hours of a device that are left of each stage, by packs on devices alike."""
+    found = {}
+    for stage in overview.stages:
+        seconds = [each for kind, each in stage.of_kinds.items() if _are_alike(kind, spec)]
+        if stage.left and seconds:
+            # Of several kinds of GPU the slowest: who knows which workers will get.
+            found[stage.name] = stage.left * max(seconds) / _HOUR
+    return found
 
 
 def estimated(found: "PlanCost") -> dict[str, float]:
@@ -169,6 +172,21 @@ def kind_of(device: str) -> str | None:
     return next((kind for kind, peak in PEAKS.items() if re.search(peak.named, device)), None)
 
 
+def _amount(number: float) -> str:
+    """Returns hours, or money, for people.
+
+    >>> _amount(1234.567), _amount(0.001234)
+    ('1,234.57', '0.0012')
+    """
+    return f"{number:,.2f}" if number >= 0.1 or not number else f"{number:.2g}"
+
+
+def _are_alike(device: str, spec: LaunchSpec) -> bool:
+    """Whether a device, by the name that JAX gives it, is what workers of a launch get."""
+    platform = "cpu" if device == "cpu" else "tpu" if device.startswith("TPU") else "gpu"
+    return platform == spec.device and spec.kind in ("", kind_of(device))
+
+
 def _stages(found: "PlanCost") -> dict[str, "Cost"]:
     return {"pretrain": found.bases, "search": found.trials, "finetune": found.finetunes}
 
@@ -183,8 +201,8 @@ def _asked(job: Job, known: Mapping[str, float]) -> Left:
     environment = cpu_environment(job) if spec.device == "cpu" else {}
     # In a process of its own: JAX holds the devices that workers of this machine need.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
-        settings = to_dict(job.study), str(job.workdir), spec.device, spec.kind, environment
-        kind, found = apart.submit(_ask, *settings).result()
+        what = to_dict(job.study), str(job.workdir), (spec.device, spec.kind), environment
+        kind, found = apart.submit(_ask, *what).result()
     if found is None:
         why = f"this machine has no {spec.kind or spec.device}"
         return Left({}, f"{why}; with launch.kind ({', '.join(PEAKS)}) it is bounded by its peaks")
@@ -197,7 +215,7 @@ def _asked(job: Job, known: Mapping[str, float]) -> Left:
 
 
 def _ask(
-    config: dict[str, Any], workdir: str, device: str, kind: str, environment: dict[str, str]
+    config: dict[str, Any], workdir: str, workers: tuple[str, str], environment: dict[str, str]
 ) -> "tuple[str, PlanCost | None]":
     """Returns the kind of this machine's devices, if it is that of workers, and what is left."""
     os.environ.update(environment)
@@ -205,9 +223,9 @@ def _ask(
 
     from jaxbias.stages import outlook
 
-    here = jax.local_devices()[0]
-    alike = here.platform == device and kind in ("", kind_of(here.device_kind))
+    device, kind = workers
+    here = jax.local_devices()[0].device_kind
+    alike = _are_alike(here, LaunchSpec(device=device, kind=kind))
     if not (alike or kind):
         return "", None
-    found = outlook.costs(make_study(config), workdir, run=alike)
-    return here.device_kind if alike else "", found
+    return here if alike else "", outlook.costs(make_study(config), workdir, run=alike)

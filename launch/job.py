@@ -62,10 +62,19 @@ class Job:
         where = [f"--config={config}", f"--workdir={self.workdir}"]
         return [python, "-m", "jaxbias", "run", *where]
 
-    def supervised(self, config: Path | str, python: str = sys.executable) -> list[str]:
-        """Returns the words that run a worker and start it again where it fails."""
-        limits = [str(self.spec.failures), str(self.spec.retry_seconds)]
-        return [python, "-m", "launch.worker", *limits, *self.command(config, python)]
+    def supervised(
+        self, config: Path | str, python: str = sys.executable, failures: int = 0
+    ) -> list[str]:
+        """Returns the words that run a worker and start it again where it fails.
+
+        Args:
+          config: as of `command`.
+          python: as of `command`.
+          failures: of the worker until it is given up; 0: as many as the launch's settings say.
+        """
+        limits = [str(failures or self.spec.failures), str(self.spec.retry_seconds)]
+        words = [python, "-m", "launch.worker", str(self.workdir), *limits]
+        return [*words, *self.command(config, python)]
 
     def write(self, files: dict[str, str]) -> list[Path]:
         """Writes files of the launch, and returns their paths."""

@@ -138,7 +138,9 @@ def _workers(job: Job) -> dict[str, Any]:
                 {"action": "FailIndex", "onExitCodes": wrong},
             ]
         },
-        "template": _pod(job, ["jaxbias", "run", *_where(job)], _variables(job, alone)),
+        "template": _pod(
+            job, job.supervised(_CONFIG / "config.py", "python", 1), _variables(job, alone)
+        ),
     }
 
 
@@ -201,10 +203,6 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _where(job: Job) -> list[str]:
-    return [f"--config={_CONFIG / 'config.py'}", f"--workdir={job.workdir}"]
-
-
 def _variables(
     job: Job, topology: Callable[[int], dict[str, str]] = lambda chips: {}
 ) -> list[dict[str, Any]]:
@@ -219,7 +217,8 @@ def _together(job: Job) -> str:
     """What a pod of a gang runs: where they meet depends on how often they have tried."""
     port = f"$(({_PORT} + ATTEMPT % {_PORTS}))"
     address = f'"{job.name}-gang-$GANG-0.{job.name}:{port}"'
-    run = shlex.join(["jaxbias", "pretrain", "--distributed", *_where(job)])
+    where = [f"--config={_CONFIG / 'config.py'}", f"--workdir={job.workdir}"]
+    run = shlex.join(["jaxbias", "pretrain", "--distributed", *where])
     return f"JAX_COORDINATOR_ADDRESS={address} exec {run}"
 
 

@@ -230,6 +230,7 @@ class Crew:
         count = failures.add(pack.id, error)
         if count == 1:
             self._first_to_fail.add(pack.id)
+        self._failed.add(pack.id)
         wait = _RETRY_SECONDS * 2 ** (count - 1) * self._chance.uniform(0.5, 1.5)
         self._not_before[pack.id] = time.monotonic() + wait
         then = f"tried again in {wait:.0f} s at the earliest"
@@ -244,12 +245,16 @@ class Crew:
         self._held, packs = [], []
         if self._ask(lambda: not work.needs(pack) and self._hold(pack, held)):
             packs.append(pack)
-        if packs and work.fits is not None and pack.id not in self._alone:
+        if packs and work.fits is not None and not self._goes_alone(pack):
             for other in work.packs:
                 fits = other is not pack and other.id not in self._alone and work.fits(packs, other)
                 if fits and self._ask(lambda other=other: self._hold(other, held)):
                     packs.append(other)
         return packs
+
+    def _goes_alone(self, pack: Pack) -> bool:
+        """Whether a pack went wrong together with others, or killed a process that did several."""
+        return pack.id in self._alone or self._ask(lambda: pack.id in self._failed)
 
     def _confirm(self) -> bool:
         return all([claim.confirm() for claim in self._held])
@@ -269,10 +274,11 @@ class Crew:
                 self._quarantined.add(pack.id)
             if self.is_lost(pack) or self.directory.has(pack):
                 return False
+            if failed and pack.id not in self._failed:
+                self._failed.add(pack.id)
+                return False  # The others first: it may end this process too.
             held.enter_context(given_back.pop_all())
         self._held.append(claim)
-        if failed:
-            self._failed.add(pack.id)
         return True
 
     def _note(self, packs: int) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Stage:
       members: how many bases or variants, likewise.
       seconds: that a member took, of the packs done so far; None: nothing is known.
       device_seconds: that a member took of all devices of its process, likewise.
+      of_kinds: likewise, by the kinds of devices that took them, as JAX calls them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Stage:
     members: Mapping[str, int]
     seconds: float | None
     device_seconds: float | None
+    of_kinds: Mapping[str, float]
 
     @property
     def left(self) -> int:
@@ -210,7 +212,7 @@ class _Process:
         self.finished: list[dict[str, Any]] = []
         self.failed = self.stopped = 0
         self.open: list[str] = []  # Packs that it started last and did not end.
-        self.devices = 1
+        self.devices, self.kind = 1, ""
         self.seconds = 0.0
         times = []
         for event in _lines(path):
@@ -218,7 +220,7 @@ class _Process:
             kind = event["event"]
             if kind == "pack started":
                 self.open, began = [event["pack"], *event.get("beside", ())], event["time"]
-                self.devices = event.get("devices", 1)
+                self.devices, self.kind = event.get("devices", 1), event.get("device", "")
             elif kind in _ENDS and self.open:
                 self.seconds += event["time"] - began
                 self.open = []
@@ -249,13 +251,19 @@ def _stage(
         state = states.of(pack)
         counts[state] += 1
         members[state] += len(pack.members)
-    ended = [(e, p.devices) for p in processes for e in p.finished if e["stage"] == name]
-    done = sum(event["members"] for event, _ in ended)
+    ended = [(p, event) for p in processes for event in p.finished if event["stage"] == name]
+    kinds = {process.kind for process, _ in ended}
+    of_kinds = {kind: _each([(p, e) for p, e in ended if p.kind == kind])[1] for kind in kinds}
+    return Stage(name, counts, members, *_each(ended), of_kinds)
+
+
+def _each(ended: Sequence[tuple[_Process, dict[str, Any]]]) -> tuple[float | None, float | None]:
+    """Seconds that a member took, and those of all devices; None: nothing has ended."""
+    done = sum(event["members"] for _, event in ended)
     if not done:
-        return Stage(name, counts, members, None, None)
-    seconds = sum(event["seconds"] for event, _ in ended)
-    device_seconds = sum(event["seconds"] * devices for event, devices in ended)
-    return Stage(name, counts, members, seconds / done, device_seconds / done)
+        return None, None
+    seconds = sum(event["seconds"] for _, event in ended)
+    return seconds / done, sum(e["seconds"] * process.devices for process, e in ended) / done
 
 
 def _host(name: str, processes: list[_Process], holders: Mapping[str, Holder]) -> Host:

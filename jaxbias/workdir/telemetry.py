@@ -18,6 +18,7 @@ from tensorboardX.summary import scalar
 from jaxbias.files.atomic import make_directory, writing
 from jaxbias.files.claims import Lost
 from jaxbias.plan.packs import Pack
+from jaxbias.workdir import whereabouts
 
 
 class Clock:
@@ -84,6 +85,7 @@ class Telemetry:
         if beside:
             what["beside"] = [each.id for each in beside]
         self.event("pack started", **what, **self._devices, width=pack.width)
+        whereabouts.tell([each.id for each in (pack, *beside)], self._step)
         before, began = self._counters(), time.perf_counter()
         try:
             yield
@@ -94,6 +96,7 @@ class Telemetry:
             with contextlib.suppress(Exception):
                 self.event(f"pack {kind}", **what, error=f"{type(error).__name__}: {error}")
                 self._send(f"{self.path.parent.name}/{self.path.name}")
+                whereabouts.tell([], self._step)
             raise
         seconds = time.perf_counter() - began
         used = {name: value - before[name] for name, value in self._counters().items()}
@@ -105,6 +108,7 @@ class Telemetry:
         self.event("pack finished", **what, **facts)
         self._send(f"{self.path.parent.name}/{self.path.name}")
         self._step += 1
+        whereabouts.tell([], self._step)
         self._add_scalars({f"{stage}/{name}": value for name, value in facts.items()})
 
     def trained(self, name: str, id: str, step: int, values: dict[str, float]) -> None:

@@ -24,24 +24,31 @@ def some(**numbers):
     return dataclasses.replace(NOTHING, **numbers)
 
 
-def stage(name, seconds, **members):
+def stage(name, of_kinds, **members):
     members = {**dict.fromkeys(("done", "running", "waiting", "quarantined"), 0), **members}
-    return Stage(name, members, members, seconds)
+    return Stage(name, members, members, None, None, of_kinds)
 
 
-def overview(*stages, devices=1):
-    return Overview(stages, hosts=(), devices=devices, quarantined={}, now=0.0)
-
-
-def test_measured_hours_are_members_times_seconds_times_devices():
-    found = overview(
-        stage("pretrain", 900.0, done=4),  # None are left.
-        stage("search", None, waiting=8),  # Nothing is known.
-        stage("finetune", 90.0, done=2, running=10, waiting=30, quarantined=5),
-        devices=4,
+def test_measured_hours_are_members_times_seconds_of_devices_alike():
+    stages = (
+        stage("pretrain", {"cpu": 900.0}, done=4),  # None are left.
+        stage("search", {}, waiting=8),  # Nothing is known.
+        # 40 members.
+        stage(
+            "finetune",
+            {"NVIDIA L4": 360.0, "NVIDIA H100 80GB HBM3": 90.0, "cpu": 9e3, "TPU v4": 45.0},
+            **{"done": 2, "running": 10, "waiting": 30, "quarantined": 5},
+        ),
     )
-    # 40 members, 90 s each, on 4 devices.
-    assert cost.measured(found) == {"finetune": 4.0}
+    overview = Overview(stages, hosts=(), quarantine="", now=0.0)
+    for spec, hours in (
+        (LaunchSpec(device="gpu", kind="H100"), {"finetune": 1.0}),
+        (LaunchSpec(device="gpu", kind="A100"), {}),
+        (LaunchSpec(device="gpu"), {"finetune": 4.0}),
+        (LaunchSpec(device="tpu"), {"finetune": 0.5}),
+        (LaunchSpec(), {"finetune": 100.0}),
+    ):
+        assert cost.measured(overview, spec) == hours
 
 
 def test_estimated_hours_are_those_of_the_dry_run_on_all_its_devices():

@@ -102,7 +102,10 @@ def test_pods_have_the_config_the_directory_and_what_they_asked_for(rendered):
     pod = job["spec"]["template"]["spec"]
     (worker,) = pod["containers"]
     assert worker["command"] == [
-        *("jaxbias", "run", "--config=/etc/jaxbias/config.py", "--workdir=/study/run")
+        # Kubernetes starts a pod again that has failed once.
+        *("python", "-m", "launch.worker", "/study/run", "1", "10.0"),
+        *("python", "-m", "jaxbias", "run"),
+        *("--config=/etc/jaxbias/config.py", "--workdir=/study/run"),
     ]
     assert worker["resources"]["limits"] == {"nvidia.com/gpu": "1", "memory": "32Gi"}
     assert worker["resources"]["requests"] == {"cpu": "4", "memory": "32Gi"}

@@ -7,6 +7,7 @@ import pytest
 from launch.__main__ import LAUNCH
 from tests.launch.worked import PAGE, examples
 
+ROOT = Path(__file__).parents[2]
 STANDING_IN = ("Slurm", "Ray", "Kubernetes", "TPU VMs")
 
 
@@ -20,7 +21,7 @@ def test_every_engine_and_every_verb_has_its_example():
 
 @pytest.mark.parametrize("heading", STANDING_IN)
 def test_examples_run(launch, programs, tmp_path, monkeypatch, heading):
-    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.chdir(ROOT)
     for words in examples(tmp_path)[heading]:
         code, out, err = launch(*words)
         assert (code, err) == (0, "")
@@ -30,3 +31,11 @@ def test_examples_run(launch, programs, tmp_path, monkeypatch, heading):
     started = {"Slurm": "sbatch", "Ray": "ray", "Kubernetes": "kubectl", "TPU VMs": None}[heading]
     called = {call[0] for call in programs.calls()}
     assert started in called if started else not called
+
+
+def test_the_job_that_is_shown_is_the_one_that_is_rendered(launch, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    render = next(words for words in examples(tmp_path)["Kubernetes"] if words[0] == "render")
+    manifest = Path(launch(*render)[1].splitlines()[0]).read_text()
+    shown = PAGE.partition("```yaml\n")[2].partition("```")[0]
+    assert shown.startswith("spec:\n") and manifest.endswith(shown)

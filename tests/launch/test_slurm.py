@@ -70,7 +70,9 @@ def test_the_script_asks_for_what_a_worker_needs(launch, tmp_path, words):
     }
     assert "--account=" not in " ".join(asked)
     assert "export A='it'\"'\"'s'" in script
-    assert script[-1].startswith("exec ") and "-m launch.worker 3 10.0" in script[-1]
+    assert (
+        script[-1].startswith("exec ") and f"-m launch.worker {tmp_path}/run 3 10.0 " in script[-1]
+    )
     launch("render", *words, QUICK, "--launch.devices=6")
     text = (tmp_path / "run/launch/slurm/worker.sh").read_text()
     assert "--cpus-per-task=6\n" in text and "gpus" not in text

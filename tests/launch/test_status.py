@@ -11,7 +11,7 @@ STATES = ("done", "running", "waiting", "quarantined")
 def stage(name, seconds, *counts):
     packs = dict(zip(STATES, counts, strict=True))
     members = {state: 4 * count for state, count in packs.items()}
-    return Stage(name, packs, members, seconds, None if seconds is None else 4 * seconds)
+    return Stage(name, packs, members, seconds, None if seconds is None else 4 * seconds, {})
 
 
 FOUND = Overview(

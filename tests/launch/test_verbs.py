@@ -111,7 +111,7 @@ def costing(workdir, seconds):
     for pack in packs[:2]:
         (workdir / "packs" / f"{pack}.parquet").touch()
         what = {"stage": "finetune", "pack": pack, "members": 2}
-        lines.append({"time": time.time(), "event": "pack started", **what})
+        lines.append({"time": time.time(), "event": "pack started", **what, "device": "cpu"})
         lines.append({"time": time.time(), "event": "pack finished", **what, "seconds": seconds})
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (workdir / "events" / "here-1-ab.jsonl").write_text(text)

@@ -233,7 +233,7 @@ def test_what_failed_twice_and_is_done_then_leaves_no_record(crew, tmp_path):
 def test_after_a_failure_a_process_waits_longer_each_time_and_never_the_same(
     crew, tmp_path, monkeypatch
 ):
-    """Another process may try at once: on its machine it may go well."""
+    """Another process may try once it has done the others: on its machine it may go well."""
     monkeypatch.setattr(module, "_RETRY_SECONDS", 1000.0)
     fails = work_of(crew, PACKS[:1], bad=["pack0"])
     waits = []
@@ -249,6 +249,7 @@ def test_after_a_failure_a_process_waits_longer_each_time_and_never_the_same(
     crew.directory.failures.forget("pack0")
     assert crew.share(fails, wait=False) == 0
     other = crew_of(tmp_path)
+    assert other.share(work_of(other, PACKS[:1]), wait=False) == 0  # It looks for others first.
     assert other.share(work_of(other, PACKS[:1]), wait=False) == 1
 
 
