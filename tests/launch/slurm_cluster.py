@@ -1,5 +1,6 @@
 """A Slurm cluster of two nodes of one core each, all of it on this machine and in one folder."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -77,10 +78,16 @@ class Cluster:
 
     def __exit__(self, *error):
         self.ask("scancel", "--me")
+        with contextlib.suppress(AssertionError):  # A daemon that has a job left ends late.
+            wait_for(lambda: not self.ask("squeue", "--noheader").split())
         for daemon in reversed(self.daemons.values()):
             daemon.terminate()
         for daemon in self.daemons.values():
-            daemon.wait(timeout=60)
+            try:
+                daemon.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
         del os.environ["SLURM_CONF"]
 
     def ask(self, *words):

@@ -119,6 +119,7 @@ def test_a_study_whose_workers_run_out_of_time(cluster, launch, tmp_path):
     assert states(cluster) == []
     assert "2 workers submitted" in launch("resubmit", *where)
     wait_for(lambda: (workdir / "report/report.html").exists(), 600)
+    wait_for(lambda: states(cluster) == [], 300)
     assert_answered(workdir, before)
 
 
