@@ -34,8 +34,8 @@ _BEATS = 4
 _PATIENCE = 2.0
 # Between two looks at a lock, at first and at most.
 _SHORTEST, _LONGEST = 0.1, 5.0
-# Tokens of the claims that this process holds.
-_ours: set[str] = set()
+# The claims that this process holds, by their tokens.
+_ours: "dict[str, Claim]" = {}
 
 
 class Lost(InputError):
@@ -165,13 +165,13 @@ class Claim:
 
     def begin(self) -> bool:
         """Writes it for the first time; whether it is ours."""
-        _ours.add(self._token)  # Before another thread can see it.
+        _ours[self._token] = self  # Before another thread can see it.
         began = False
         try:
             began = self._write(held=True)
         finally:
             if not began:
-                _ours.discard(self._token)
+                _ours.pop(self._token, None)
         return began
 
     @property
@@ -205,9 +205,13 @@ class Claim:
 
     def __exit__(self, *error: object) -> None:
         self._beating.__exit__(None, None, None)
+        self.give_back()
+        _ours.pop(self._token, None)
+
+    def give_back(self) -> None:
+        """Tells others that it is free, where it is still ours."""
         with contextlib.suppress(OSError):
             self._write(held=False)
-        _ours.discard(self._token)
 
     def _write(self, held: bool) -> bool:
         """Replaces what we wrote last; nothing where that is another's by now."""
@@ -263,6 +267,12 @@ class _Body:
         # One of ours that could not be given back looks as if still held.
         mine = self.holder == Holder.myself()
         return self.token not in _ours if mine else self.holder.is_dead()
+
+
+def give_back_all() -> None:
+    """Gives back every claim that this process holds, which is about to end."""
+    for claim in list(_ours.values()):
+        claim.give_back()
 
 
 def _key(name: str) -> str:
