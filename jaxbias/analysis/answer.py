@@ -35,6 +35,8 @@ class Answer:
       search: every trial of the hyperparameter search, with its learning curves.
       choices: what the search chose, one row per base, task and n.
       salience: of the group beside each target, where fresh networks were trained on both as one.
+      sizes: the studied bases beside the others along the sizes of the natural draw.
+      meeting: from which size on they have met.
       regression: coefficients of what makes a gap larger than the controls', model by model.
       regression_points: what was regressed, with what the models make of it.
     """
@@ -65,3 +67,5 @@ class Answer:
     salience: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     regression: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     regression_points: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    sizes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    meeting: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

@@ -12,6 +12,7 @@ from jaxbias.analysis import (
     regression,
     salience,
     screened,
+    sizes,
     smallest_fix,
     underrepresentation,
 )
@@ -47,6 +48,7 @@ _OF_TASKS = (
     "metrics",
     "salience",
     "regression_points",
+    "sizes",
 )
 
 
@@ -92,6 +94,7 @@ def make_answer(
         tables["inherited_verdicts"],
     )
     tables |= regression.regress(tables["regression_points"], tables["salience"], study.answer)
+    tables["meeting"] = sizes.meeting(tables["sizes"], study.answer)
     trials, choices = search or (pd.DataFrame(), pd.DataFrame())
     finished = asked.finished
     return Answer(
@@ -210,6 +213,7 @@ def _of_target(
         "overwritten": together(overwriting.overwritten(e, design, rule) for e in tests.values()),
         "smallest_fix": fixes,
         "regression_points": regression.points(test, design, towards),
+        "sizes": sizes.compared(test, design, towards, rule),
     }
 
 
@@ -249,6 +253,7 @@ def _sentences(
     if targets and not len(fixes) and not asked.sound.validation.shape[1]:
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     spoken += matching["sentence"].tolist() if len(matching) else []
+    spoken += sizes.sentences(tables["meeting"], rule)
     spoken += salience.sentences(
         tables["salience"], asked.study.group.column, salience.family(asked), rule
     )

@@ -15,6 +15,7 @@ from jaxbias.report import (
     numbers,
     regression,
     salience,
+    sizes,
     style,
     trade_off,
 )
@@ -143,6 +144,13 @@ def _residuals(study: dict) -> str:
     )
 
 
+def _sizes(study: dict) -> str:
+    return (
+        f"FPR gap ({gap_name(study)}) and AUC on test examples along the number of finetuning "
+        f"images, natural draws, by base. Bars are {_intervals(study)}; {_band(study)}."
+    )
+
+
 _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], str], ...] = (
     (
         forest.inherited,
@@ -190,5 +198,11 @@ _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], 
         regression.residuals,
         _residuals,
         "Scatter plots of residuals; the coefficients are in the table that follows.",
+    ),
+    (
+        sizes.sizes,
+        _sizes,
+        "Line charts of the FPR gap and of the AUC along the finetuning size for every base; the "
+        "differences are in the tables that follow.",
     ),
 )

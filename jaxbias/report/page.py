@@ -20,6 +20,7 @@ from jaxbias.report import (
     salience,
     screening,
     search,
+    sizes,
 )
 from jaxbias.report.select import shown
 from jaxbias.report.tables import Html
@@ -71,6 +72,7 @@ def render(
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
+        ("sizes", "Where bases meet", _sizes(answer, pictures)),
         ("salience", "Salience", _salience(answer, pictures)),
         ("regression", "What makes a bias inherited", _regression(answer, pictures)),
         ("screen", "The screen", _screen(answer, pictures)),
@@ -174,6 +176,10 @@ def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -
     if answer.underrepresentation.empty:
         return ""
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
+
+
+def _sizes(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+    return _figure(pictures, "sizes") + sizes.section(answer)
 
 
 def _salience(answer: Answer, pictures: dict[str, figures.Picture]) -> str:

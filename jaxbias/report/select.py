@@ -45,11 +45,12 @@ def metric(curves: pd.DataFrame, name: str, group: str | None = None) -> pd.Data
 
 
 def level_tasks(curves: pd.DataFrame) -> pd.DataFrame:
-    """Returns the curves of the tasks for which correlation levels were tried."""
+    """Returns the curves of the tasks and sizes for which correlation levels were tried."""
     if curves.empty:
         return curves
-    tried = curves.loc[curves["kind"] == "correlation", "task"].unique()
-    return curves[curves["task"].isin(tried)]
+    keys = ["task", "n"]
+    tried = pd.MultiIndex.from_frame(curves.loc[curves["kind"] == "correlation", keys])
+    return curves[pd.MultiIndex.from_frame(curves[keys]).isin(tried)]
 
 
 def others(rows: pd.DataFrame) -> list[str]:
