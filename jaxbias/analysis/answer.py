@@ -37,6 +37,7 @@ class Answer:
       salience: of the group beside each target, where fresh networks were trained on both as one.
       sizes: the studied bases beside the others along the sizes of the natural draw.
       meeting: from which size on they have met.
+      reduction: correlation levels reached by removal alone beside the same with all images.
       regression: coefficients of what makes a gap larger than the controls', model by model.
       regression_points: what was regressed, with what the models make of it.
     """
@@ -69,3 +70,4 @@ class Answer:
     regression_points: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     sizes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     meeting: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    reduction: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

@@ -9,6 +9,7 @@ import pandas as pd
 from jaxbias.analysis import (
     inheritance,
     overwriting,
+    reduction,
     regression,
     salience,
     screened,
@@ -49,6 +50,7 @@ _OF_TASKS = (
     "salience",
     "regression_points",
     "sizes",
+    "reduction",
 )
 
 
@@ -214,6 +216,7 @@ def _of_target(
         "smallest_fix": fixes,
         "regression_points": regression.points(test, design, towards),
         "sizes": sizes.compared(test, design, towards, rule),
+        "reduction": reduction.reduced(test, design, rule),
     }
 
 
@@ -253,6 +256,7 @@ def _sentences(
     if targets and not len(fixes) and not asked.sound.validation.shape[1]:
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     spoken += matching["sentence"].tolist() if len(matching) else []
+    spoken += reduction.sentences(tables["reduction"], rule)
     spoken += sizes.sentences(tables["meeting"], rule)
     spoken += salience.sentences(
         tables["salience"], asked.study.group.column, salience.family(asked), rule

@@ -13,6 +13,7 @@ from jaxbias.report import (
     groups,
     levels,
     numbers,
+    reduction,
     regression,
     salience,
     sizes,
@@ -151,6 +152,16 @@ def _sizes(study: dict) -> str:
     )
 
 
+def _reduction(study: dict) -> str:
+    return (
+        f"FPR gap ({gap_name(study)}) and AUC on test examples at correlation levels, with all "
+        "images (filled, solid) and where the level was reached by removing images alone (open, "
+        f"dashed; the images left stand under the level). Bars are {numbers.confidence(study)} "
+        "intervals of the difference between the two, for all levels of a base together; "
+        f"{_band(study)}."
+    )
+
+
 _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], str], ...] = (
     (
         forest.inherited,
@@ -204,5 +215,11 @@ _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], 
         _sizes,
         "Line charts of the FPR gap and of the AUC along the finetuning size for every base; the "
         "differences are in the tables that follow.",
+    ),
+    (
+        reduction.reduction,
+        _reduction,
+        "Line charts of the FPR gap and of the AUC along correlation levels, with all images and "
+        "with fewer; its numbers are in the table that follows.",
     ),
 )

@@ -16,6 +16,7 @@ from jaxbias.report import (
     interactive,
     numbers,
     record,
+    reduction,
     regression,
     salience,
     screening,
@@ -72,6 +73,7 @@ def render(
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
+        ("reduction", "By removal alone", _reduction(answer, pictures)),
         ("sizes", "Where bases meet", _sizes(answer, pictures)),
         ("salience", "Salience", _salience(answer, pictures)),
         ("regression", "What makes a bias inherited", _regression(answer, pictures)),
@@ -176,6 +178,10 @@ def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -
     if answer.underrepresentation.empty:
         return ""
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
+
+
+def _reduction(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+    return _figure(pictures, "reduction") + reduction.section(answer)
 
 
 def _sizes(answer: Answer, pictures: dict[str, figures.Picture]) -> str:

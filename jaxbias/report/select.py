@@ -45,11 +45,16 @@ def metric(curves: pd.DataFrame, name: str, group: str | None = None) -> pd.Data
 
 
 def level_tasks(curves: pd.DataFrame) -> pd.DataFrame:
-    """Returns the curves of the tasks and sizes for which correlation levels were tried."""
+    """Returns the curves of the tasks and sizes for which correlation levels were tried.
+
+    A size of a single level is no course where another has several.
+    """
     if curves.empty:
         return curves
     keys = ["task", "n"]
-    tried = pd.MultiIndex.from_frame(curves.loc[curves["kind"] == "correlation", keys])
+    levels = curves[curves["kind"] == "correlation"].groupby(keys)["curation"].nunique()
+    most = levels.groupby("task").transform("max")
+    tried = levels.index[(levels > 1) | (most == 1)]
     return curves[pd.MultiIndex.from_frame(curves[keys]).isin(tried)]
 
 
