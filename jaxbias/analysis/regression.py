@@ -210,27 +210,28 @@ def sentences(table: pd.DataFrame, rule: AnswerSpec) -> list[str]:
     said = []
     for (base, n), rows in table.groupby(["base", "n"], sort=False) if len(table) else ():
         models = {name: part.set_index("term") for name, part in rows.groupby("model", sort=False)}
-        text = f"Regression ({base}, n = {n:,}, {rule.confidence:.0%} intervals). "
+        below, above = (int(rows[f"set_to_{value}"].max()) for value in (0, 5))
         parts = [
-            f"{words}, over {count(int(one['points'].iloc[0]), 'draw')} of "
-            f"{count(int(one['attributes'].iloc[0]), 'attribute')}, changes by "
+            f"{words} of {count(int(one['points'].iloc[0]), 'draw')} of "
+            f"{count(int(one['attributes'].iloc[0]), 'attribute')} changes by "
             f"{_estimate(one.loc['salience'])} per unit of salience and by "
             f"{_estimate(one.loc['distance'])} per unit of |correlation − base rate|"
             for name, words in (
-                (DIFFERENCE, "The difference of gaps"),
-                (RATIO, "Their ratio"),
-                (KEPT, "The ratio without those of opposite signs"),
+                (DIFFERENCE, "the difference of gaps"),
+                (RATIO, "their ratio"),
+                (KEPT, "the ratio without opposite signs"),
             )
-            if (one := models.get(name)) is not None
+            if (one := models.get(name)) is not None and (name != KEPT or below + above)
         ]
-        ruled = models.get(RATIO)
-        if ruled is not None:
-            below, above = (int(ruled[f"set_to_{value}"].iloc[0]) for value in (0, 5))
-            parts.append(
-                f"of its ratios {below} were set to 0 and {above} to 5, for the two gaps have "
-                "opposite signs"
-            )
-        said.append(text + "; ".join(parts) + ".")
+        ruled = (
+            f"{count(below, 'ratio')} set to 0 and {above} to 5, for the gaps have opposite signs"
+            if below + above
+            else "no two gaps have opposite signs"
+        )
+        said.append(
+            f"Regression ({base}, n = {n:,}, {rule.confidence:.0%} intervals): "
+            f"{'; '.join([*parts, ruled])}."
+        )
     return said
 
 

@@ -111,9 +111,20 @@ def test_regressions_with_and_without_the_rule_stand_side_by_side():
     assert ruled["opposite"].tolist() == [False] * 10 + [True] * 2
     np.testing.assert_allclose(kept["value"], kept["fitted"] + kept["residual"])
     (said,) = sentences(rows, AnswerSpec())
-    assert "1 were set to 0 and 1 to 5" in said
+    assert "1 to 5, for the gaps have opposite signs" in said
+    assert "the ratio without opposite signs of 10 draws of 5 attributes" in said
     first = rows[(rows["model"] == DIFFERENCE) & (rows["term"] == "salience")].iloc[0]
     assert f"{first['value']:+.3f} [{first['low']:+.3f}, {first['high']:+.3f}]" in said
+
+
+def test_without_opposite_signs_the_rule_does_nothing():
+    found, known = table([0.2, 0.3] * 5 + [0.4, 0.3], [0.1, 0.2] * 6)
+    rows = regress(found, known, AnswerSpec())["regression"]
+    both = [rows.loc[rows["model"] == model, "value"].tolist() for model in (RATIO, KEPT)]
+    assert both[0] == both[1]
+    (said,) = sentences(rows, AnswerSpec())
+    assert said.endswith("no two gaps have opposite signs.")
+    assert "without" not in said
 
 
 def test_too_few_attributes_or_draws_are_not_regressed():
