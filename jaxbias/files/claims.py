@@ -67,8 +67,15 @@ class Claims:
         self._seen: dict[str, tuple[bytes, float]] = {}
         self._held: dict[str, Holder] = {}
 
-    def take(self, name: str) -> "Claim | None":
+    def take(
+        self, name: str, unless: Callable[[bool], bool] = lambda held_before: False
+    ) -> "Claim | None":
         """Takes a claim that nobody holds.
+
+        Args:
+          name: of the claim.
+          unless: asked where nobody holds it, with whether anybody ever did; true: it is not taken.
+            Whatever its holders did is there by then, and if another takes it meanwhile we do not.
 
         Returns:
           The claim, renewed while its `with` block runs; None where another holds it.
@@ -78,7 +85,7 @@ class Claims:
         """
         with writing(self.objects.path(_key(name))):
             found, body = self._look(name)
-            if body is not None:
+            if body is not None or unless(found.value is not None):
                 return None
             claim = Claim(self, _key(name), found.generation)
             return claim if claim.begin() else None
@@ -236,7 +243,7 @@ class Claim:
         self._beat += 1  # A bucket's generation is a hash of the content.
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         content = {"held": held, "token": self._token, "beat": self._beat, "time": now}
-        return json.dumps({**dataclasses.asdict(Holder.myself()), **content}).encode()
+        return json.dumps({**vars(Holder.myself()), **content}).encode()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # It reads data; a crew does not.
 
 # Between two looks at what other processes are doing.
 _POLL_SECONDS = 0.5
-_LONGEST_POLL = 10.0
+_LONGEST_POLL = 15.0
 # Others that are named while this process waits.
 _NAMED = 3
 # Before a process tries a pack again that it failed at; twice as long each time, more or less.
@@ -87,6 +87,7 @@ class Crew:
         self._decide = decide
         self._chance = chance or random.Random()
         self._held: list[Claim] = []  # Of what is being done; in a gang, of the first.
+        self._finished: set[str] = set()  # Packs that have a result, as far as was looked.
         self._quarantined: set[str] = set()
         self._not_before: dict[str, float] = {}  # Packs failed at here; seconds of `monotonic`.
         self._alone: set[str] = set()  # Packs that went wrong together with others.
@@ -113,19 +114,18 @@ class Crew:
           InputError: the directory cannot be written, or what a pack raised of that kind.
           Exception: what the last of several packs raised at which this process alone failed.
         """
-        self._ask(self.recall)
-        left = self._unfinished(work.packs)
-        walk, here, waited = Walk(left, self._chance), 0, 0.0
-        total = sum(len(pack.members) for pack in left)
+        self._finished.clear()
+        walk, here, busy = Walk(self._unfinished(work.packs), self._chance), 0, time.monotonic()
+        total = sum(len(pack.members) for pack in walk.packs)
         with progress(total, work.verb, work.unit) as advance:
             while walk:
                 packs = walk.round()
                 settled, mine = self._look_at(packs, work)
-                walk.settle({pack.id for pack in settled})
+                walk.settle(settled)
                 if settled:
                     advance(sum(len(pack.members) for pack in settled), self._note(len(walk)))
                 if mine:
-                    here, waited = here + sum(len(pack.members) for pack in mine), 0.0
+                    here, busy = here + sum(len(pack.members) for pack in mine), time.monotonic()
                     walk.go_on_after(mine[0])
                     continue
                 if not wait:
@@ -134,7 +134,7 @@ class Crew:
                     advance(0, self._others(packs))
                     if meanwhile:
                         meanwhile()
-                    waited += self._pause(waited)
+                    self._pause(time.monotonic() - busy)
                 elif len(settled) > len(packs) / 2 and not walk.is_short:
                     walk.keep(self._unfinished(walk.packs))
                 walk.watch(packs)
@@ -146,16 +146,23 @@ class Crew:
         return pack.id in self._quarantined
 
     def recall(self) -> bool:
-        """Learns which packs are quarantined."""
-        self._quarantined = set(self.directory.failures.quarantined())
+        """Learns which packs have failed, and which are quarantined."""
+        counts = self.directory.failures.counts()
+        self._failed |= set(counts)
+        self._quarantined = {pack for pack, count in counts.items() if count >= MOST}
         return True
 
     def _unfinished(self, packs: Sequence[Pack]) -> list[Pack]:
-        """Those that have no result, at one look at all results."""
+        """Those that may get a result yet, at one look at all results and failures."""
+        self._ask(self.recall)
         finished = functools.cache(self.directory.finished)
+
+        def is_settled(pack: Pack) -> bool:
+            return pack.id in finished() or self.is_lost(pack)
+
         if self._decide is None:
-            return [pack for pack in packs if pack.id not in finished()]
-        return [pack for pack in packs if not self._ask(lambda pack=pack: pack.id in finished())]
+            return [pack for pack in packs if not is_settled(pack)]
+        return [pack for pack in packs if not self._ask(lambda pack=pack: is_settled(pack))]
 
     def _look_at(self, packs: Sequence[Pack], work: Work) -> tuple[list[Pack], list[Pack]]:
         """Does the first of some packs that is to be had, and what is done together with it.
@@ -165,22 +172,21 @@ class Crew:
         """
         settled = []
         for pack in packs:
+            if mine := self._take(work, pack):
+                return [*settled, *mine], mine
             if self._ask(lambda pack=pack: self._is_settled(work, pack)):
                 settled.append(pack)
-            elif mine := self._take(work, pack):
-                return [*settled, *mine], mine
         return settled, []
 
     def _is_settled(self, work: Work, pack: Pack) -> bool:
         """Whether nothing is to be done for a pack: it has a result, or will have none."""
-        return self.directory.has(pack) or any(map(self.is_lost, (pack, *work.needs(pack))))
+        return pack.id in self._finished or any(map(self.is_lost, (pack, *work.needs(pack))))
 
-    def _pause(self, waited: float) -> float:
-        """Waits, longer the longer it has waited, and returns for how long."""
-        seconds = min(max(_POLL_SECONDS, waited / 10), _LONGEST_POLL) * self._chance.uniform(0.5, 1)
+    def _pause(self, idle: float) -> None:
+        """Waits, longer the longer it has had nothing to do."""
+        seconds = min(max(_POLL_SECONDS, idle / 10), _LONGEST_POLL) * self._chance.uniform(0.5, 1)
         with self.clock.section("wait"):
             time.sleep(seconds)
-        return seconds
 
     def has_lost_claim(self) -> bool:
         """Whether what is being done is another's by now; in a gang the first knows."""
@@ -261,25 +267,31 @@ class Crew:
 
     def _hold(self, pack: Pack, held: contextlib.ExitStack) -> bool:
         """Holds the claim of a pack that is to be done now and that nobody is doing."""
-        if self.is_lost(pack) or time.monotonic() < self._not_before.get(pack.id, 0.0):
+        over = pack.id in self._finished or self.is_lost(pack)
+        if over or time.monotonic() < self._not_before.get(pack.id, 0.0):
             return False
-        claim = self.claims.take(pack.id)
+        claim = self.claims.take(pack.id, unless=lambda tried: self._is_over(pack, tried))
         if claim is None:
             return False
-        with contextlib.ExitStack() as given_back:
-            given_back.enter_context(claim)
-            # What others did to it between our look and our claim.
-            failed = self.directory.failures.count(pack.id)
-            if failed >= MOST:
-                self._quarantined.add(pack.id)
-            if self.is_lost(pack) or self.directory.has(pack):
-                return False
-            if failed and pack.id not in self._failed:
-                self._failed.add(pack.id)
-                return False  # The others first: it may end this process too.
-            held.enter_context(given_back.pop_all())
+        held.enter_context(claim)
         self._held.append(claim)
         return True
+
+    def _is_over(self, pack: Pack, tried: bool) -> bool:
+        """Whether a pack that nobody is doing has a result, or failed too often.
+
+        Args:
+          pack: the pack.
+          tried: whether anybody ever held its claim.
+        """
+        if self.directory.has(pack):
+            self._finished.add(pack.id)
+            return True
+        if (tried or pack.id in self._failed) and (count := self.directory.failures.count(pack.id)):
+            self._failed.add(pack.id)
+            if count >= MOST:  # Others were quarantined meanwhile as well.
+                self.recall()
+        return self.is_lost(pack)
 
     def _note(self, packs: int) -> str:
         return ", ".join(filter(None, (f"{words.count(packs, 'pack')} left", self.telemetry.speed)))

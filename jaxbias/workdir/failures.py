@@ -77,10 +77,13 @@ class Failures:
             found.append(told if isinstance(told, dict) else {})
         return found
 
+    def counts(self) -> collections.Counter[str]:
+        """Returns how often each pack has failed that has, at one look."""
+        return collections.Counter(key.split(".")[0] for key in self._keys(""))
+
     def quarantined(self) -> list[str]:
         """Returns the packs that nobody does any more, sorted."""
-        counts = collections.Counter(key.split(".")[0] for key in self._keys(""))
-        return sorted(pack for pack, count in counts.items() if count >= MOST)
+        return sorted(pack for pack, count in self.counts().items() if count >= MOST)
 
     def sentence(self) -> str:
         """Says which packs are quarantined, why, and how to try one again; "" where none is."""

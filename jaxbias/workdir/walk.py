@@ -3,12 +3,11 @@
 A look at a pack is a request to the store or two, and to look at all of them at every turn does not
 scale. So everyone looks at a few packs at a time, from a place of its own on in the plan's order,
 where neighbours share a program, and jumps elsewhere where others are at work. A few that others
-hold are looked at every time, for who holds them may have died.
+hold are looked at whenever nothing else is to be had, for who holds them may have died.
 """
 
 import random
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Sequence
 
 from jaxbias.plan.packs import Pack
 
@@ -26,54 +25,55 @@ class Walk:
     """
 
     def __init__(self, packs: Iterable[Pack], chance: random.Random) -> None:
-        self._left = {pack.id: pack for pack in packs}
-        self._order = [*self._left.values()]
-        self._watched: dict[str, None] = {}
+        self._order = [*packs]
+        self._settled: set[str] = set()  # Those of `_order` that are left out since it was made.
+        self._watched: dict[str, Pack] = {}
         self._at: dict[str, int] = {}  # Places of the packs of the last round.
         self._chance = chance
         self._place = 0
         self.jump()
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._order) - len(self._settled)
 
     @property
     def packs(self) -> list[Pack]:
         """Those that are left, in the plan's order."""
-        return [*self._left.values()]
+        return [pack for pack in self._order if pack.id not in self._settled]
 
     @property
     def is_short(self) -> bool:
         """Whether every pack that is left is looked at in every round."""
-        return len(self._left) <= _AHEAD
+        return len(self) <= _AHEAD
 
     def round(self) -> list[Pack]:
-        """Returns the packs to look at next."""
-        if len(self._order) > 2 * len(self._left):
-            # What was settled is no longer stepped over; the place stays before the same pack.
-            before = sum(pack.id in self._left for pack in self._order[: self._place])
-            self._order, self._place = [*self._left.values()], before
-        watched = {} if self.is_short else {id: self._left[id] for id in self._watched}
+        """Returns the packs to look at next: those ahead, then those that are watched."""
+        if len(self._settled) > len(self):
+            self.keep(self.packs)
+        watched = {} if self.is_short else self._watched
         ahead, self._at = [], {}
         for step in range(len(self._order)):
             place = (self._place + step) % len(self._order)
             pack = self._order[place]
-            if pack.id in self._left and pack.id not in watched:
+            if pack.id not in self._settled and pack.id not in watched:
                 ahead.append(pack)
                 self._at[pack.id] = place
                 if len(ahead) == _AHEAD:
                     break
-        return [*watched.values(), *ahead]
+        return [*ahead, *watched.values()]
 
-    def settle(self, ids: AbstractSet[str]) -> None:
-        """Leaves packs out for good."""
-        for id in self._left.keys() & ids:
-            del self._left[id]
-            self._watched.pop(id, None)
+    def settle(self, packs: Iterable[Pack]) -> None:
+        """Leaves packs of this walk out for good."""
+        for pack in packs:
+            self._settled.add(pack.id)
+            self._watched.pop(pack.id, None)
 
-    def keep(self, packs: Iterable[Pack]) -> None:
-        """Leaves all others out for good."""
-        self.settle(self._left.keys() - {pack.id for pack in packs})
+    def keep(self, packs: Sequence[Pack]) -> None:
+        """Leaves all but these, of those that are left, out for good; its place stays."""
+        ids = {pack.id for pack in packs}
+        self._place = sum(pack.id in ids for pack in self._order[: self._place])
+        self._watched = {id: pack for id, pack in self._watched.items() if id in ids}
+        self._order, self._settled = [*packs], set()
 
     def go_on_after(self, pack: Pack) -> None:
         """Begins the next round behind a pack, which was done here."""
@@ -81,10 +81,10 @@ class Walk:
             self._place = (self._at[pack.id] + 1) % len(self._order)
 
     def watch(self, packs: Iterable[Pack]) -> None:
-        """Looks at some of these packs, which others hold, in every round."""
+        """Has some of these packs, which others hold, in every round."""
         for pack in packs:
-            if pack.id in self._left and len(self._watched) < _WATCHED:
-                self._watched[pack.id] = None
+            if pack.id not in self._settled and len(self._watched) < _WATCHED:
+                self._watched[pack.id] = pack
 
     def jump(self) -> None:
         """Begins the next round anywhere; what is looked at in one round, at its first pack."""

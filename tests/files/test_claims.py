@@ -89,6 +89,25 @@ def test_a_claim_is_held_by_one_and_free_again_after_its_work(claims):
     assert claims.take("pack") is not None
 
 
+def test_what_is_asked_of_a_free_claim_is_asked_before_it_is_taken(claims):
+    """With whether its holders can have left anything; whoever takes it meanwhile has it."""
+    asked, rivals = [], []
+
+    def late(held_before):
+        rivals.append(observer(claims).take("pack"))
+        asked.append(held_before)
+        return False
+
+    assert claims.take("pack", unless=lambda held_before: asked.append(held_before) or True) is None
+    assert claims.objects.read("pack.json").value is None
+    assert claims.take("pack", unless=late) is None
+    with rivals.pop():
+        assert claims.take("pack", unless=late) is None
+    assert claims.take("pack", unless=lambda held_before: asked.append(held_before)) is not None
+    assert asked == [False, False, True]
+    assert rivals == []
+
+
 def test_a_claim_is_free_after_work_that_failed(claims):
     with pytest.raises(ZeroDivisionError), claims.take("pack"):
         1 / 0  # noqa: B018

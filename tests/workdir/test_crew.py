@@ -3,6 +3,7 @@
 The work is fake (`crewed`): what a pack computes is not a crew's business.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -80,24 +81,27 @@ def test_what_others_do_is_left_or_waited_for_and_taken_over(crew):
 
 
 def test_a_pack_that_another_finishes_meanwhile_is_not_done_here(crew):
-    with crew.claims.take(PACKS[0].id):
-        counted = crew.share(
-            work_of(crew, PACKS[:1]), meanwhile=lambda: crew.directory.write_pack(PACKS[0])
-        )
-    assert counted == 0
+    with contextlib.ExitStack() as another:
+        another.enter_context(crew.claims.take(PACKS[0].id))
+
+        def finish():
+            crew.directory.write_pack(PACKS[0])
+            another.close()
+
+        assert crew.share(work_of(crew, PACKS[:1]), meanwhile=finish) == 0
 
 
 def test_a_pack_finished_between_the_look_and_the_claim_is_not_done_again(crew, monkeypatch):
     take = crew.claims.take
 
-    def late(name):
+    def late(name, unless):
         crew.directory.write_pack(PACKS[0])
-        return take(name)
+        return take(name, unless)
 
     monkeypatch.setattr(crew.claims, "take", late)
     assert crew.share(work_of(crew, PACKS[:1])) == 0
     assert told(crew.directory.path, "pack started") == []
-    assert held_in(crew.directory.path) == []
+    assert not (crew.directory.path / "claims").exists()
 
 
 def test_work_that_fails_is_told_and_free_for_the_next(crew, tmp_path):
@@ -134,7 +138,13 @@ def test_a_pack_whose_claim_is_lost_is_not_saved_and_waited_for(crew, tmp_path):
     assert json.loads((tmp_path / "claims/pack0.json").read_text()) == bodies[0]
     (event,) = told(tmp_path, "pack lost")
     assert (event["pack"], told(tmp_path, "pack failed")) == (PACKS[0].id, [])
-    finish = lambda: crew.directory.write_pack(PACKS[0])  # noqa: E731
+
+    def finish():
+        crew.directory.write_pack(PACKS[0])
+        given_back = json.dumps({**bodies[0], "held": False}).encode()
+        found = crew.claims.objects.read("pack0.json")
+        crew.claims.objects.write("pack0.json", given_back, found.generation)
+
     assert crew.share(work_of(crew, PACKS[:1]), meanwhile=finish) == 0
 
 
@@ -269,10 +279,11 @@ def test_a_process_at_fault_ends_before_it_spoils_what_others_can_do(crew, tmp_p
 def test_a_pack_that_others_quarantined_meanwhile_is_left_alone(crew, monkeypatch):
     take = crew.claims.take
 
-    def late(name):
+    def late(name, unless):
         for _ in range(3):
-            crew.directory.failures.add(name, ValueError("elsewhere"))
-        return take(name)
+            with take(name):
+                crew.directory.failures.add(name, ValueError("elsewhere"))
+        return take(name, unless)
 
     monkeypatch.setattr(crew.claims, "take", late)
     assert crew.share(work_of(crew, PACKS[:1])) == 0
