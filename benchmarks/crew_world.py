@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 from greenlet import getcurrent, greenlet
@@ -152,22 +153,22 @@ class Traffic:
         """Simulated seconds since the beginning."""
         return self._world.now
 
-    @contextlib.contextmanager
-    def request(self, kind: str, count: int = 1) -> Iterator[None]:
-        """Lets half of the time pass before what is asked for happens, and half after."""
-        seconds = math.exp(self._chance.uniform(*map(math.log, LATENCY)))
+    def request(self, kind: str, happens: Callable[[], Any], count: int = 1) -> Any:
+        """Returns what happens when half of the time has passed, after the other half."""
+        low, high = LATENCY
+        seconds = low * (high / low) ** self._chance.random()
         self._world.sleep(seconds / 2)
         self.requests[kind] += count
         self.minutes[int(self._world.now // 60)] += count
-        yield
+        answer = happens()
         self._world.sleep(seconds / 2)
+        return answer
 
     def listing(self, kind: str, keys: int, side_by_side: int = 1) -> None:
         """Lets the time of a listing pass, page after page."""
         pages = max(side_by_side, math.ceil(keys / PAGE))
         for _ in range(math.ceil(pages / side_by_side)):
-            with self.request(kind, min(side_by_side, pages)):
-                pass
+            self.request(kind, lambda: None, min(side_by_side, pages))
         self.listed[kind] = max(self.listed[kind], keys)
 
 
@@ -188,8 +189,8 @@ class SlowObjects:
 
     def read(self, key: str) -> Found:
         """As of `Objects`."""
-        with self._traffic.request(f"read {self.place}"):
-            return Found(*self._objects.get(key, (None, b"0")))
+        get = lambda: Found(*self._objects.get(key, (None, b"0")))  # noqa: E731
+        return self._traffic.request(f"read {self.place}", get)
 
     def listing(self, prefix: str = "") -> list[str]:
         """As of `Objects`."""
@@ -200,21 +201,25 @@ class SlowObjects:
 
     def put(self, key: str, value: bytes) -> bytes:
         """As of `Objects`."""
-        with self._traffic.request(f"write {self.place}"):
-            return self._set(key, value)
+        return self._traffic.request(f"write {self.place}", lambda: self._set(key, value))
 
     def remove(self, prefix: str) -> None:
         """As of `Objects`."""
         for key in self.listing(prefix):
-            with self._traffic.request(f"remove {self.place}"):
-                self._objects.pop(key, None)
-                self._keys = sorted(self._objects)
+            self._traffic.request(f"remove {self.place}", lambda key=key: self._drop(key))
 
     def write(self, key: str, value: bytes, replaces: bytes) -> bytes | None:
         """As of `Objects`."""
-        with self._traffic.request(f"write {self.place}"):
+
+        def replace() -> bytes | None:
             _, present = self._objects.get(key, (None, b"0"))
             return self._set(key, value) if present == replaces else None
+
+        return self._traffic.request(f"write {self.place}", replace)
+
+    def _drop(self, key: str) -> None:
+        self._objects.pop(key, None)
+        self._keys = sorted(self._objects)
 
     def _set(self, key: str, value: bytes) -> bytes:
         if key not in self._objects:
@@ -237,8 +242,7 @@ class SlowDirectory:
 
     def has(self, pack: Pack) -> bool:
         """As of `ResultDirectory`."""
-        with self._traffic.request("look for results"):
-            return pack.id in self.results
+        return self._traffic.request("look for results", lambda: pack.id in self.results)
 
     def finished(self) -> set[str]:
         """As of `ResultDirectory`."""
@@ -248,7 +252,10 @@ class SlowDirectory:
 
     def write(self, pack: Pack) -> bool:
         """Writes a result; whether there was none."""
-        with self._traffic.request("write results"):
+
+        def write() -> bool:
             new = pack.id not in self.results
             self.results.setdefault(pack.id, self._traffic.now)
-        return new
+            return new
+
+        return self._traffic.request("write results", write)

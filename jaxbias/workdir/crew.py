@@ -115,8 +115,9 @@ class Crew:
           Exception: what the last of several packs raised at which this process alone failed.
         """
         self._finished.clear()
-        walk, here, busy = Walk(self._unfinished(work.packs), self._chance), 0, time.monotonic()
-        total = sum(len(pack.members) for pack in walk.packs)
+        left = self._unfinished(work.packs)
+        walk, here, busy = Walk(left, self._chance), 0, time.monotonic()
+        total = sum(len(pack.members) for pack in left)
         with progress(total, work.verb, work.unit) as advance:
             while walk:
                 packs = walk.round()
@@ -155,14 +156,11 @@ class Crew:
     def _unfinished(self, packs: Sequence[Pack]) -> list[Pack]:
         """Those that may get a result yet, at one look at all results and failures."""
         self._ask(self.recall)
-        finished = functools.cache(self.directory.finished)
-
-        def is_settled(pack: Pack) -> bool:
-            return pack.id in finished() or self.is_lost(pack)
-
+        settled = functools.cache(lambda: self.directory.finished() | self._quarantined)
         if self._decide is None:
-            return [pack for pack in packs if not is_settled(pack)]
-        return [pack for pack in packs if not self._ask(lambda pack=pack: is_settled(pack))]
+            known = settled()
+            return [pack for pack in packs if pack.id not in known]
+        return [pack for pack in packs if not self._ask(lambda pack=pack: pack.id in settled())]
 
     def _look_at(self, packs: Sequence[Pack], work: Work) -> tuple[list[Pack], list[Pack]]:
         """Does the first of some packs that is to be had, and what is done together with it.

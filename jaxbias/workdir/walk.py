@@ -24,8 +24,8 @@ class Walk:
       chance: chooses places.
     """
 
-    def __init__(self, packs: Iterable[Pack], chance: random.Random) -> None:
-        self._order = [*packs]
+    def __init__(self, packs: Sequence[Pack], chance: random.Random) -> None:
+        self._order = packs
         self._settled: set[str] = set()  # Those of `_order` that are left out since it was made.
         self._watched: dict[str, Pack] = {}
         self._at: dict[str, int] = {}  # Places of the packs of the last round.
@@ -73,7 +73,7 @@ class Walk:
         ids = {pack.id for pack in packs}
         self._place = sum(pack.id in ids for pack in self._order[: self._place])
         self._watched = {id: pack for id, pack in self._watched.items() if id in ids}
-        self._order, self._settled = [*packs], set()
+        self._order, self._settled, self._at = packs, set(), {}
 
     def go_on_after(self, pack: Pack) -> None:
         """Begins the next round behind a pack, which was done here."""
@@ -81,9 +81,13 @@ class Walk:
             self._place = (self._at[pack.id] + 1) % len(self._order)
 
     def watch(self, packs: Iterable[Pack]) -> None:
-        """Has some of these packs, which others hold, in every round."""
+        """Has some packs of the last round, which others hold, in every round."""
         for pack in packs:
-            if pack.id not in self._settled and len(self._watched) < _WATCHED:
+            if (
+                pack.id in self._at
+                and pack.id not in self._settled
+                and len(self._watched) < _WATCHED
+            ):
                 self._watched[pack.id] = pack
 
     def jump(self) -> None:

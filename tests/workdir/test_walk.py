@@ -64,6 +64,10 @@ def test_eight_that_others_hold_are_looked_at_every_time_after_what_may_be_free(
     assert walk.round()[:16] == second[:16]
     walk.watch([second[4]])
     assert walk.round()[16:] == [*first[1:8], second[4]]
+    last = walk.round()
+    walk.keep([pack for pack in walk.packs if pack not in last])
+    walk.watch(last)  # They are gone.
+    assert not {*walk.round()} & {*last}
 
 
 @pytest.mark.parametrize("seed", range(5))
