@@ -91,7 +91,8 @@ class Crew:
         self._quarantined: set[str] = set()
         self._not_before: dict[str, float] = {}  # Packs failed at here; seconds of `monotonic`.
         self._alone: set[str] = set()  # Packs that went wrong together with others.
-        self._failed: set[str] = set()  # Packs that somebody failed at.
+        self._failed: set[str] = set()  # Packs that somebody failed at, as was seen at a look.
+        self._recorded: set[str] = set()  # Packs that have failures, at the last look at all.
         self._first_to_fail: set[str] = set()  # Packs since the last one done here.
 
     def share(
@@ -149,7 +150,7 @@ class Crew:
     def recall(self) -> bool:
         """Learns which packs have failed, and which are quarantined."""
         counts = self.directory.failures.counts()
-        self._failed |= set(counts)
+        self._recorded = set(counts)
         self._quarantined = {pack for pack, count in counts.items() if count >= MOST}
         return True
 
@@ -268,15 +269,15 @@ class Crew:
         over = pack.id in self._finished or self.is_lost(pack)
         if over or time.monotonic() < self._not_before.get(pack.id, 0.0):
             return False
-        claim = self.claims.take(pack.id, unless=lambda tried: self._is_over(pack, tried))
+        claim = self.claims.take(pack.id, unless=lambda tried: self._leaves(pack, tried))
         if claim is None:
             return False
         held.enter_context(claim)
         self._held.append(claim)
         return True
 
-    def _is_over(self, pack: Pack, tried: bool) -> bool:
-        """Whether a pack that nobody is doing has a result, or failed too often.
+    def _leaves(self, pack: Pack, tried: bool) -> bool:
+        """Whether a pack that nobody is doing is left: it is done, quarantined or not yet to be.
 
         Args:
           pack: the pack.
@@ -285,10 +286,13 @@ class Crew:
         if self.directory.has(pack):
             self._finished.add(pack.id)
             return True
-        if (tried or pack.id in self._failed) and (count := self.directory.failures.count(pack.id)):
-            self._failed.add(pack.id)
-            if count >= MOST:  # Others were quarantined meanwhile as well.
+        if tried or pack.id in self._recorded:
+            failed = self.directory.failures.count(pack.id)
+            if failed >= MOST:  # Others were quarantined meanwhile as well.
                 self.recall()
+            elif failed and pack.id not in self._failed:
+                self._failed.add(pack.id)
+                return True  # The others first: it may end this process too.
         return self.is_lost(pack)
 
     def _note(self, packs: int) -> str:
