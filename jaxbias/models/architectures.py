@@ -4,8 +4,9 @@ Flax is imported when one is made: who only asks which there are does not wait f
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import ModelSpec
@@ -18,13 +19,15 @@ class Architecture:
     """What is known of a name in `ARCHITECTURES`.
 
     Attributes:
-      kind: "convnet", "resnet" or "vit".
+      kind: "convnet", "resnet", "vit"; "efficientnet_lite" or "tf_efficientnet_lite", whose layers
+        are the same, but not their padding nor the ε of their norms.
       make: (spec, image size, outputs, dtype, rngs) -> module with a layer `head`, which maps
         `features(x)` to the logits.
       last_block: spec -> the parts that mode "last_block" trains beside the head, as prefixes of
         paths.
       multiple: what the side of its images must be a multiple of.
       heads: of its attention.
+      side: of the images that released weights were trained on, in pixels.
     """
 
     kind: str
@@ -32,6 +35,7 @@ class Architecture:
     last_block: Callable[[ModelSpec], tuple[Path, ...]]
     multiple: int = 1
     heads: int = 0
+    side: int = 224
 
 
 def convnet() -> Architecture:
@@ -96,6 +100,80 @@ def vit(*, width: int, depth: int, heads: int, patch: int = 16) -> Architecture:
     )
 
 
+class InvertedStage(NamedTuple):
+    """Inverted residual blocks one after the other.
+
+    Attributes:
+      blocks: how many.
+      size: of their depthwise kernels.
+      stride: of the first.
+      expansion: how many times as many channels they have inside.
+      width: channels of their output.
+    """
+
+    blocks: int
+    size: int
+    stride: int
+    expansion: int
+    width: int
+
+
+def efficientnet_lite(
+    stages: tuple[InvertedStage, ...], *, side: int = 224, tf: bool
+) -> Architecture:
+    """An EfficientNet-Lite; its last block is the last stage and the wide 1×1 after it."""
+
+    def make(spec: ModelSpec, size: int, outputs: int, dtype: Any, rngs: Any) -> Any:
+        from jaxbias.models.efficientnet import EfficientNetLite
+
+        del size
+        return EfficientNetLite(
+            stages,
+            outputs,
+            same=tf,
+            epsilon=1e-3 if tf else 1e-5,
+            method=spec.convolution,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    return Architecture(
+        "tf_efficientnet_lite" if tf else "efficientnet_lite",
+        make,
+        last_block=lambda spec: (("stages", len(stages) - 1), ("top",), ("top_norm",)),
+        side=side,
+    )
+
+
+_LITE0 = (
+    InvertedStage(1, 3, 1, 1, 16),
+    InvertedStage(2, 3, 2, 6, 24),
+    InvertedStage(2, 5, 2, 6, 40),
+    InvertedStage(3, 3, 2, 6, 80),
+    InvertedStage(3, 5, 1, 6, 112),
+    InvertedStage(4, 5, 2, 6, 192),
+    InvertedStage(1, 3, 1, 6, 320),
+)
+# Width and depth in Lite0's, and the side of TensorFlow's images.
+_LITES = ((1.0, 1.0, 224), (1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 280), (1.4, 1.8, 300))
+
+
+def _scaled(width: float, depth: float) -> tuple[InvertedStage, ...]:
+    """Lite0's stages so many times as wide and as deep; the first and last keep their one block."""
+
+    def channels(wanted: float) -> int:
+        near = max(8, int(wanted + 4) // 8 * 8)
+        return near + 8 if near < 0.9 * wanted else near
+
+    return tuple(
+        stage._replace(
+            blocks=math.ceil(depth * stage.blocks) if 0 < i < len(_LITE0) - 1 else stage.blocks,
+            width=channels(width * stage.width),
+        )
+        for i, stage in enumerate(_LITE0)
+    )
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     "convnet": convnet(),
     "resnet18": resnet((2, 2, 2, 2), bottleneck=False),
@@ -105,6 +183,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     "vit_ti_16": vit(width=192, depth=12, heads=3),
     "vit_s_16": vit(width=384, depth=12, heads=6),
     "vit_b_16": vit(width=768, depth=12, heads=12),
+    # As timm calls them.
+    **{
+        f"{prefix}efficientnet_lite{i}": efficientnet_lite(
+            _scaled(width, depth), side=side, tf=bool(prefix)
+        )
+        for prefix in ("", "tf_")
+        for i, (width, depth, side) in enumerate(_LITES)
+    },
 }
 
 

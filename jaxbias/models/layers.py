@@ -1,13 +1,15 @@
 """Convolution without bias, and norms whose statistics never leave the parameters' precision."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxbias.models.convolution import convolve
+from jaxbias.models.depthwise import depthwise
 from jaxbias.parallel import mean_of_parts
 
-_EPSILON = 1e-5
 _MOMENTUM = 0.1  # Share of the new batch in the running statistics.
 
 
@@ -19,6 +21,7 @@ class Conv(nnx.Module):
       features_out: channels of the output.
       size: side of the kernel, odd.
       stride: step between patches.
+      same: whether padding is TensorFlow's.
       method: "patches" or "conv".
       rngs: random keys of the initialisation (He et al., 2015, by the fan out, as torchvision).
     """
@@ -30,6 +33,7 @@ class Conv(nnx.Module):
         size: int,
         stride: int,
         *,
+        same: bool = False,
         method: str,
         rngs: nnx.Rngs,
     ) -> None:
@@ -37,11 +41,39 @@ class Conv(nnx.Module):
         shape = (size, size, features_in, features_out)
         self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
         self.stride = stride
+        self.same = same
         self.method = method
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features_out]."""
-        return convolve(x, self.kernel[...].astype(x.dtype), self.stride, self.method)
+        return convolve(x, self.kernel[...].astype(x.dtype), self.stride, self.method, self.same)
+
+
+class DepthwiseConv(nnx.Module):
+    """A strided convolution of each channel alone, without bias, in the dtype of its input.
+
+    Args:
+      features: channels.
+      size: side of the kernel, odd.
+      stride: step between patches.
+      same: whether padding is TensorFlow's.
+      method: "patches" or "conv".
+      rngs: random keys of the initialisation, as of `Conv`.
+    """
+
+    def __init__(
+        self, features: int, size: int, stride: int, *, same: bool, method: str, rngs: nnx.Rngs
+    ) -> None:
+        # A channel's fan out is its own kernel.
+        init = nnx.initializers.normal(math.sqrt(2.0) / size)
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, 1, features), jnp.float32))
+        self.stride = stride
+        self.same = same
+        self.method = method
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), C]."""
+        return depthwise(x, self.kernel[...].astype(x.dtype), self.stride, self.method, self.same)
 
 
 class BatchNorm(nnx.Module):
@@ -54,11 +86,12 @@ class BatchNorm(nnx.Module):
       devices: of the mesh axis "data"; with several, each sees an equal part of the batch.
     """
 
-    def __init__(self, features: int, *, scale: float = 1.0) -> None:
+    def __init__(self, features: int, *, scale: float = 1.0, epsilon: float = 1e-5) -> None:
         self.scale = nnx.Param(jnp.full((features,), scale, jnp.float32))
         self.bias = nnx.Param(jnp.zeros((features,), jnp.float32))
         self.mean = nnx.BatchStat(jnp.zeros((features,), jnp.float32))
         self.var = nnx.BatchStat(jnp.ones((features,), jnp.float32))
+        self.epsilon = epsilon
         self.training = False
         self.devices = 1
 
@@ -74,7 +107,7 @@ class BatchNorm(nnx.Module):
             self.mean.set_value(mean + _MOMENTUM * (batch_mean - mean))
             self.var.set_value(var + _MOMENTUM * (unbiased - var))
             mean, var = batch_mean, batch_var
-        factor = self.scale[...] * jax.lax.rsqrt(var + _EPSILON)
+        factor = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
         shift = self.bias[...] - mean * factor
         return (wide * _channels(factor) + _channels(shift)).astype(x.dtype)
 

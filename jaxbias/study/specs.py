@@ -131,7 +131,13 @@ class ModelSpec:
     @property
     def content(self) -> dict[str, Any]:
         """What ids are made of: the settings that change this architecture's results."""
-        applied = {"convnet": ("widths",), "resnet": ("stem", "zero_init_residual"), "vit": ()}
+        applied = {
+            "convnet": ("widths",),
+            "resnet": ("stem", "zero_init_residual"),
+            "vit": (),
+            "efficientnet_lite": (),
+            "tf_efficientnet_lite": (),
+        }
         kind = next((kind for kind in applied if self.name.startswith(kind)), "")
         every = tuple(setting for settings in applied.values() for setting in settings)
         changed = () if self.compute_dtype == "float32" else ("compute_dtype",)

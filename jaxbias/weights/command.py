@@ -12,7 +12,13 @@ from jaxbias.weights.sources import SOURCES
 from jaxbias.weights.tensor_names import Names
 
 # A parameter of each kind of architecture that no other has under the same name.
-_FIRST = {"convnet": ("stages", 0), "resnet": ("stem", "kernel"), "vit": ("embed", "kernel")}
+_FIRST = {
+    "convnet": ("stages", 0),
+    "resnet": ("stem", "kernel"),
+    "vit": ("embed", "kernel"),
+    "efficientnet_lite": ("stem", "kernel"),
+    "tf_efficientnet_lite": ("stem", "kernel"),
+}
 
 
 def import_text(arch: str, source: str, file: Path, out: Path) -> str:
@@ -45,6 +51,8 @@ def describe_text(file: Path) -> str:
         alike = f" (or {', '.join(others)}: the same tensors)" if others else ""
         lines.append(f"fits --arch={arch} --source={source}{alike}, {_head(converted.classes)}")
         lines += [f"  {line}" for line in _account(converted)]
+    if len({arch for arch, _, _ in fits}) > 1:
+        lines += ["these networks differ in what no tensor shows: take the one it was released as"]
     if not fits:
         shown = list(tensors.arrays.items())[:10]
         lines += ["fits no architecture of any source; it begins with"]

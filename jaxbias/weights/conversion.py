@@ -61,7 +61,10 @@ def convert(
         of a wrong shape, of no real numbers or not finite.
     """
     origin, kind = checked(arch, source)
-    preparation = preparation or origin.preparations[kind]
+    if preparation is None:
+        usual, side = origin.preparations[kind], ARCHITECTURES[arch].side
+        resize = usual.resize and usual.resize + side - usual.crop
+        preparation = dataclasses.replace(usual, resize=resize, crop=side)
     tensors, dropped = origin.clean(arrays)
     names = origin.names[kind]
     classes, other_head = _head(tensors, names)

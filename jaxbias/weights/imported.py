@@ -146,7 +146,7 @@ def read(arch: str, source: str, file: Path) -> tuple[Converted, str, tuple[str,
     with file.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     default = convert(tensors.arrays, arch, source)
-    known = preparation_of(default.preparation, file, sha256, source)
+    known = preparation_of(default.preparation, file, sha256, source, arch)
     if known != default.preparation:
         default = convert(tensors.arrays, arch, source, known)
     return default, sha256, tensors.beside

@@ -9,13 +9,14 @@ import numpy as np
 
 from jaxbias.errors import InputError, nearest
 from jaxbias.models.architectures import ARCHITECTURES
-from jaxbias.weights.preparations import HALF, IMAGENET, PLAIN, Preparation
+from jaxbias.weights.preparations import BICUBIC, BYTES, HALF, IMAGENET, PLAIN, Preparation
 from jaxbias.weights.tensor_names import (
     Names,
     big_vision_vit,
     huggingface_resnet,
     huggingface_vit,
     own,
+    timm_efficientnet,
     timm_vit,
     torchvision_resnet,
     torchvision_vit,
@@ -117,6 +118,55 @@ def _big_vision(arrays: Arrays) -> Arrays:
     return arrays
 
 
+_LITE = (
+    (r"^_conv_(stem|head)\.", r"conv_\1."),
+    (r"^_bn0\.", "bn1."),
+    (r"^_bn1\.", "bn2."),
+    (r"^_fc\.", "classifier."),
+)
+_LITE_BLOCK = re.compile(r"_blocks\.(\d{1,3})\.(_\w+)(\..*)")
+# Of a block that widens its input, and of the first, which does not.
+_WIDENING = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_PLAIN_BLOCK = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+
+
+def _lite(arrays: Arrays) -> Arrays:
+    """Brings the names of efficientnet_lite_pytorch to timm's, which number blocks by stage.
+
+    A stage ends where the number of channels changes.
+    """
+    arrays = _sub(*_LITE)(arrays)
+    places: dict[int, tuple[int, int]] = {}
+    stage, block, width = -1, 0, ()
+    while (project := arrays.get(f"_blocks.{len(places)}._project_conv.weight")) is not None:
+        stage, block = (stage, block + 1) if project.shape[:1] == width else (stage + 1, 0)
+        width = project.shape[:1]
+        places[len(places)] = (stage, block)
+    renamed = {}
+    for name, value in arrays.items():
+        found = _LITE_BLOCK.fullmatch(name)
+        place = places.get(int(found[1])) if found else None
+        parts = _PLAIN_BLOCK if place and place[0] == 0 else _WIDENING
+        if found and place and found[2] in parts:
+            name = f"blocks.{place[0]}.{place[1]}.{parts[found[2]]}{found[3]}"
+        if name in renamed:
+            raise _twice(name)
+        renamed[name] = value
+    return renamed
+
+
 # The names of files that torchvision released before it renamed the layers of its MLPs.
 _OLD_MLP = _sub((r"\.mlp\.linear_1\.", ".mlp.0."), (r"\.mlp\.linear_2\.", ".mlp.3."))
 # The classifier stands beside the network; transformers 5 calls layers otherwise in memory.
@@ -130,6 +180,8 @@ _HUGGINGFACE = _sub(
     (r"\.mlp\.fc1\.", ".intermediate.dense."),
     (r"\.mlp\.fc2\.", ".output.dense."),
 )
+
+_KINDS = tuple(dict.fromkeys(architecture.kind for architecture in ARCHITECTURES.values()))
 
 SOURCES: dict[str, SourceFormat] = {
     "torchvision": SourceFormat(
@@ -159,8 +211,23 @@ SOURCES: dict[str, SourceFormat] = {
         preparations={"resnet": IMAGENET},
     ),
     "timm": SourceFormat(
-        {"resnet": torchvision_resnet, "vit": timm_vit},
-        preparations={"resnet": IMAGENET, "vit": HALF},
+        {
+            "resnet": torchvision_resnet,
+            "vit": timm_vit,
+            "efficientnet_lite": timm_efficientnet,
+            "tf_efficientnet_lite": timm_efficientnet,
+        },
+        preparations={
+            "resnet": IMAGENET,
+            "vit": HALF,
+            "efficientnet_lite": BICUBIC,
+            "tf_efficientnet_lite": dataclasses.replace(BICUBIC, mean=HALF.mean, std=HALF.std),
+        },
+    ),
+    "efficientnet_lite_pytorch": SourceFormat(
+        {"tf_efficientnet_lite": timm_efficientnet},
+        rename=_lite,
+        preparations={"tf_efficientnet_lite": BYTES},
     ),
     "huggingface": SourceFormat(
         {"resnet": huggingface_resnet, "vit": huggingface_vit},
@@ -176,8 +243,8 @@ SOURCES: dict[str, SourceFormat] = {
         preparations={"vit": HALF},
     ),
     "jaxbias": SourceFormat(
-        {"convnet": own, "resnet": own, "vit": own},
-        preparations={"convnet": HALF, "resnet": HALF, "vit": HALF},
+        dict.fromkeys(_KINDS, own),
+        preparations=dict.fromkeys(_KINDS, HALF),
     ),
 }
 

@@ -133,6 +133,25 @@ def huggingface_resnet(path: Path) -> tuple[str, ...]:
     return (f"{name}.{_LEAVES[leaf]}",)
 
 
+def timm_efficientnet(path: Path) -> tuple[str, ...]:
+    """Names of timm's EfficientNets."""
+    *module, leaf = path
+    match module:
+        case ["stem" | "top" as part]:
+            name = f"conv_{ {'stem': 'stem', 'top': 'head'}[part] }"
+        case ["stem_norm"]:
+            name = "bn1"
+        case ["top_norm"]:
+            name = "bn2"
+        case ["head"]:
+            name = "classifier"
+        case ["stages", stage, block, part, i]:
+            # The only block of the first stage does not widen its input.
+            convs = ("conv_dw", "conv_pw") if stage == 0 else ("conv_pw", "conv_dw", "conv_pwl")
+            name = f"blocks.{stage}.{block}.{convs[i] if part == 'convs' else f'bn{i + 1}'}"
+    return (f"{name}.{_LEAVES[leaf]}",)
+
+
 def torchvision_vit(path: Path) -> tuple[str, ...]:
     """Names of torchvision's vision transformers."""
     leaf = _LEAVES.get(str(path[-1]))

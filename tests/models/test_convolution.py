@@ -8,10 +8,12 @@ import pytest
 from jaxbias.models.convolution import convolve, convolve_batch_last, patches
 
 
-def slices(x, size, stride):
+def slices(x, size, stride, same=False):
     """Patches by their definition, one after the other."""
-    pad = (size - 1) // 2
-    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    around = [((size - 1) // 2,) * 2] * 2
+    if same:
+        around = jax.lax.padtype_to_pads(x.shape[1:3], (size, size), (stride, stride), "SAME")
+    padded = np.pad(x, ((0, 0), *around, (0, 0)))
     rows, columns = (range(0, x.shape[axis], stride) for axis in (1, 2))
     return np.stack(
         [
@@ -26,19 +28,23 @@ def slices(x, size, stride):
 
 @pytest.mark.parametrize("shape", [(2, 8, 6, 3), (2, 7, 6, 3), (1, 2, 2, 1)])
 @pytest.mark.parametrize(("size", "stride"), [(3, 2), (3, 1), (1, 2), (5, 2)])
-def test_patches_are_what_each_output_sees(shape, size, stride):
+@pytest.mark.parametrize("same", [False, True])
+def test_patches_are_what_each_output_sees(shape, size, stride, same):
     x = np.random.default_rng(0).standard_normal(shape, np.float32)
-    np.testing.assert_array_equal(patches(jnp.asarray(x), size, stride), slices(x, size, stride))
+    np.testing.assert_array_equal(
+        patches(jnp.asarray(x), size, stride, same), slices(x, size, stride, same)
+    )
 
 
-def test_patches_and_xlas_convolution_have_the_same_gradients():
+@pytest.mark.parametrize("same", [False, True])
+def test_patches_and_xlas_convolution_have_the_same_gradients(same):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((2, 8, 6, 3), np.float32))
     kernel = jnp.asarray(rng.standard_normal((3, 3, 3, 4), np.float32))
 
     def gradients(method):
         def loss(x, kernel):
-            return jnp.sum(convolve(x, kernel, 2, method) ** 3)
+            return jnp.sum(convolve(x, kernel, 2, method, same) ** 3)
 
         return jax.vmap(jax.grad(loss, (0, 1)), in_axes=(0, None))(x[None], kernel)
 
@@ -46,17 +52,20 @@ def test_patches_and_xlas_convolution_have_the_same_gradients():
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (1, 2), (7, 2)])
-def test_the_gradient_image_by_image_is_xlas(size, stride):
+@pytest.mark.parametrize(
+    ("size", "stride", "same"),
+    [(3, 1, False), (3, 2, False), (1, 2, False), (7, 2, False), (3, 2, True)],
+)
+def test_the_gradient_image_by_image_is_xlas(size, stride, same):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((2, 33, 36, 3), np.float32))
     kernel = jnp.asarray(rng.standard_normal((size, size, 3, 4), np.float32))
 
     def gradients(method):
         def loss(x, kernel):
-            return jnp.mean(convolve(x, kernel, stride, method) ** 3)
+            return jnp.mean(convolve(x, kernel, stride, method, same) ** 3)
 
-        assert loss(x, kernel) == jnp.mean(convolve(x, kernel, stride, "conv") ** 3)
+        assert loss(x, kernel) == jnp.mean(convolve(x, kernel, stride, "conv", same) ** 3)
         return jax.grad(loss, (0, 1))(x, kernel)
 
     for got, expected in zip(gradients("by_image"), gradients("conv"), strict=True):

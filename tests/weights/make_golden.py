@@ -6,6 +6,7 @@ python -m tests.weights.make_golden
 import json
 from pathlib import Path
 
+from jaxbias.models.architectures import ARCHITECTURES
 from jaxbias.weights.imported import fixed_images
 from jaxbias.weights.preparations import Preparation
 from jaxbias.weights.sources import SOURCES
@@ -19,6 +20,8 @@ CASES = [
     ("resnet34", "torchvision", 32),
     ("resnet50", "torchvision", 32),
     ("resnet101", "torchvision", 32),
+    ("efficientnet_lite0", "timm", 32),
+    ("tf_efficientnet_lite0", "timm", 32),
     ("vit_ti_16", "timm", 32),
     ("vit_s_16", "timm", 32),
     ("vit_b_16", "torchvision", 32),
@@ -31,8 +34,7 @@ def golden(arch: str, source: str, size: int) -> dict:
     """Activations of one model."""
     classes = CLASSES.get(source, 7)
     model, features = build(arch, source, classes, size)
-    kind = arch.split("_")[0].rstrip("0123456789")
-    preparation: Preparation = SOURCES[source].preparations[kind]
+    preparation: Preparation = SOURCES[source].preparations[ARCHITECTURES[arch].kind]
     x = inputs(fixed_images(size), preparation)
     state = model.state_dict()
     found = {

@@ -13,7 +13,7 @@ from jaxbias.weights.sources import SOURCES
 from tests.models.architectures import tiny_architectures  # noqa: F401
 from tests.weights.seeded import seeded_arrays
 
-KINDS = {"resnet": "resnet_tiny", "vit": "vit_tiny"}
+KINDS = {"resnet": "resnet_tiny", "vit": "vit_tiny", "tf_efficientnet_lite": "lite_tiny"}
 COUNTER = np.asarray(3, np.int64)
 
 
@@ -141,6 +141,55 @@ def test_the_same_vit_of_four_sources():
     got = convert(respelt, "vit_tiny", "big_vision")
     assert not got.params["positions"][0].any()
     np.testing.assert_array_equal(got.params["positions"][1:], expected.params["positions"][1:])
+
+
+def respelt(arrays):
+    """An EfficientNet-Lite of timm's in the spelling of efficientnet_lite_pytorch, by hand."""
+    places = sorted({tuple(map(int, n.split(".")[1:3])) for n in arrays if n.startswith("blocks.")})
+    outside = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1"}
+    first = {"conv_dw": "depthwise_conv", "bn1": "bn1", "conv_pw": "project_conv", "bn2": "bn2"}
+    inside = {"conv_pw": "expand_conv", "bn1": "bn0", "conv_dw": "depthwise_conv", "bn2": "bn1"}
+    inside |= {"conv_pwl": "project_conv", "bn3": "bn2"}
+    found = {}
+    for name, value in arrays.items():
+        *module, leaf = name.split(".")
+        if module[0] == "blocks":
+            place = tuple(map(int, module[1:3]))
+            part = (inside if place[0] else first)[module[3]]
+            found[f"_blocks.{places.index(place)}._{part}.{leaf}"] = value
+        else:
+            found[f"{(outside | {'classifier': '_fc'})[module[0]]}.{leaf}"] = value
+    return found
+
+
+@pytest.mark.parametrize("arch", ["lite_tiny", "tf_efficientnet_lite0", "tf_efficientnet_lite4"])
+def test_blocks_numbered_by_stage_or_throughout(arch):
+    timm = seeded_arrays(arch, "timm", 3, 32)
+    other = respelt(timm)
+    assert "_blocks.2._expand_conv.weight" in other
+    counted = {**other, "_blocks.0._bn1.num_batches_tracked": COUNTER}
+    got = convert(counted, arch, "efficientnet_lite_pytorch")
+    same(convert(timm, arch, "timm"), got)
+    assert (got.classes, got.mapped) == (3, len(timm))
+    del other["_blocks.1._bn0.weight"]
+    with pytest.raises(InputError, match=r"1 missing \(blocks.1.0.bn1.weight\)"):
+        convert(other, arch, "efficientnet_lite_pytorch")
+
+
+def test_images_are_of_the_side_that_each_lite_was_trained_on():
+    sides = []
+    for i in (0, 2, 4):
+        got = convert(
+            seeded_arrays(arch := f"tf_efficientnet_lite{i}", "timm", 0, 32), arch, "timm"
+        )
+        sides.append((got.preparation.crop, got.preparation.resize, got.network.image_size))
+    assert sides == [(224, 256, 224), (260, 292, 260), (300, 332, 300)]
+
+
+def test_of_which_networks_a_source_has_lites():
+    arrays = seeded_arrays("efficientnet_lite0", "timm", 3, 32)
+    with pytest.raises(InputError, match="has no efficientnet_lite0; it has tf_efficientnet_lite0"):
+        convert(respelt(arrays), "efficientnet_lite0", "efficientnet_lite_pytorch")
 
 
 def test_old_and_new_files_of_torchvision_and_transformers():

@@ -124,7 +124,9 @@ def test_no_file_is_more_than_one_line(attack, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
     if name == "config.json":
-        in_one_line(lambda: preparation_of(HALF, tmp_path / "w.safetensors", "", "timm"))
+        in_one_line(
+            lambda: preparation_of(HALF, tmp_path / "w.safetensors", "", "timm", "vit_b_16")
+        )
     else:
         in_one_line(lambda: read_tensors(path))
 

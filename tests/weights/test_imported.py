@@ -157,8 +157,11 @@ def test_a_head_of_seven_classes_is_imported_and_its_dropping_noted(tmp_path, ca
 def test_preprocessing_travels(tmp_path):
     """The released file is known by its hash; timm and transformers write theirs beside it."""
     file = tmp_path / "w.npz"
-    assert preparation_of(IMAGENET, file, "11ad3fa6" + "0" * 56, "torchvision").resize == 232
-    assert preparation_of(IMAGENET, file, "0" * 64, "torchvision") == IMAGENET
+    assert (
+        preparation_of(IMAGENET, file, "11ad3fa6" + "0" * 56, "torchvision", "resnet50").resize
+        == 232
+    )
+    assert preparation_of(IMAGENET, file, "0" * 64, "torchvision", "resnet50") == IMAGENET
     config = {
         "pretrained_cfg": {
             "input_size": [3, 224, 224],
@@ -169,21 +172,30 @@ def test_preprocessing_travels(tmp_path):
         }
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    got = preparation_of(IMAGENET, file, "", "timm")
+    got = preparation_of(IMAGENET, file, "", "timm", "resnet50")
     assert (got.resize, got.crop, got.mean) == (235, 224, (0.1, 0.2, 0.3))
     assert "instead of the central 95% of the side" in got.differences(224)
     assert "images of 64² pixels are resized to 224²" in got.differences(64)
     hub = {"size": {"height": 32, "width": 32}, "resample": 2, "image_mean": [0, 0, 0]}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({**hub, "image_std": [1, 1, 1]}))
-    assert preparation_of(HALF, file, "", "huggingface").differences(32) == ""
+    assert preparation_of(HALF, file, "", "huggingface", "vit_b_16").differences(32) == ""
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(hub))
     with pytest.raises(
         InputError, match=r"are prepared .it lacks 'image_std'.; fetch it again, or"
     ):
-        preparation_of(HALF, file, "", "huggingface")
+        preparation_of(HALF, file, "", "huggingface", "vit_b_16")
     plain = {**hub, "do_normalize": False, "image_std": None}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(plain))
-    assert preparation_of(HALF, file, "", "huggingface").std == (1.0, 1.0, 1.0)
+    assert preparation_of(HALF, file, "", "huggingface", "vit_b_16").std == (1.0, 1.0, 1.0)
+
+
+def test_the_file_beside_tells_networks_of_the_same_tensors_apart(tmp_path):
+    content = {"architecture": "tf_efficientnet_lite0", "pretrained_cfg": TIMM}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    file = tmp_path / "w.safetensors"
+    assert preparation_of(HALF, file, "", "timm", "tf_efficientnet_lite0").crop == 8
+    with pytest.raises(InputError, match="of tf_efficientnet_lite0: give --arch=tf_efficientnet_l"):
+        preparation_of(HALF, file, "", "timm", "efficientnet_lite0")
 
 
 TIMM = {"input_size": [3, 8, 8], "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -242,7 +254,7 @@ def test_preprocessing_that_cannot_be_is_one_line(tmp_path, source, content, sai
     text = content if isinstance(content, str) else json.dumps(content)
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=re.escape(said)) as error:
-        preparation_of(HALF, tmp_path / "w.safetensors", "", source)
+        preparation_of(HALF, tmp_path / "w.safetensors", "", source, "vit_b_16")
     assert str(error.value).startswith(str(tmp_path / name))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
