@@ -5,41 +5,49 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from jaxbias import words
 from jaxbias.errors import InputError
+from jaxbias.peers import all_say
 
 # Axes of meshes: different variants, or parts of the batches of one training.
 VARIANT, DATA = "variant", "data"
 
 
 def make_mesh(devices: int) -> Mesh:
-    """Returns a mesh of the first `devices` devices along the axis "variant".
+    """Returns a mesh of the first devices of every process, so many in all, along "variant".
 
     Raises:
-      InputError: there are fewer devices.
+      InputError: this process has fewer.
     """
-    have = jax.local_devices()
-    if len(have) < devices:
-        raise InputError(
-            f"config.grid.devices={devices}, but this process has "
-            f"{words.count(len(have), 'device')}; 0 takes all there are, and on CPU "
-            f"JAX_NUM_CPU_DEVICES={devices} makes as many"
-        )
-    return jax.make_mesh(
-        (devices,), (VARIANT,), axis_types=(AxisType.Auto,), devices=have[:devices]
-    )
+    return _mesh_of(_first(devices), VARIANT)
 
 
 def make_data_mesh(devices: int = 0) -> Mesh:
-    """Returns a mesh along the axis "data" alone, of the first `devices` of this process.
+    """Returns a mesh along the axis "data" alone; several processes must run the same program.
 
     Args:
-      devices: how many; 0: all of every process, which must then run the same program.
+      devices: as of `make_mesh`; 0: all of every process.
     """
-    chosen = jax.local_devices()[:devices] if devices else jax.devices()
-    return jax.make_mesh((len(chosen),), (DATA,), axis_types=(AxisType.Auto,), devices=chosen)
+    return _mesh_of(_first(devices) if devices else jax.devices(), DATA)
+
+
+def _mesh_of(devices: list[jax.Device], axis: str) -> Mesh:
+    return jax.make_mesh((len(devices),), (axis,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def _first(devices: int) -> list[jax.Device]:
+    processes = range(jax.process_count())
+    each, have = devices // len(processes), len(jax.local_devices())
+    if have < each:
+        raise InputError(
+            f"config.grid.devices={each}, but this process has {words.count(have, 'device')}; 0 "
+            f"takes all there are, and on CPU JAX_NUM_CPU_DEVICES={each} makes as many"
+        )
+    return [device for place in processes for device in jax.local_devices(place)[:each]]
 
 
 def lift(step: Callable, mesh: Mesh, kind: str) -> Callable:
@@ -101,14 +109,54 @@ def split_batch(batch: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
 
 
+def put(tree: Any, sharding: Sharding) -> Any:
+    """Puts arrays on devices; each of several processes, which have them all, on its own.
+
+    They do not compare what they have, nor wait for each other, as `jax.device_put` does.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def share(leaf: Any) -> jax.Array:
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(share, tree)
+
+
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts arrays on every device of the mesh, once, so packs do not send them again."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def split_variants(tree: Any, mesh: Mesh) -> Any:
     """Puts each device's share of arrays with a leading variant axis on it."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(VARIANT)))
+    return put(tree, NamedSharding(mesh, PartitionSpec(VARIANT)))
+
+
+def own_places(width: int, mesh: Mesh) -> np.ndarray:
+    """Returns int[W], the places along a variant axis of a width that this process computes."""
+    split = NamedSharding(mesh, PartitionSpec(VARIANT)).addressable_devices_indices_map((width,))
+    return np.concatenate(
+        [np.arange(*i) for i in sorted(x.indices(width) for (x,) in split.values())]
+    )
+
+
+def own_part(array: jax.Array) -> np.ndarray:
+    """Returns what this process has computed along a variant axis, in the order of its places."""
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    shards = {shard.index[0].start: shard.data for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
+
+
+def everywhere(array: jax.Array) -> np.ndarray:
+    """Returns a whole array in all processes, which all call this alike."""
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    jax.block_until_ready(array)
+    all_say("")  # On CPUs devices wait for each other half a minute and no longer.
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
 def part_index(parts: int) -> jax.Array:

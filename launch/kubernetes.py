@@ -1,4 +1,4 @@
-"""Kubernetes: an Indexed Job of workers, or a JobSet of gangs that pretrain; Kueue admits either.
+"""Kubernetes: an Indexed Job of workers, or a JobSet of gangs; Kueue admits either.
 
 A pod that is preempted, drained or evicted counts as no failure: it is made again. One that ends
 with wrong input is not.
@@ -218,7 +218,7 @@ def _together(job: Job) -> str:
     port = f"$(({_PORT} + ATTEMPT % {_PORTS}))"
     address = f'"{job.name}-gang-$GANG-0.{job.name}:{port}"'
     where = [f"--config={_CONFIG / 'config.py'}", f"--workdir={job.workdir}"]
-    run = shlex.join(["jaxbias", "pretrain", "--distributed", *where])
+    run = shlex.join(["jaxbias", "run", "--distributed", *where])
     return f"JAX_COORDINATOR_ADDRESS={address} exec {run}"
 
 

@@ -43,7 +43,7 @@ class KubernetesSpec:
     mount: str = ""  # ... and where pods see it.
     service_account: str = ""
     nodes: tuple[str, ...] = ()  # Labels that nodes must have, such as "disk=ssd".
-    # Of a gang, which pretrains bases as one process; 1: no gangs, every worker by itself.
+    # Of a gang, which does packs as one process; 1: no gangs, every worker by itself.
     hosts: _Count = 1
 
 

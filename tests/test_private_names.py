@@ -8,12 +8,12 @@ import pytest
 import jaxbias
 
 PACKAGE = Path(jaxbias.__file__).parent
-# Named tuples' own, which have an underscore so that fields may have any name.
-OF_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
+# Public all the same: named tuples' own, so that fields may have any name, and one of `os`.
+DOCUMENTED = {"_asdict", "_fields", "_make", "_replace", "_exit"}
 
 
 def private(name):
-    return name.startswith("_") and not name.startswith("__") and name not in OF_TUPLES
+    return name.startswith("_") and not name.startswith("__") and name not in DOCUMENTED
 
 
 def made_in(tree):

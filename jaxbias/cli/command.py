@@ -20,12 +20,14 @@ COMMANDS = {
         "runs:run",
         "train what a study lacks, answer its questions, write the report.",
         (
-            f"{_CONFIG} --workdir=DIR",
+            f"{_CONFIG} --workdir=DIR [--distributed]",
             "--config=... --workdir=DIR --stage=STAGE [--packs=0,3-5]",
             "--config=... --workdir=DIR --dry_run",
             "--config=... --calibrate",
         ),
-        dict.fromkeys(("config", "workdir", "stage", "packs", "dry_run", "calibrate"), ""),
+        dict.fromkeys(
+            ("config", "workdir", "stage", "packs", "distributed", "dry_run", "calibrate"), ""
+        ),
     ),
     "pretrain": Command(
         "runs:pretrain",

@@ -74,7 +74,7 @@ FLAGS = {
     "packs": Flag("PACKS", "Of a stage, these packs of the plan: places from 0, ranges, ids."),
     "dry_run": Flag("", "Say what a run would cost; write nothing."),
     "calibrate": Flag("", "Time the modes of a grid; train nothing."),
-    "distributed": Flag("", "Pretrain together with the other processes of a job."),
+    "distributed": Flag("", "Train together with the other processes of a job."),
     "scores": Flag("FILE", "Scores: a column per model, a row per example.", path=True),
     "variants": Flag(
         "FILE", "Settings of the models: model, base, role, curation, n, seed.", path=True

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from jaxbias.files.atomic import check_directory
 from jaxbias.files.claims import Claims
 from jaxbias.files.objects import is_url
 from jaxbias.plan.selection import PACKED, STAGES, check_words
-from jaxbias.stages.rendezvous import rendezvous
+from jaxbias.stages import supervisor
 from jaxbias.study import Study
 from jaxbias.workdir.places import place_of
 
@@ -31,14 +32,17 @@ def run(given: FlagValues) -> None:
         show_report(workdir)
         return
     # JAX, Flax and pandas, which take seconds: after everything that flags alone can tell.
-    from jaxbias.stages import outlook, train
-    from jaxbias.stages.accounting import accounting_text
-
-    _set_up_devices(study)
     if given.dry_run:
+        from jaxbias.stages import outlook
+
+        _set_up_devices(study)
         print(outlook.dry_run(study, workdir))
         return
-    timings = train.train(study, workdir, stage, packs)
+    timings = _trained(given, study, workdir, stage, packs)
+    if timings is None:
+        return
+    from jaxbias.stages.accounting import accounting_text
+
     if stage:
         print(accounting_text(timings) if timings else "Done already")
         return
@@ -50,6 +54,27 @@ def run(given: FlagValues) -> None:
     with claim:
         show_report(workdir)
     print(accounting_text({**timings, "report_seconds": time.perf_counter() - began}))
+
+
+def _trained(
+    given: FlagValues, study: Study, workdir: str, stage: str, packs: str
+) -> dict[str, float] | None:
+    """Trains; returns where the time went, or None in a gang but for its first process."""
+    if given.distributed and is_url(workdir):
+        raise InputError(f"--distributed needs a disk that all processes see, not {workdir}")
+    if given.distributed and not supervisor.is_child():
+        sys.exit(supervisor.supervise("jaxbias"))
+    _set_up_devices(study)
+    if not given.distributed:
+        from jaxbias.stages import train
+
+        return train.train(study, workdir, stage, packs)
+    supervisor.take_place()
+    from jaxbias.stages import gang, train
+
+    with gang.joined() as leads:
+        timings = train.train(study, workdir, stage, packs)
+    return timings if leads else None
 
 
 def show_report(workdir: str) -> None:
@@ -71,17 +96,10 @@ def pretrain(given: FlagValues) -> None:
         raise InputError("config.bases has none that is pretrained here; give one a target")
     if not is_url(workdir):
         check_directory(Path(workdir))
-    if given.distributed:
-        rendezvous()
-    from jaxbias.stages import gang, train
+    if _trained(given, study, workdir, "pretrain", "") is None:
+        return
     from jaxbias.workdir.results import ResultDirectory
 
-    if given.distributed:
-        gang.join()
-        gang.pretrain_together(study, workdir)
-    else:
-        _set_up_devices(study)
-        train.train(study, workdir, "pretrain")
     directory = ResultDirectory(workdir)
     for base in [base for pack in directory.plan().bases for base in pack.members]:
         print(f"{base.name}, seed {base.seed}: {directory.place}/bases/{base.id}")
@@ -102,6 +120,8 @@ def _asked(given: FlagValues, study: Study) -> tuple[str, str, str]:
         )
     if stage and given.dry_run:
         raise InputError("--dry_run estimates whole runs; leave out --stage")
+    if given.distributed and given.dry_run:
+        raise InputError("--dry_run estimates what this machine would do; leave out --distributed")
     return workdir, stage, packs
 
 

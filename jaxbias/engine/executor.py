@@ -14,10 +14,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbias.engine.memory import Room, program_bytes, widest
-from jaxbias.engine.parts import in_parts
+from jaxbias.engine.parts import in_parts, members_of
 from jaxbias.engine.programs import Program
 from jaxbias.errors import InputError
-from jaxbias.parallel import VARIANT, replicate, shard_variants, split_variants
+from jaxbias.parallel import (
+    VARIANT,
+    everywhere,
+    own_part,
+    own_places,
+    put,
+    replicate,
+    shard_variants,
+    split_variants,
+)
+from jaxbias.peers import all_say
 
 # Between two looks at the resident set of a running program.
 _LOOK_SECONDS = 0.002
@@ -25,6 +35,9 @@ _LOOK_SECONDS = 0.002
 
 class Executor:
     """Runs programs on the devices of a layout.
+
+    Where several processes have them, all call it alike, and each is told what its devices have
+    computed, or everything (`Program.everywhere`).
 
     Args:
       mesh: of the devices.
@@ -47,7 +60,7 @@ class Executor:
         """Runs a program on members, so many at a time; see `in_parts`.
 
         Returns:
-          Host arrays with a leading axis of the members.
+          Host arrays with a leading axis of the members that are told here; see `told`.
 
         Raises:
           InputError: the program does not fit the device.
@@ -58,11 +71,23 @@ class Executor:
             stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *part)
             return self.call(program, split_variants(stacked, self.mesh), there)
 
-        return in_parts(run, members, width)
+        return in_parts(run, members, width, self.places(program, width))
+
+    def places(self, program: Program, width: int) -> np.ndarray:
+        """Returns int[W], the places of a part whose results this process is told."""
+        return np.arange(width) if program.everywhere else own_places(width, self.mesh)
+
+    def told(self, program: Program, count: int, width: int) -> list[int]:
+        """Returns the places of those members of a pack whose results this process is told."""
+        return members_of(count, width, self.places(program, width))
 
     def call(self, program: Program, stacked: Any, shared: Any) -> Any:
         """Runs a program on arguments that lie on the devices; returns host arrays."""
-        return jax.tree.map(np.asarray, self.on_devices(program, stacked, shared))
+        return self.fetch(program, self.on_devices(program, stacked, shared))
+
+    def fetch(self, program: Program, results: Any) -> Any:
+        """Returns what this process is told of results on the devices, as host arrays."""
+        return jax.tree.map(everywhere if program.everywhere else own_part, results)
 
     def on_devices(self, program: Program, stacked: Any, shared: Any) -> Any:
         """Runs a program on arguments that lie on the devices, and leaves its results there.
@@ -105,7 +130,8 @@ class Executor:
 
         def measured(part: int) -> int | None:
             found = self.measured_bytes(brief, part)
-            return None if found is None else found + held(part)[1]
+            most = max(-1 if told == "None" else int(told) for told in all_say(str(found)))
+            return None if most < 0 else most + held(part)[1]
 
         wanted = -(-width // unit) * unit
         found = self.room and widest(wanted, unit, self.room, analysed, measured)
@@ -171,16 +197,18 @@ class Executor:
           where neither tells.
         """
         members, shared = jax.tree.map(
-            lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
+            lambda leaf: put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
             self.arguments(program, width),
         )
         compiled = self.compiled(program, width)
         arguments = (*_taken(program, members), shared)
-        device = self.mesh.devices.flat[0]
+        device = self.mesh.local_devices[0]
         if device.platform == "cpu":
             held = sum(leaf.nbytes for leaf in jax.tree.leaves(arguments))
             peak = _peak_resident(lambda: jax.block_until_ready(compiled(*arguments)))
-            return None if peak is None else (peak + held) // self.mesh.size
+            if peak is None:
+                return None
+            return peak // len(self.mesh.local_devices) + held // self.mesh.size
         before = _peak_of(device)
         jax.block_until_ready(compiled(*arguments))
         after = _peak_of(device)

@@ -17,7 +17,6 @@ from jaxbias.engine.executor import Executor
 from jaxbias.engine.parts import in_parts
 from jaxbias.engine.passes import Advanced, Begun, Rated
 from jaxbias.engine.programs import Networks, Program
-from jaxbias.models import Network
 from jaxbias.models.network import Params
 from jaxbias.parallel import replicate, split_variants
 from jaxbias.training import (
@@ -95,7 +94,7 @@ class Feed:
           As of the program, on the host.
         """
         run = functools.partial(self._train_part, program, scored)
-        return in_parts(run, members, width)
+        return in_parts(run, members, width, self.executor.places(program, width))
 
     def held(self, program: Networks, width: int) -> tuple[Program, int]:
         """Returns what of a program the devices hold at once, and the bytes that lie beside it."""
@@ -115,12 +114,11 @@ class Feed:
                 for _, examples, _, key in padded
             ]
             state = self._trained(program, step, state, fixed, np.stack(places), rest[0])
-        out = {
-            "scores": self._scored(program.model, state.params, scored),
-            "loss": np.asarray(state.loss),
-            "diverged_at": np.asarray(state.diverged_at),
-        }
-        return {**out, "params": jax.tree.map(np.asarray, state.params)} if program.keep else out
+        ends = {"loss": state.loss, "diverged_at": state.diverged_at}
+        if program.keep:
+            ends["params"] = state.params
+        scores = self._scored(program, state.params, scored)
+        return {"scores": scores, **self.executor.fetch(program, ends)}
 
     def _trained(
         self,
@@ -158,7 +156,7 @@ class Feed:
         steps = chunk_steps(step.schedule, width, images, mesh, self.chunk_bytes)
         return Advanced(program, step.refits, steps)
 
-    def _scored(self, network: Network, params: Params, ids: np.ndarray) -> np.ndarray:
+    def _scored(self, program: Networks, params: Params, ids: np.ndarray) -> np.ndarray:
         """float[V, M, outputs], chunk by chunk of one shape."""
         mesh, most = self.executor.mesh, self.chunk_bytes // self.images[0].nbytes
         size = min(_SCORED, -(-len(ids) // _UNIT) * _UNIT, most)
@@ -168,9 +166,9 @@ class Feed:
             chunk = np.resize(ids[start : start + size], size)
             return replicate(np.take(self.images, chunk, axis=0), mesh)
 
-        rated = Rated(network, (size, *self.images.shape[1:]))
+        rated = Rated(program.model, (size, *self.images.shape[1:]))
         found = [
-            self.executor.call(rated, (params,), images)
+            self.executor.fetch(program, self.executor.on_devices(rated, (params,), images))
             for images in prefetched(
                 functools.partial(gathered, start) for start in range(0, len(ids), size)
             )

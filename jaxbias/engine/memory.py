@@ -5,6 +5,7 @@ what it will hold; where there is no analysis, two small ones are run and their 
 """
 
 import dataclasses
+import json
 import resource
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import jax
 from jaxbias import words
 from jaxbias.capacity import available_ram
 from jaxbias.errors import InputError
+from jaxbias.peers import all_say
 
 # Of a device's own memory; the rest is for fragments and what others put there.
 _SHARE = 0.9
@@ -41,7 +43,7 @@ def device_room(mib: int, devices: int) -> Room | None:
     Args:
       mib: as a setting gives it, in MiB; 0: what the device reports, and on CPU a share of the RAM
         that is available to this process.
-      devices: how many share the host's RAM, on CPU.
+      devices: how many, of all processes, each of which has its own RAM on CPU.
 
     Returns:
       The room; None where a device does not tell.
@@ -50,10 +52,16 @@ def device_room(mib: int, devices: int) -> Room | None:
         return Room(mib * 2**20, mib * 2**20)
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        available = available_ram() // devices
+        available = available_ram() // (devices // jax.process_count())
         return Room(int(_HOST_SHARE * available), available)
     limit = (device.memory_stats() or {}).get("bytes_limit")
     return Room(int(_SHARE * limit), limit) if limit else None
+
+
+def least(room: Room | None) -> Room | None:
+    """Returns what every process of a gang has, given what this one has."""
+    told = [json.loads(each) for each in all_say(json.dumps(room and dataclasses.astuple(room)))]
+    return Room(*map(min, zip(*told, strict=True))) if all(told) else None
 
 
 def program_bytes(compiled: jax.stages.Compiled) -> int | None:

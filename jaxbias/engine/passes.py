@@ -96,6 +96,8 @@ class Extraction(Program):
     network: Network
     store: tuple[int, ...]
 
+    everywhere = True
+
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
         ids = np.resize(np.arange(self.store[0], dtype=np.int32), BLOCK)

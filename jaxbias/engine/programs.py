@@ -49,9 +49,11 @@ class Program(abc.ABC):
     Attributes:
       donated: how many of a member's arrays, from the first, the results take the place of. Only
         results of the same shapes can: parameters that are returned, and states.
+      everywhere: whether all processes of a gang are told all results, or each its devices' own.
     """
 
     donated = 0
+    everywhere = False
 
     @abc.abstractmethod
     def sample(self) -> tuple[Any, Any]:
@@ -137,6 +139,7 @@ class Networks(_Stepwise):
     keep: bool = False
 
     donated = property(lambda self: int(self.keep))
+    everywhere = property(lambda self: self.keep)  # Of a checkpoint all processes write a share.
 
     @property
     def brief(self) -> Training:
@@ -230,6 +233,8 @@ class Rung(Program):
     """
 
     longest: Networks | Heads
+
+    everywhere = True  # Where trials stop is one file.
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""

@@ -15,7 +15,7 @@ from jaxbias.engine.executor import Executor
 from jaxbias.engine.feed import Feed, Member
 from jaxbias.engine.layout import Layout
 from jaxbias.engine.members import examples_of, hyper_of, key_of, penalty_of
-from jaxbias.engine.memory import device_room
+from jaxbias.engine.memory import device_room, least
 from jaxbias.engine.programs import FittedHeads, Heads, Networks, Rung, Training
 from jaxbias.engine.rows import DIVERGED, Row, base_row, variant_row
 from jaxbias.engine.starts import LoadBase, LoadFeatures, Starts
@@ -28,7 +28,7 @@ from jaxbias.training import TrainingSet
 
 
 class Runner:
-    """Runs packs of a study.
+    """Runs packs of a study; the processes of a gang together, each its members of every pack.
 
     Args:
       study: the study.
@@ -50,7 +50,7 @@ class Runner:
         self.layout = layout
         self.curator = Curator(study, dataset)
         # Before anything is put there.
-        room = device_room(study.grid.memory_mib, layout.devices)
+        room = least(device_room(study.grid.memory_mib, layout.devices))
         self.executor = Executor(make_mesh(layout.devices), layout.mode, room)
         # Where the images stay on the host.
         self.feed = Feed(self.executor, dataset.images) if layout.store == "host" else None
@@ -102,7 +102,8 @@ class Runner:
         """Finetunes a pack of variants and scores every validation and test example.
 
         Returns:
-          One row per variant: its settings, realised counts, status and scores.
+          One row per variant that the devices of this process trained: its settings, realised
+          counts, status and scores.
         """
         draws = [self.curator.finetune(variant) for variant in pack.members]
         examples = [
@@ -124,17 +125,12 @@ class Runner:
             out = self._train_networks(pack, program, members, scored)
         else:
             out = self._train_heads(pack, program, examples, scored)
-        return [
-            variant_row(
-                variant,
-                self.curator.cells(variant.task).names,
-                draw,
-                out,
-                i,
-                validation=len(self.curator.validation),
-            )
-            for i, (variant, draw) in enumerate(zip(pack.members, draws, strict=True))
-        ]
+        rows, validation = [], len(self.curator.validation)
+        for i, place in enumerate(out["members"]):
+            variant, draw = pack.members[place], draws[place]
+            cells = self.curator.cells(variant.task).names
+            rows.append(variant_row(variant, cells, draw, out, i, validation=validation))
+        return rows
 
     def _train_heads(
         self,
@@ -193,8 +189,8 @@ class Runner:
           batch: examples of a step.
 
         Returns:
-          What was returned, with the layout it ran in, the seconds of a member and what its failure
-          is called before the number of its step.
+          What was returned, with the places of the members it tells of, the layout it ran in, the
+          seconds of a member and what its failure is called before the number of its step.
         """
         began, compiled = time.perf_counter(), self.executor.compile_seconds
         width = self.catalog.part_width(program, pack.width)
@@ -208,5 +204,5 @@ class Runner:
         self.scored_images += scored * len(pack.members)
         failure = DIVERGED if steps else "did not converge by iteration"
         seconds_each = seconds / len(pack.members)
-        layouts = [self.layout.record(width)]
-        return {**out, "layouts": layouts, "seconds": seconds_each, "failure": failure}
+        told = {"layouts": [self.layout.record(width)], "seconds": seconds_each, "failure": failure}
+        return {**out, **told, "members": self.executor.told(program, len(pack.members), width)}

@@ -53,8 +53,7 @@ def pretrain_base(
       Lost: another process is to train it now.
     """
     study, curator = runner.study, runner.curator
-    devices = 0 if jax.process_count() > 1 else runner.layout.devices
-    mesh = make_data_mesh(devices)
+    mesh = make_data_mesh(runner.layout.devices)
     drawn = curator.pretrain(base)
     recipe = Recipe.of(study.pretrain)
     schedule = _schedule(study.pretrain, recipe, base, len(drawn.ids))
@@ -168,7 +167,7 @@ def check_batch(spec: PretrainSpec, devices: int) -> None:
 
 def _scores(runner: Runner, base: Base, network: Network, params: Params) -> np.ndarray:
     """Of the validation examples; empty where nothing was learnt that could be scored."""
-    if base.objective == "simclr" or jax.process_count() > 1:
+    if base.objective == "simclr":
         return np.zeros(0, np.float32)
     chosen = runner.curator.dataset.images[runner.curator.validation]
     ids = np.arange(len(chosen), dtype=np.int32)

@@ -3,11 +3,14 @@
 import functools
 from collections.abc import Callable, Sequence
 
+import jax
+
 from jaxbias.engine.runner import Runner
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.selection import select
 from jaxbias.plan.variants import Base
 from jaxbias.progress import progress
+from jaxbias.stages.gang import write_pack
 from jaxbias.workdir.crew import Bases, Crew, Work
 
 
@@ -50,17 +53,19 @@ class FinetuneStage:
         return count
 
     def _finetune(self, packs: Sequence[Pack]) -> int:
-        self._extract(packs)
-        work = Work("finetune", "finetuning", "variants", packs, self._do, self._bases.missing)
+        if jax.process_count() == 1:  # A gang does with the first pack of each base.
+            self._extract(packs)
+        work = Work("finetune", "finetuning", "variants", packs, self.do, self._bases.missing)
         with self._crew.clock.section("finetune"):
             return self._crew.share(
                 work, meanwhile=functools.partial(self._bases.look_after, packs)
             )
 
-    def _do(self, packs: Sequence[Pack]) -> Callable[[], None]:
+    def do(self, packs: Sequence[Pack]) -> Callable[[], None]:
+        """Finetunes a pack; returns what writes its results."""
         (pack,) = packs
         rows = self._runner.finetune(pack)
-        return lambda: self._crew.directory.write_pack(pack, rows)
+        return lambda: write_pack(self._crew.directory, pack, rows)
 
     def _extract(self, packs: Sequence[Pack]) -> None:
         """Extracts what untrained heads need; of bases to come, with the first pack of them."""

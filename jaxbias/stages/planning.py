@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import sys
 from collections.abc import Callable
 
@@ -24,10 +25,12 @@ from jaxbias.files.claims import Claims
 from jaxbias.models import Network, make_network
 from jaxbias.models.network import Params
 from jaxbias.parallel import make_mesh
+from jaxbias.peers import all_say, first_says, is_first
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import Base
 from jaxbias.stages import screen
 from jaxbias.stages.bases import check_batch
+from jaxbias.stages.gang import wait_until
 from jaxbias.stages.search import read_results
 from jaxbias.study import Study, by_loop
 from jaxbias.weights import checkpoint, content_hash, departures
@@ -35,6 +38,8 @@ from jaxbias.workdir.results import ResultDirectory
 
 # Of the files of features; the last says what the first holds.
 _ENDS = ("npy", "json")
+# What the first process of a gang says of features.
+_MAKE, _STORED = "make", "stored"
 # Of parameters, in the training of one network.
 _COPIES = 3
 
@@ -71,7 +76,7 @@ def _check_machine(study: Study, images: int, pretrained: bool) -> None:
     make_mesh(devices)
     looped = any(base.target and by_loop(study, base) for base in study.bases.values())
     if looped and not pretrained:
-        check_batch(study.pretrain, jax.device_count() if jax.process_count() > 1 else devices)
+        check_batch(study.pretrain, devices)
     _store(study, devices, images * study.data.image_size**2 * 3)
     shapes = jax.eval_shape(
         make_network(study.model, study.data.image_size, 1).init, jax.random.key(0)
@@ -105,7 +110,7 @@ class Planner:
     @functools.cached_property
     def runner(self) -> Runner:
         """A runner of the study on this machine's devices."""
-        layout = layout_of(self.study, self.dataset)
+        layout = agreed(layout_of(self.study, self.dataset))
         runner = Runner(self.study, self.dataset, layout, self._load_base, self._load_features)
         for task in (*self.study.targets, *self.study.pairs):
             runner.curator.check_evaluation(task)
@@ -144,19 +149,35 @@ class Planner:
 
     def _load_features(self, base: Base, name: str, make: Callable[[], Features]) -> Features:
         of = self.directory.parameters().get(base.id, "")
-        if (stored := self._stored_features(name, of)) is not None:
-            return stored
-        while True:
+        if not is_first():  # Of a gang all extract them; the first has the claim, and stores them.
+            while first_says() == _MAKE:
+                make()
+            return self._seen_features(name, of)
+        stored = self._stored_features(name, of)
+        while stored is None:
             with self._claims.lock(f"features-{name}") as claim:
                 # Another process may have extracted them, or be about to, if it took over.
-                if (stored := self._stored_features(name, of)) is not None:
-                    return stored
-                made = make()
-                if claim.confirm():
-                    stored = features.write(self.directory.features_path, name, made, of)
-                    for end in _ENDS:
-                        self.directory.place.send(f"features/{name}.{end}")
-                    return stored
+                stored = self._stored_features(name, of)
+                if stored is None:
+                    first_says(_MAKE)
+                    made = make()
+                    if claim.confirm():
+                        stored = features.write(self.directory.features_path, name, made, of)
+                        for end in _ENDS:
+                            self.directory.place.send(f"features/{name}.{end}")
+        first_says(_STORED)
+        return stored
+
+    def _seen_features(self, name: str, of: str) -> Features:
+        """Returns the features that the first process has stored."""
+        found: list[Features | None] = []
+
+        def look() -> bool:
+            found[:] = [self._stored_features(name, of)]
+            return found[0] is not None
+
+        wait_until(look, f"{self.directory.features_path} shows no features {name}")
+        return found[0]
 
     def _stored_features(self, name: str, of: str) -> Features | None:
         for end in reversed(_ENDS):
@@ -176,6 +197,14 @@ def layout_of(study: Study, dataset: Dataset) -> Layout:
         )
     devices = devices_of(study)
     return Layout(mode, devices, _store(study, devices, dataset.images.nbytes))
+
+
+def agreed(layout: Layout) -> Layout:
+    """Returns the layout of a gang, given what this process would do alone."""
+    told = [Layout(**json.loads(each)) for each in all_say(json.dumps(dataclasses.asdict(layout)))]
+    # Timings are a machine's own; so is what fits its memory.
+    store = "host" if any(each.store == "host" for each in told) else layout.store
+    return dataclasses.replace(told[0], store=store)
 
 
 def _store(study: Study, devices: int, size: int) -> str:
@@ -198,5 +227,5 @@ def _store(study: Study, devices: int, size: int) -> str:
 
 
 def devices_of(study: Study) -> int:
-    """Returns over how many devices of this machine packs of a study are split."""
-    return study.grid.devices or len(jax.local_devices())
+    """Returns over how many devices, of this process or of its whole gang, packs are split."""
+    return (study.grid.devices or len(jax.local_devices())) * jax.process_count()

@@ -3,11 +3,10 @@
 import functools
 from collections.abc import Callable, Sequence
 
-import jax
-
 from jaxbias.engine.rows import Row
 from jaxbias.engine.runner import Runner
 from jaxbias.models.network import Params
+from jaxbias.peers import is_first
 from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Base
 from jaxbias.stages.bases import pretrain_base
@@ -32,9 +31,10 @@ class PretrainStage:
 
     def work(self, packs: Sequence[Pack]) -> Work:
         """Returns the work of pretraining some packs."""
-        return Work("pretrain", "pretraining", "bases", packs, self._do, fits=self._fits)
+        return Work("pretrain", "pretraining", "bases", packs, self.do, fits=self._fits)
 
-    def _do(self, packs: Sequence[Pack]) -> Callable[[], None]:
+    def do(self, packs: Sequence[Pack]) -> Callable[[], None]:
+        """Pretrains packs together; returns what writes their results."""
         bases = [base for pack in packs for base in pack.members]
         if any(by_loop(self._runner.study, base) for base in bases):
             done = [self._one(base) for base in bases]
@@ -65,7 +65,7 @@ class PretrainStage:
         # Of a gang all save the parameters, where Orbax has them meet; the first alone writes.
         for base, leaves in zip(pack.members, params, strict=True):
             checkpoint.save(directory.base_path(base.id), leaves)
-        if jax.process_index() == 0:
+        if is_first():
             for base in pack.members:
                 directory.place.send(f"bases/{base.id}")
             hashes = map(content_hash, params)
@@ -76,6 +76,8 @@ class PretrainStage:
         directory, name = self._crew.directory, f"pretraining/{base.id}"
 
         def tell(step: int, figures: dict[str, float]) -> None:
+            if not is_first():
+                return
             self._crew.telemetry.trained(base.name, base.id, step, figures)
             directory.place.send(name)  # But for the checkpoint that is being written.
 
@@ -84,5 +86,6 @@ class PretrainStage:
         try:
             return pretrain_base(self._runner, base, path, tell, self._crew.has_lost_claim)
         except Terminated:
-            directory.place.send(name)
+            if is_first():
+                directory.place.send(name)
             raise

@@ -10,6 +10,7 @@ from jaxbias import words
 from jaxbias.engine.trials import Trials
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import write_bytes
+from jaxbias.peers import all_say, is_first
 from jaxbias.plan.criteria import MEASURES
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.search import Results, RungResult, follow, rung_epochs
@@ -58,8 +59,7 @@ class SearchStage:
         count = 0
         while True:
             wanted = select(plan.rungs, packs, "search")
-            do = functools.partial(self._do, _places(plan))
-            work = Work("search", "searching", "trials", wanted, do, self._bases.missing)
+            work = Work("search", "searching", "trials", wanted, self.do, self._bases.missing)
             meanwhile = functools.partial(self._bases.look_after, wanted)
             count += self._crew.share(work, meanwhile=meanwhile)
             if packs:
@@ -70,18 +70,22 @@ class SearchStage:
                 return longer, count
             plan = longer
 
-    def _do(self, places: _Places, packs: Sequence[Pack]) -> Callable[[], None]:
+    def do(self, packs: Sequence[Pack]) -> Callable[[], None]:
+        """Trains a pack of trials through their rung; returns what writes its results."""
         (pack,) = packs
         epochs = pack.members[0].recipe.epochs
         first = max((rung for rung in self._rungs if rung < epochs), default=0)
         keep = epochs - first
         begun = [self._trials.begin(trial) for trial in pack.members]
-        stopped = self._stopped(places, pack, first, begun) if first else begun
-        if any(state is None for state in stopped):  # All from their first step, to the same bits.
-            first, stopped = 0, begun
+        stopped = self._stopped(pack, first, begun) if first else begun
+        known = all(state is not None for state in stopped)
+        if not all(told == str(True) for told in all_say(str(known))):
+            first, stopped = 0, begun  # All from their first step, to the same bits.
         rows, ends = self._trials.train(pack, first, stopped, keep)
 
         def write() -> None:
+            if not is_first():
+                return
             directory = self._crew.directory
             if epochs < self._rungs[-1]:
                 ids = [trial.id for trial in pack.members]
@@ -92,11 +96,9 @@ class SearchStage:
 
         return write
 
-    def _stopped(
-        self, places: _Places, pack: Pack, first: int, begun: Sequence[State]
-    ) -> list[State | None]:
+    def _stopped(self, pack: Pack, first: int, begun: Sequence[State]) -> list[State | None]:
         """Where the trials of a pack stopped at the end of the rung before, None where unknown."""
-        found = []
+        found, places = [], _places(self._crew.directory.plan())
         for trial, like in zip(pack.members, begun, strict=True):
             id = self._trials.shorter(trial, first).id
             before, place = places[id]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import pandas as pd
 from ml_collections import ConfigDict
 
@@ -16,8 +17,10 @@ from jaxbias.engine.trials import Trials
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import check_directory, remove_leftovers
 from jaxbias.files.claims import Claims
+from jaxbias.peers import first_says, is_first
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.selection import select
+from jaxbias.stages import gang
 from jaxbias.stages.accounting import accounting
 from jaxbias.stages.bases import refuse_diverged
 from jaxbias.stages.finetune import FinetuneStage
@@ -34,7 +37,8 @@ from jaxbias.workdir.telemetry import Clock, Telemetry
 def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -> dict[str, float]:
     """Does whatever training of the study is not done yet, together with other processes.
 
-    Processes that share a directory take different packs; each returns when all are done.
+    Processes that share a directory take different packs; each returns when all are done. Those of
+    a gang do every pack together.
 
     Args:
       study: the study.
@@ -63,15 +67,10 @@ def _train(study: Study, directory: ResultDirectory, stage: str, packs: str) -> 
     remove_leftovers(directory.path)
     claims = Claims(directory.place.objects("claims"))
 
-    # What there is to do, agreed upon with the processes that share the directory.
     with clock.section("data"):
         dataset = load_data(study, directory)
     use_compilation_cache()
     planner = Planner(study, dataset, directory, claims)
-    with clock.section("plan"):
-        plan = planner.agree()
-        if not stage:  # The report will read them all; what is damaged is better known before.
-            directory.check_packs((*plan.bases, *plan.rungs, *plan.finetunes))
     runner = planner.runner
     telemetry = Telemetry(
         directory.path / "events",
@@ -80,11 +79,23 @@ def _train(study: Study, directory: ResultDirectory, stage: str, packs: str) -> 
         directory.place.send,
         runner.layout.devices_told,
     )
-    crew = Crew(directory, claims, telemetry, clock)
+    crew = Crew(directory, claims, telemetry, clock, gang.lead if jax.process_count() > 1 else None)
 
-    # Bases.
+    # What there is to do, agreed upon with the processes that share the directory.
+    with clock.section("plan"):
+        plan = _agreed(planner)
+        if not stage:  # The report will read them all; what is damaged is better known before.
+            directory.check_packs((*plan.bases, *plan.rungs, *plan.finetunes))
     pretraining = PretrainStage(crew, runner)
     bases = Bases(crew, pretraining.work(plan.bases), elsewhere=bool(stage))
+    search = SearchStage(crew, Trials(runner), bases, planner.agree)
+    finetuning = FinetuneStage(crew, runner, bases, planner.agree)
+    if not is_first():
+        does = {"pretrain": pretraining.do, "search": search.do, "finetune": finetuning.do}
+        gang.follow(does, directory)
+        return {}
+
+    # Bases.
     if stage in ("", "pretrain"):
         with clock.section("pretrain"):
             wanted = pretraining.work(select(plan.bases, packs, "pretrain"))
@@ -95,7 +106,6 @@ def _train(study: Study, directory: ResultDirectory, stage: str, packs: str) -> 
     tried = 0
     if study.search.on and stage in ("", "search"):
         with clock.section("search"):
-            search = SearchStage(crew, Trials(runner), bases, planner.agree)
             plan, tried = search.walk(plan, packs)
 
     # Variants.
@@ -103,8 +113,9 @@ def _train(study: Study, directory: ResultDirectory, stage: str, packs: str) -> 
     if stage in ("", "finetune"):
         check_finished(directory, study, plan)
         refuse_diverged(directory, plan)
-        trained = FinetuneStage(crew, runner, bases, planner.agree).walk(plan, packs)
+        trained = finetuning.walk(plan, packs)
 
+    gang.dismiss()
     images = len(dataset.table) if dataset.built else 0
     timings = accounting(clock, runner, images, trained)
     if trained or tried:  # A run that only found everything done has no times worth keeping.
@@ -112,8 +123,28 @@ def _train(study: Study, directory: ResultDirectory, stage: str, packs: str) -> 
     return timings
 
 
+def _agreed(planner: Planner) -> Plan:
+    """Returns the plan; of a gang the first agrees upon it with other processes."""
+    if is_first():
+        plan = planner.agree()
+        first_says()
+        return plan
+    first_says()
+    directory = planner.directory
+    gang.wait_until(lambda: directory.plan() is not None, f"{directory.place} shows no plan.json")
+    return directory.plan()
+
+
 def _is_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:
     """Whether the packs asked for have results, told from the directory without the data."""
+    if not is_first():
+        return bool(first_says())
+    done = _are_done(directory, study, stage, packs)
+    first_says("done" if done else "")
+    return done
+
+
+def _are_done(directory: ResultDirectory, study: Study, stage: str, packs: str) -> bool:
     plan = directory.plan()
     if plan is None:
         return False

@@ -16,6 +16,7 @@ from jaxbias.errors import InputError
 from jaxbias.files.atomic import draft_of, make_directory, writing
 from jaxbias.models import Network
 from jaxbias.models.network import Params
+from jaxbias.peers import alone
 
 # Beside the parameters, which it may hold twice for a while, a checkpoint is some twenty files.
 _SLACK = 256 * 1024
@@ -79,7 +80,8 @@ def _put(draft: Path, path: Path, params: Params) -> None:
 
 def _equal(path: Path, params: Params) -> bool:
     try:
-        stored = _orbax().load(path)
+        with alone():
+            stored = _orbax().load(path)
         same = jax.tree.map(lambda a, b: np.array_equal(np.asarray(a), b), stored, params)
     except Exception:  # A damaged checkpoint may raise anything.
         return False
@@ -98,7 +100,8 @@ def load(path: Path, network: Network) -> Params:
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
     try:
-        return jax.tree.map(np.asarray, _orbax().load(path.absolute(), template))
+        with alone():
+            return jax.tree.map(np.asarray, _orbax().load(path.absolute(), template))
     except Exception as error:  # A damaged checkpoint may raise anything.
         raise _unusable(path, error) from error
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import random
 import sys
 import time
@@ -66,9 +65,9 @@ class Crew:
       claims: who works on what.
       telemetry: is told of every pack done here.
       clock: its section "wait" gets the time spent waiting for others.
-      decide: answers a question about the directory in a gang, whose processes do every pack
-        together: all get the answer of the first. Where one fails, the gang ends.
-      chance: chooses which packs to look at; alike in all processes of a gang.
+      lead: in a gang, which does together whatever its first process does here: has the others do
+        a work's packs too. One that fails ends the gang.
+      chance: chooses which packs to look at.
     """
 
     def __init__(
@@ -77,16 +76,16 @@ class Crew:
         claims: Claims,
         telemetry: Telemetry,
         clock: Clock,
-        decide: Callable[[Callable[[], bool]], bool] | None = None,
+        lead: Callable[[Work], Work] | None = None,
         chance: random.Random | None = None,
     ) -> None:
         self.directory = directory
         self.claims = claims
         self.telemetry = telemetry
         self.clock = clock
-        self._decide = decide
+        self._lead = lead
         self._chance = chance or random.Random()
-        self._held: list[Claim] = []  # Of what is being done; in a gang, of the first.
+        self._held: list[Claim] = []  # Of what is being done.
         self._finished: set[str] = set()  # Packs that have a result, as far as was looked.
         self._quarantined: set[str] = set()
         self._not_before: dict[str, float] = {}  # Packs failed at here; seconds of `monotonic`.
@@ -116,6 +115,7 @@ class Crew:
           Exception: what the last of several packs raised at which this process alone failed.
         """
         self._finished.clear()
+        work = self._lead(work) if self._lead else work
         left = self._unfinished(work.packs)
         walk, here, busy = Walk(left, self._chance), 0, time.monotonic()
         total = sum(len(pack.members) for pack in left)
@@ -144,24 +144,20 @@ class Crew:
         return here
 
     def is_lost(self, pack: Pack) -> bool:
-        """Whether a pack is quarantined, as far as was looked; in a gang the first knows."""
+        """Whether a pack is quarantined, as far as was looked."""
         return pack.id in self._quarantined
 
-    def recall(self) -> bool:
+    def recall(self) -> None:
         """Learns which packs have failed, and which are quarantined."""
         counts = self.directory.failures.counts()
         self._recorded = set(counts)
         self._quarantined = {pack for pack, count in counts.items() if count >= MOST}
-        return True
 
     def _unfinished(self, packs: Sequence[Pack]) -> list[Pack]:
         """Those that may get a result yet, at one look at all results and failures."""
-        self._ask(self.recall)
-        settled = functools.cache(lambda: self.directory.finished() | self._quarantined)
-        if self._decide is None:
-            known = settled()
-            return [pack for pack in packs if pack.id not in known]
-        return [pack for pack in packs if not self._ask(lambda pack=pack: pack.id in settled())]
+        self.recall()
+        settled = self.directory.finished() | self._quarantined
+        return [pack for pack in packs if pack.id not in settled]
 
     def _look_at(self, packs: Sequence[Pack], work: Work) -> tuple[list[Pack], list[Pack]]:
         """Does the first of some packs that is to be had, and what is done together with it.
@@ -173,7 +169,7 @@ class Crew:
         for pack in packs:
             if mine := self._take(work, pack):
                 return [*settled, *mine], mine
-            if self._ask(lambda pack=pack: self._is_settled(work, pack)):
+            if self._is_settled(work, pack):
                 settled.append(pack)
         return settled, []
 
@@ -188,11 +184,8 @@ class Crew:
             time.sleep(seconds)
 
     def has_lost_claim(self) -> bool:
-        """Whether what is being done is another's by now; in a gang the first knows."""
+        """Whether what is being done is another's by now."""
         return any(claim.is_lost for claim in self._held)
-
-    def _ask(self, question: Callable[[], bool]) -> bool:
-        return question() if self._decide is None else self._decide(question)
 
     def _take(self, work: Work, pack: Pack) -> list[Pack]:
         """Does a pack that is to be had, and others with it; returns those done."""
@@ -203,7 +196,7 @@ class Crew:
             try:
                 with self.telemetry.pack(work.stage, work.unit, *packs):
                     write = work.do(packs)
-                    if not self._ask(self._confirm):
+                    if not self._confirm():
                         raise Lost(f"pack {pack.id} was taken over by another process")
                     with self.clock.section("write"):
                         write()
@@ -213,7 +206,7 @@ class Crew:
                 raise
             except Exception as error:
                 self._note_failure(packs, error)
-                if self._decide is not None or len(self._first_to_fail) == _SUSPECT:
+                if self._lead is not None or len(self._first_to_fail) == _SUSPECT:
                     raise
                 return []
         self._first_to_fail.clear()
@@ -223,9 +216,7 @@ class Crew:
         return packs
 
     def _note_failure(self, packs: Sequence[Pack], error: Exception) -> None:
-        """Records a failure, unless another process of a gang does, and when to try again."""
-        if not self._held:
-            return
+        """Records a failure, and when to try again."""
         if len(packs) > 1:  # Nobody knows whose fault it is.
             self._alone.update(pack.id for pack in packs)
             told = f"{words.count(len(packs), 'pack')} failed together: {error!r:.200}"
@@ -248,18 +239,18 @@ class Crew:
     def _hold_together(self, work: Work, pack: Pack, held: contextlib.ExitStack) -> list[Pack]:
         """Holds the claims of a pack, where it is to be had, and of others that fit beside it."""
         self._held, packs = [], []
-        if self._ask(lambda: not work.needs(pack) and self._hold(pack, held)):
+        if not work.needs(pack) and self._hold(pack, held):
             packs.append(pack)
         if packs and work.fits is not None and not self._goes_alone(pack):
             for other in work.packs:
                 fits = other is not pack and other.id not in self._alone and work.fits(packs, other)
-                if fits and self._ask(lambda other=other: self._hold(other, held)):
+                if fits and self._hold(other, held):
                     packs.append(other)
         return packs
 
     def _goes_alone(self, pack: Pack) -> bool:
         """Whether a pack went wrong together with others, or killed a process that did several."""
-        return pack.id in self._alone or self._ask(lambda: pack.id in self._failed)
+        return pack.id in self._alone or pack.id in self._failed
 
     def _confirm(self) -> bool:
         return all([claim.confirm() for claim in self._held])
@@ -347,7 +338,8 @@ class Bases:
                 # In this order: a claim ends after its result, or failure, has appeared.
                 if claims.is_held(base_pack.id) or directory.has(base_pack):
                     continue
-                if self._crew.recall() and not self._crew.is_lost(base_pack):
+                self._crew.recall()
+                if not self._crew.is_lost(base_pack):
                     names = ", ".join(f"{base.name} seed {base.seed}" for base in base_pack.members)
                     raise InputError(
                         f"pack {pack.id} starts from bases that are not pretrained ({names}); "

@@ -9,6 +9,7 @@ pretraining/ID/  checkpoints of a base that is trained step by step
 features/ID.npy  what a frozen base makes of every image, for heads trained on it, and ID.json
 rungs/ID.npz     where the trials of a search stopped; gone when it is done
 search.parquet   every trial of the search, with its learning curves
+parts/ID/        what the processes of a gang have of a pack that is being written; gone with it
 packs/ID.parquet settings, realised counts, status, layout and scores of a pack; existing means
                  done
 failures/ID.N.json what went wrong the Nth time with a pack that is not done
@@ -30,7 +31,7 @@ from jaxbias import words
 from jaxbias.capacity import require_ram
 from jaxbias.errors import InputError
 from jaxbias.files import pack_files
-from jaxbias.files.atomic import damaged, write_text
+from jaxbias.files.atomic import damaged, make_directory, write_text
 from jaxbias.files.content import checked_id
 from jaxbias.files.json_files import load_json
 from jaxbias.plan.packs import Pack, Plan
@@ -108,6 +109,41 @@ class ResultDirectory(Records):
         path = self.pack_path(pack)
         pack_files.write(path, rows)
         self.place.send(f"packs/{path.name}")
+
+    def write_part(self, pack: Pack, place: int, rows: Sequence[dict[str, Any]]) -> None:
+        """Writes what one process of a gang, at a place in it, has of a pack."""
+        name = self._part(pack, place)
+        make_directory((self.path / name).parent)
+        pack_files.write(self.path / name, rows)
+        self.place.send(name)
+
+    def has_parts(self, pack: Pack, places: Iterable[int]) -> bool:
+        """Whether there are the parts of some processes."""
+        return all(self.place.has(self._part(pack, place)) for place in places)
+
+    def joined(
+        self, pack: Pack, rows: Sequence[dict[str, Any]], places: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Returns all rows of a pack, and drops the parts.
+
+        Args:
+          pack: it.
+          rows: some of them.
+          places: of the processes whose parts have the others.
+        """
+        found = list(rows)
+        for name in [self._part(pack, place) for place in places]:
+            self.place.fetch(name)
+            table = pack_files.read(self.path / name, _redone(pack))
+            found += table.to_pandas().to_dict("records")
+        if places:
+            self.place.remove(f"parts/{checked_id(pack.id)}")
+        by_id = {row.get("variant") or row["id"]: row for row in found}
+        return [by_id[member.id] for member in pack.members]
+
+    @staticmethod
+    def _part(pack: Pack, place: int) -> str:
+        return f"parts/{checked_id(pack.id)}/{place}.parquet"
 
     def read_pack(self, pack: Pack) -> pa.Table:
         """Reads the file of a finished pack.

@@ -85,7 +85,15 @@ SMALL = (
             ("pretrain", QUICK, "--workdir=x", "--stage=plan"),
             "--stage changes nothing in 'jaxbias p",
         ),
-        (("run", QUICK, "--workdir=x", "--distributed"), "--distributed changes nothing in 'jaxbi"),
+        (("report", "--workdir=x", "--distributed"), "--distributed changes nothing in 'jaxbias r"),
+        (
+            ("run", QUICK, "--workdir=x", "--distributed", "--dry_run"),
+            "what this machine would do; leave out --distributed",
+        ),
+        (
+            ("run", QUICK, "--workdir=s3://x/y", "--distributed"),
+            "needs a disk that all processes see, not s3://x/y",
+        ),
         (
             ("pretrain", FOLDER, "--workdir=x", "--config.bases={'S': {'role': 'scratch'}}"),
             "none that is pretrained here",

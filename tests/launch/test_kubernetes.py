@@ -162,7 +162,7 @@ def test_no_try_of_a_gang_meets_where_the_last_did(rendered, programs):
         env = {**os.environ, "GANG": "1", "ATTEMPT": attempt}
         said = subprocess.run(worker["command"], env=env, capture_output=True, text=True).stdout
         address, _, words = said.partition(" ")
-        assert words.startswith("pretrain --distributed --config=/etc/jaxbias/config.py")
+        assert words.startswith("run --distributed --config=/etc/jaxbias/config.py")
         met.append(address)
     assert met == [f"{name}-gang-1-0.{name}:{port}" for port in (8476, 8477, 8488)]
 

@@ -1,10 +1,7 @@
 """A disk that is full or read-only in the middle: one line, and nothing half-written is used."""
 
 import errno
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from jaxbias.files import pack_files
 from jaxbias.stages import train
 from jaxbias.study import make_study
 from jaxbias.workdir.results import ResultDirectory
+from tests.disks import mounted
 from tests.tiny import tiny_config
 
 pytestmark = pytest.mark.usefixtures("in_memory")
@@ -37,30 +35,11 @@ def expected(finished):
     return ResultDirectory(finished[0]).scores()
 
 
-class Disk:
-    def __init__(self, path):
-        self.path = path
-
-    def mount(self, options):
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.path)]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    def remount(self, options):
-        assert self.mount(f"remount,{options}").returncode == 0
-
-
 @pytest.fixture
 def disk(tmp_path):
     """A small file system of our own."""
-    disk = Disk(tmp_path / "disk")
-    disk.path.mkdir()
-    if sys.platform != "linux" or shutil.which("mount") is None or os.geteuid() != 0:
-        pytest.skip("only root on Linux can mount a small disk")
-    done = disk.mount("size=16k")
-    if done.returncode:
-        pytest.skip(f"cannot mount a small disk here: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk.path)], check=True)
+    with mounted(tmp_path / "disk", "16k") as disk:
+        yield disk
 
 
 def check_all_packs(workdir):

@@ -316,65 +316,29 @@ def test_a_damaged_record_counts_and_stops_nobody(crew, tmp_path, content):
     assert list((tmp_path / "failures").iterdir()) == []
 
 
-def test_a_gang_ends_where_one_fails_and_the_holder_of_the_claim_alone_counts_it(tmp_path):
-    answers = []
+def test_whoever_leads_a_gang_has_all_do_what_it_does(tmp_path):
+    order = []
 
-    def first(ask):
-        answers.append(ask())
-        return answers[-1]
+    def lead(work):
+        def do(packs):
+            order.append([pack.id for pack in packs])
+            write = work.do(packs)
+            return lambda: (order.append("write"), write())
 
-    heard = iter(answers)
-    for decide in (first, lambda ask: next(heard)):
-        crew = crew_of(tmp_path, decide=decide)
-        with pytest.raises(RuntimeError, match="pack0 is poisoned"):
-            crew.share(work_of(crew, PACKS, bad=["pack0"]))
-    assert next(heard, None) is None
-    assert len(crew.directory.failures.of("pack0")) == 1
+        return dataclasses.replace(work, do=do)
 
-
-def test_of_a_gang_all_stop_when_the_first_has_lost_the_claim(tmp_path):
-    answers = []
-
-    def first(ask):
-        answers.append(ask())
-        return answers[-1]
-
-    def do(packs):
-        lose(crew, *packs)
-        return lambda: pytest.fail("the loser saves nothing")
-
-    crew = crew_of(tmp_path / "first", decide=first)
-    assert crew.share(module.Work("finetune", "", "", PACKS[:1], do), wait=False) == 0
-    heard = iter(answers)
-    other = crew_of(tmp_path / "other", decide=lambda ask: next(heard))
-    written = work_of(other, PACKS[:1])
-    assert other.share(written, wait=False) == 0
-    assert not other.directory.has(PACKS[0])
-    assert next(heard, None) is None
-
-
-def test_of_a_gang_the_first_looks_and_takes_and_all_do(tmp_path):
-    """What the first answered, in its order, is all that the others go by."""
-    answers = []
-
-    def first(ask):
-        answers.append(ask())
-        return answers[-1]
-
-    crew = crew_of(tmp_path / "first", decide=first)
+    crew = crew_of(tmp_path, lead=lead)
     crew.directory.write_pack(PACKS[2])
     with crew.claims.take(PACKS[1].id):
         assert crew.share(work_of(crew, PACKS[:4]), wait=False) == 3
-    crew.share(work_of(crew, PACKS[:4]))
-    heard = iter(answers)
-    other = crew_of(tmp_path / "other", decide=lambda ask: next(heard))
-    assert other.share(work_of(other, PACKS[:4]), wait=False) == 3
-    assert other.share(work_of(other, PACKS[:4])) == 2
-    assert next(heard, None) is None
-    assert [event["pack"] for event in told(tmp_path / "other", "pack finished")] == [
-        PACKS[i].id for i in (0, 3, 1)
-    ]
-    assert not (tmp_path / "other/claims").exists()
+    assert order == [[PACKS[0].id], "write", [PACKS[3].id], "write"]
+
+
+def test_a_gang_ends_where_one_fails(tmp_path):
+    crew = crew_of(tmp_path, lead=lambda work: work)
+    with pytest.raises(RuntimeError, match="pack0 is poisoned"):
+        crew.share(work_of(crew, PACKS, bad=["pack0"]))
+    assert len(crew.directory.failures.of("pack0")) == 1
 
 
 def test_bases_are_missing_until_their_packs_are_done(crew):
