@@ -17,6 +17,7 @@ from jaxbias.plan.selection import PACKED, STAGES, check_words
 from jaxbias.stages import supervisor
 from jaxbias.study import Study
 from jaxbias.workdir.places import place_of
+from jaxbias.workdir.stopping import give_back_and_end, on_sigterm
 
 _WORKDIR = "a directory for the results"
 
@@ -68,7 +69,8 @@ def _trained(
     if not given.distributed:
         from jaxbias.stages import train
 
-        return train.train(study, workdir, stage, packs)
+        with on_sigterm(give_back_and_end):
+            return train.train(study, workdir, stage, packs)
     supervisor.take_place()
     from jaxbias.stages import gang, train
 

@@ -11,14 +11,12 @@ import dataclasses
 import ipaddress
 import json
 import os
-import signal
 import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 
@@ -32,6 +30,7 @@ from jaxbias.stages.supervisor import LOST, TERMINATED
 from jaxbias.training.loop import Terminated
 from jaxbias.workdir.crew import Work
 from jaxbias.workdir.results import ResultDirectory
+from jaxbias.workdir.stopping import on_sigterm
 
 # A process that is not heard of for so many seconds is taken for gone: the variable, and JAX's own.
 _HEARTBEAT = ("JAXBIAS_HEARTBEAT_SECONDS", 100)
@@ -64,10 +63,10 @@ def joined() -> Iterator[bool]:
     _join()
     watch = threading.Thread(target=_watch, daemon=True)
     watch.start()
-    _listen()
     terminated = None
     try:
-        yield peers.is_first()
+        with on_sigterm(_stop):  # After JAX, which minds it otherwise.
+            yield peers.is_first()
     except Terminated as error:  # Of all of them, at one step.
         terminated = error
     except KeyboardInterrupt:
@@ -155,25 +154,8 @@ def _tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def _listen() -> None:
-    """Has SIGTERM end all, but where a loop saves first, which minds it itself.
-
-    Python looks at signals between two steps of its own, which a running program may keep it from
-    for minutes: a thread hears of them at once.
-    """
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-
-    def minded(*_: Any) -> None: ...
-
-    def hear() -> None:
-        while told := ours.recv(1):
-            if told[0] == signal.SIGTERM and signal.getsignal(signal.SIGTERM) is minded:
-                _end(TERMINATED, "told to stop (SIGTERM); the same command goes on from here")
-
-    signal.signal(signal.SIGTERM, minded)  # After JAX, which minds it otherwise.
-    signal.set_wakeup_fd(theirs.detach())
-    threading.Thread(target=hear, daemon=True).start()
+def _stop() -> None:
+    _end(TERMINATED, "told to stop (SIGTERM); the same command goes on from here")
 
 
 # What is done together.

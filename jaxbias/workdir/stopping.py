@@ -1,11 +1,11 @@
-"""Stopping: a process that is told to stop gives back what it holds, and ends at once."""
+"""Stopping: SIGTERM is acted on at once, deep in a program as a process may be."""
 
 import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jaxbias.files import claims
@@ -14,18 +14,32 @@ _STATUS = 128 + signal.SIGTERM
 
 
 @contextlib.contextmanager
-def gives_back() -> Iterator[None]:
-    """Inside, SIGTERM ends the process with 143, once its claims are given back.
+def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
+    """Inside, calls something as soon as SIGTERM comes, in a thread of its own.
 
     A handler of Python's would run when the program on the devices has ended, minutes later; so a
     thread is woken by the signal itself. Where another handler is set meanwhile, as by training
-    step by step, which saves first, that one is left to it. Only the main thread may ask for it.
+    step by step, which saves first, it is left to that. Outside the main thread, which alone may
+    mind signals, it does nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     told, wake = os.pipe()
     os.set_blocking(wake, False)
-    before = signal.signal(signal.SIGTERM, _heard)
+
+    def minded(*_: Any) -> None:
+        """Keeps the signal from killing, and is known again."""
+
+    def watch() -> None:
+        while number := os.read(told, 1):
+            if number[0] == signal.SIGTERM and signal.getsignal(signal.SIGTERM) is minded:
+                act()
+        os.close(told)
+
+    before = signal.signal(signal.SIGTERM, minded)
     woken = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(told,), name="stopping", daemon=True).start()
+    threading.Thread(target=watch, name="stopping", daemon=True).start()
     try:
         yield
     finally:
@@ -34,14 +48,8 @@ def gives_back() -> Iterator[None]:
         os.close(wake)  # Which ends the thread.
 
 
-def _heard(*_: Any) -> None:
-    """Lets the signal through to whoever is woken."""
-
-
-def _watch(told: int) -> None:
-    while number := os.read(told, 1):
-        if number[0] == signal.SIGTERM and signal.getsignal(signal.SIGTERM) is _heard:
-            claims.give_back_all()
-            sys.stderr.flush()
-            os._exit(_STATUS)
-    os.close(told)
+def give_back_and_end() -> None:
+    """Gives back what this process holds, and ends it with 143."""
+    claims.give_back_all()
+    sys.stderr.flush()
+    os._exit(_STATUS)

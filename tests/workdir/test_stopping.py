@@ -15,10 +15,10 @@ import hashlib, sys
 from pathlib import Path
 from jaxbias.files.claims import Claims
 from jaxbias.files.objects import Objects
-from jaxbias.workdir.stopping import gives_back
+from jaxbias.workdir.stopping import give_back_and_end, on_sigterm
 
 claims = Claims(Objects(Path(sys.argv[1])))
-with gives_back(), claims.take("a"), claims.take("b"):
+with on_sigterm(give_back_and_end), claims.take("a"), claims.take("b"):
     print("deep", flush=True)
     hashlib.pbkdf2_hmac("sha512", b"", b"", 2_000_000_000)
 """
@@ -37,7 +37,7 @@ def test_sigterm_gives_claims_back_at_once_and_ends_with_143(tmp_path):
 
 def test_who_saves_first_is_left_to_it(tmp_path):
     claims, seen = Claims(Objects(tmp_path)), []
-    with stopping.gives_back(), claims.take("a"):
+    with stopping.on_sigterm(stopping.give_back_and_end), claims.take("a"):
         before = signal.signal(signal.SIGTERM, lambda *_: seen.append("saved"))
         signal.raise_signal(signal.SIGTERM)
         time.sleep(0.5)  # Whoever saves does so before it lets go of the signal.
@@ -48,7 +48,7 @@ def test_who_saves_first_is_left_to_it(tmp_path):
 
 def test_afterwards_signals_are_as_they_were():
     before = signal.getsignal(signal.SIGTERM)
-    with stopping.gives_back():
+    with stopping.on_sigterm(stopping.give_back_and_end):
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
     assert signal.set_wakeup_fd(-1) == -1
