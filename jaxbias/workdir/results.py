@@ -107,6 +107,7 @@ class ResultDirectory(Records):
             started = [known.get(member.base.id, "") for member in pack.members]
             rows = [{**row, _STARTED: base} for row, base in zip(rows, started, strict=True)]
         path = self.pack_path(pack)
+        make_directory(path.parent)  # A copy of a bucket's has it not, where another made that.
         pack_files.write(path, rows)
         self.place.send(f"packs/{path.name}")
 

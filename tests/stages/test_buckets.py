@@ -1,15 +1,21 @@
-"""A whole study in a bucket: killed and gone on with on another machine, and shared by two."""
+"""A whole study in a bucket: killed and gone on with on another machine, and shared by two.
+
+Machines have images and programs from the first; of the directory they know what they read there.
+"""
 
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from jaxbias.engine.runner import Runner
 from jaxbias.stages import train
+from jaxbias.workdir import crew
 from jaxbias.workdir.results import ResultDirectory
 from tests.processes import assert_same_bits, kill, wait_for
 from tests.workdir.attacked import LONG, stand_in, study_of
@@ -19,18 +25,43 @@ ROOT = Path(__file__).parents[2]
 CONFIG = f"--config={ROOT}/configs/quickstart.py:smoke"
 
 
-def start(workdir, home):
-    """Begins on a machine that knows nothing of the study; images are decoded there too."""
+def start(home, *words, **popen):
+    """Runs a module on a machine."""
     env = {**os.environ, "JAXBIAS_HOME": str(home), "JAX_NUM_CPU_DEVICES": "1"}
-    command = [sys.executable, "-m", "jaxbias", "run", CONFIG, f"--workdir={workdir}"]
-    return subprocess.Popen(command, cwd=ROOT, env=env)
+    return subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=env, **popen)
+
+
+def run(home, workdir, *more):
+    return start(home, "jaxbias", "run", CONFIG, f"--workdir={workdir}", *more)
+
+
+def told(home, *words):
+    """What a module prints there."""
+    child = start(home, *words, stdout=subprocess.PIPE, text=True)
+    text, _ = child.communicate(timeout=600)
+    assert child.returncode == 0
+    return text
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    root = tmp_path_factory.mktemp("expected")
-    assert start(root / "run", root / "home").wait(timeout=600) == 0
-    return root / "run"
+def first(tmp_path_factory):
+    """A machine that has done the study on its disk."""
+    root = tmp_path_factory.mktemp("first")
+    assert run(root / "home", root / "run").wait(timeout=600) == 0
+    return root
+
+
+@pytest.fixture
+def expected(first):
+    return first / "run"
+
+
+@pytest.fixture
+def machine(first, tmp_path):
+    """Makes machines of a name."""
+    made = lambda name: shutil.copytree(first / "home", tmp_path / name, symlinks=True)  # noqa: E731
+    assert not (first / "home" / "workdirs").exists()
+    return made
 
 
 @pytest.fixture
@@ -65,19 +96,59 @@ def test_every_stage_by_two_machines_where_nothing_is_trained(bucket, tmp_path, 
         assert_same_bits(url, tmp_path / name)
 
 
-def test_killed_and_gone_on_with_on_another_machine(seen, expected, tmp_path):
-    child = start(seen.place, tmp_path / "first")
+def test_killed_and_gone_on_with_on_another_machine(seen, expected, machine):
+    child = run(machine("first"), seen.place)
     done = lambda: len(seen.finished()) > len(ResultDirectory(expected).plan().bases)  # noqa: E731
     wait_for(done, child)
     kill(child)
     before = seen.finished()
     assert before < ResultDirectory(expected).finished()
-    assert start(seen.place, tmp_path / "second").wait(timeout=600) == 0
+    second = machine("second")
+    assert run(second, seen.place).wait(timeout=600) == 0
     assert before < seen.finished()
     assert_whole(seen, expected)
+    assert not any((second / "workdirs").iterdir())
+    # A dry run reads it there: all is done.
+    text = told(second, "jaxbias", "run", CONFIG, f"--workdir={seen.place}", "--dry_run")
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("quickstart_smoke")]
+    assert row[1] == row[2] == f"{len(seen.plan().variants)}"
 
 
-def test_two_machines_share_a_study(seen, expected, tmp_path):
-    children = [start(seen.place, tmp_path / name) for name in ("first", "second")]
+def test_two_machines_share_a_study(seen, expected, machine):
+    children = [run(machine(name), seen.place) for name in ("first", "second")]
     assert [child.wait(timeout=600) for child in children] == [0, 0]
     assert_whole(seen, expected)
+
+
+def test_a_pack_that_fails_is_quarantined_there_and_every_program_tells(
+    seen, monkeypatch, tmp_path
+):
+    stand_in(monkeypatch)
+    study, url = study_of(), str(seen.place)
+    train.train(study, url, "plan")
+    bad, *others = seen.plan().finetunes
+    whole = Runner.finetune
+
+    def fail(runner, pack):
+        if pack.id == bad.id:
+            raise MemoryError("it does not fit")
+        return whole(runner, pack)
+
+    monkeypatch.setattr(crew, "_RETRY_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "finetune", fail)
+        train.train(study, url)
+    assert seen.finished() >= {pack.id for pack in others} and not seen.has(bad)
+    failures = seen.place.objects("failures")
+    assert failures.listing() == [f"{bad.id}.{i}.json" for i in (1, 2, 3)]
+    sentence = f"1 pack failed 3 times and is quarantined: {bad.id} (MemoryError: it does not fit)"
+    assert seen.failures.sentence().startswith(sentence)
+    assert sentence in told(tmp_path / "home", "launch", "status", f"--workdir={url}")
+    train.write_report(url)
+    page = seen.place.objects("report").read("report.html").value.decode()
+    assert f"1 pack failed 3 times and is quarantined: {bad.id}" in page
+    # It is tried again once its failures are deleted, and they are gone when it is done.
+    assert train.train(study, url)["variants"] == 0
+    failures.remove(f"{bad.id}.3")
+    assert train.train(study, url)["variants"] == len(bad.members)
+    assert failures.listing() == []
