@@ -14,6 +14,7 @@ from jaxbias.data.attach import attach
 from jaxbias.data.dataset import Dataset
 from jaxbias.data.exclusions import without_split
 from jaxbias.data.readers import read
+from jaxbias.data.remote import here
 from jaxbias.data.source import only
 from jaxbias.data.store import Store, open_store
 from jaxbias.data.table import add_derived
@@ -40,6 +41,7 @@ def load(
     Raises:
       InputError: an unknown dataset, something wrong with its files, labels or splits.
     """
+    data = here(data)
     source = read(data)
     # All that can be wrong with the table is found before the images are decoded.
     source, soft = attach(source, data)

@@ -146,7 +146,11 @@ def _spec(place: str | Path) -> dict[str, object]:
         return {"driver": "file", "path": f"{place.absolute()}/", "file_io_sync": False}
     scheme = next(scheme for scheme in _DRIVERS if place.startswith(scheme))
     bucket, _, path = place.removeprefix(scheme).partition("/")
-    spec = {"driver": _DRIVERS[scheme], "bucket": bucket, "path": f"{path.rstrip('/')}/"}
+    spec = {
+        "driver": _DRIVERS[scheme],
+        "bucket": bucket,
+        "path": f"{path.rstrip('/')}/".lstrip("/"),
+    }
     if _DRIVERS[scheme] == "s3":
         # TensorStore takes servers other than Amazon's for ones that ignore conditions.
         os.environ.setdefault("TENSORSTORE_S3_USE_CONDITIONAL_WRITE", "1")

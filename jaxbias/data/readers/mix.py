@@ -11,6 +11,7 @@ import pandas as pd
 from jaxbias.data.attach import attach
 from jaxbias.data.dataset import FIXED_COLUMNS
 from jaxbias.data.readers import read as read_source
+from jaxbias.data.remote import here
 from jaxbias.data.source import Source, locate
 from jaxbias.data.table import SAME, add_derived, spelt
 from jaxbias.data.vocabulary import unify
@@ -47,7 +48,8 @@ def read(data: DataSpec) -> Source:
                 )
         if "/" in name or not name:
             raise InputError(f"config.data.sources: '{name}' must be a name without '/'")
-        spec = dataclasses.replace(spec, **{field: getattr(data, field) for field in _TAKEN_OVER})
+        taken = {field: getattr(data, field) for field in _TAKEN_OVER}
+        spec = here(dataclasses.replace(spec, **taken))
         source = read_source(spec)
         source, soft = attach(source, spec)
         if len(soft.columns):
