@@ -1,5 +1,6 @@
 """What a large grid loses to being shared by many processes, on a slow store and unsafe machines.
 
+    pip install -e ".[bench]"
     python -m benchmarks.crew --out=benchmarks/results/crew.json
     python -m benchmarks.crew --workers=50 --packs=2000 --out=/tmp/crew.json
 

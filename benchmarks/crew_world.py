@@ -1,4 +1,9 @@
-"""Simulated time, processes that die in it, and a store that takes its time: for `crew`."""
+"""Simulated time, processes that die in it, and a store that takes its time: for `crew`.
+
+    pip install -e ".[bench]"
+
+Each process is a greenlet, which runs until it waits.
+"""
 
 import contextlib
 import dataclasses

@@ -11,7 +11,7 @@ from jaxbias import __version__, data
 from jaxbias.cli.command import COMMANDS, main
 from jaxbias.cli.flags import FLAGS
 from jaxbias.scores import external, score_files
-from jaxbias.stages import gang, train
+from jaxbias.stages import gang, supervisor, train
 from jaxbias.weights import command as weights
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +118,8 @@ def no_work(monkeypatch):
     for module, name in (
         (data, "load"),
         (train, "train"),
-        (gang, "join"),
+        (gang, "joined"),
+        (supervisor, "supervise"),
         (external, "read_external"),
         (weights, "import_text"),
         (score_files, "read_table"),
