@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -34,13 +34,16 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command until it is done or given up; returns how the worker ends."""
     workdir, most, seconds, command = argv[0], int(argv[1]), float(argv[2]), list(argv[3:])
     signal.signal(signal.SIGTERM, _stop)
-    failed = 0
+    failed, noted = 0, set()
     while True:
         code, at = _run(command)
+        if code == 0:
+            _forget(workdir, noted)
         if code in (0, _WRONG_INPUT):
             _tell("done" if code == 0 else "wrong input, which no other try would mend")
             return code
         failed = 0 if at.done else failed
+        noted |= {*at.packs} if code > 128 and code != _STOPPED else set()
         if code == _STOPPED:
             _tell("stopped by somebody else; starting again")
         elif code > 128 and at.packs and _note(workdir, at.packs, code) > 1:
@@ -104,6 +107,19 @@ def _note(workdir: str, packs: Sequence[str], code: int) -> int:
     except InputError as unwritten:
         _tell(str(unwritten))
         return 0
+
+
+def _forget(workdir: str, noted: Collection[str]) -> None:
+    """Drops what was noted of packs that another process was at, or past, by then."""
+    if not noted:
+        return
+    from jaxbias.workdir.failures import Failures
+    from jaxbias.workdir.places import place_of
+
+    place = place_of(workdir)
+    for pack in noted:
+        if place.has(f"packs/{pack}.parquet"):
+            Failures(place.objects("failures")).forget(pack)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
