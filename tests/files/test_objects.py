@@ -1,16 +1,13 @@
 """Objects: a write that names another generation than the present does nothing."""
 
 import errno
-import os
 import secrets
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from jaxbias.files.objects import Objects
+from tests.disks import mounted
 
 BUCKET = pytest.param("bucket", marks=pytest.mark.engines)
 
@@ -82,28 +79,19 @@ def test_a_bucket_that_is_not_there_is_an_error_of_one_line(bucket):
     assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("options", ["size=16k", "size=1m"])
-def test_a_disk_that_is_full_or_read_only(tmp_path, options):
-    if sys.platform != "linux" or shutil.which("mount") is None or os.geteuid() != 0:
-        pytest.skip("only root on Linux can mount a small disk")
-    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small disk here: {done.stderr.strip()}")
-    try:
-        objects = Objects(tmp_path)
+@pytest.mark.parametrize("size", ["16k", "1m"])
+def test_a_disk_that_is_full_or_read_only(tmp_path, size):
+    with mounted(tmp_path / "disk", size) as disk:
+        objects = Objects(disk.path)
         generation = objects.write("a", b"1", objects.read("a").generation)
-        if options == "size=16k":
+        if size == "16k":
             number = errno.ENOSPC
-            with pytest.raises(OSError), (tmp_path / "filler").open("wb") as file:
+            with pytest.raises(OSError), (disk.path / "filler").open("wb") as file:
                 file.write(bytes(2**20))
         else:
             number = errno.EROFS
-            again = ["mount", "-o", "remount,ro", str(tmp_path)]
-            assert subprocess.run(again).returncode == 0
+            disk.remount("ro")
         with pytest.raises(OSError) as error:
             objects.write("a", bytes(4096), generation)
         assert error.value.errno == number
         assert objects.read("a") == (b"1", generation)
-    finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
