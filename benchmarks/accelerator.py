@@ -5,10 +5,11 @@
     python -m benchmarks.accelerator --smoke --only=packs,metrics   # tiny sizes, on any device
 
 Sections (`accelerator_sections.py`), each in a process of its own, in order of what they are worth:
-pretraining (the long loop, images per second) and PyTorch's; packs of whole finetunes, packs of one
-and PyTorch's loop over them; modes times models (ms per step of a variant); metrics of a grid, on
-the host's CPU; heads by SGD and by L-BFGS. What is found is written as soon as it is, so a run that
-is stopped loses the measurement under way; one that fails leaves its error in one line.
+pretraining (the long loop, images per second) and PyTorch's; depthwise convolutions by method;
+packs of whole finetunes, packs of one and PyTorch's loop over them; modes times models (ms per step
+of a variant); metrics of a grid, on the host's CPU; heads by SGD and by L-BFGS. What is found is
+written as soon as it is, so a run that is stopped loses the measurement under way; one that fails
+leaves its error in one line.
 
 Images are noise on the device and compiling is told apart. Shares of the peak are of the card's
 dense one by its data sheet, bfloat16, or TF32 where models compute in float32; FLOPs of training
@@ -31,9 +32,10 @@ from pathlib import Path
 LIMITS = {
     "pretraining": 120,
     "pretraining_torch": 45,
+    "depthwise": 150,
     "packs": 75,
     "packs_torch": 25,
-    "modes": 100,
+    "modes": 400,
     "metrics": 50,
     "heads": 60,
 }

@@ -110,10 +110,10 @@ def modes(sizes: Sizes) -> Measurements:
     for subject, mode, convolution in asked:
         name = f"{subject.model}, {mode}" + (", grouped" if convolution == "conv" else "")
         given = (subject, mode, convolution, sizes.rounds)
-        yield name, lambda given=given: _mode(*given)
+        yield name, lambda given=given: time_mode(*given)
 
 
-def _mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dict[str, Any]:
+def time_mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dict[str, Any]:
     """Times the runner's program for a few steps, scores of 64 images included."""
     import jax
 

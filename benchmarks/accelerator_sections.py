@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import pretrain
-from benchmarks.accelerator_packs import modes, packs, packs_torch
-from benchmarks.accelerator_sizes import Sizes
+from benchmarks.accelerator_packs import modes, packs, packs_torch, time_mode
+from benchmarks.accelerator_sizes import Sizes, Subject
 from benchmarks.accelerator_timing import Measurements, peak_gib, repeated, with_shares
 
 
@@ -24,6 +24,18 @@ def pretraining(sizes: Sizes) -> Measurements:
     yield "matrix product", lambda: pretrain.run_product(_pretraining(sizes, 1))
     for batch in sizes.batches:
         yield f"batch {batch}", lambda b=batch: _pretrained(_pretraining(sizes, b))
+
+
+def depthwise(sizes: Sizes) -> Measurements:
+    """Depthwise convolutions as XLA's and as shifted sums: in the long loop and in packs."""
+    subject = sizes.depthwise
+    for method in ("conv", "patches"):
+        asked = _loop(subject, max(sizes.batches[0], subject.batch), method, sizes.steps)
+        yield f"loop, {method}", lambda asked=asked: _pretrained(asked)
+    for mode in ("map", "vmap"):
+        for method in ("conv", "patches"):
+            given = (subject, mode, method, sizes.rounds)
+            yield f"{mode}, {method}", lambda given=given: time_mode(*given)
 
 
 def _pretrained(asked: argparse.Namespace) -> dict[str, Any]:
@@ -37,9 +49,14 @@ def pretraining_torch(sizes: Sizes) -> Measurements:
 
 
 def _pretraining(sizes: Sizes, batch: int) -> argparse.Namespace:
+    subject = Subject(sizes.pretrained, sizes.image_size, "bfloat16", 1, batch, sizes.steps)
+    return _loop(subject, batch, "auto", sizes.steps)
+
+
+def _loop(subject: Subject, batch: int, convolution: str, steps: int) -> argparse.Namespace:
     return argparse.Namespace(
-        model=sizes.pretrained, size=sizes.image_size, batch=batch, steps=sizes.steps, warm=3,
-        dtype="bfloat16", convolution="auto", lift="shard_map", devices=1,
+        model=subject.model, size=subject.size, batch=batch, steps=steps, warm=3,
+        dtype=subject.dtype, convolution=convolution, lift="shard_map", devices=1,
     )  # fmt: skip
 
 
@@ -102,6 +119,7 @@ def _heads(compared: Any, data: Any, solver: str, mode: str) -> dict[str, Any]:
 SECTIONS: dict[str, Callable[[Sizes], Measurements]] = {
     "pretraining": pretraining,
     "pretraining_torch": pretraining_torch,
+    "depthwise": depthwise,
     "packs": packs,
     "packs_torch": packs_torch,
     "modes": modes,

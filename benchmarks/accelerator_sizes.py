@@ -34,6 +34,7 @@ class Sizes:
     small: Subject
     large: tuple[Subject, ...]
     largest: tuple[Subject, ...]
+    depthwise: Subject  # A network of depthwise convolutions
     rounds: int
     heads: int
     grid: tuple[int, int]  # Variants and examples of its metrics
@@ -59,6 +60,7 @@ FULL = Sizes(
         Subject("vit_s_16", 224, "bfloat16", width=4, batch=64, steps=8),
     ),
     largest=(Subject("vit_b_16", 224, "bfloat16", width=2, batch=64, steps=8),),
+    depthwise=Subject("tf_efficientnet_lite0", 224, "bfloat16", width=4, batch=64, steps=8),
     rounds=5,
     heads=10_000,
     grid=(4096, 20_000),
@@ -78,6 +80,7 @@ SMOKE = Sizes(
     small=Subject("convnet", 16, "float32", width=2, batch=4, steps=2),
     large=(),
     largest=(),
+    depthwise=Subject("tf_efficientnet_lite0", 32, "float32", width=2, batch=4, steps=2),
     rounds=1,
     heads=8,
     grid=(16, 200),
