@@ -8,7 +8,18 @@ import pandas as pd
 from jaxbias.analysis import Answer
 from jaxbias.report import numbers
 from jaxbias.report.select import along_curations, shown, studied
-from jaxbias.report.tables import Column, Html, badge, column, estimated, table, text
+from jaxbias.report.tables import (
+    Column,
+    Content,
+    Html,
+    badge,
+    bounded,
+    column,
+    estimated,
+    folded,
+    table,
+    text,
+)
 
 _INHERITED_TONES = {"yes": "bad", "practically none": "good", "no": "good", "reversed": "bad"}
 _OVERWRITTEN_TONES = {"no gap": "good", "gap": "bad", "undecided": "open"}
@@ -28,7 +39,7 @@ def fix_badge(fix: dict[str, Any]) -> Html:
     return badge(f"smallest fix: {fix['curation']}, confirmed on test", "good")
 
 
-def inherited(answer: Answer) -> Html:
+def inherited(answer: Answer) -> Content:
     """Returns the table of paired differences."""
     rows = shown(answer.inherited, answer.study)
     level = numbers.confidence(answer.study)
@@ -40,29 +51,25 @@ def inherited(answer: Answer) -> Html:
         column("gap", "Its FPR gap", numbers.signed),
         column("gap_against", "The other's", numbers.signed),
         estimated("difference", "low", "high", f"Difference [{level}]"),
-        Column(
-            "For all questions",
-            lambda row: numbers.interval(row["low_family"], row["high_family"]),
-            True,
-        ),
+        bounded("low_family", "high_family", "For all questions"),
         column("p_family", "p for all questions", numbers.p_value),
     ]
     return table(_records(rows), columns, f"Studied base minus each other base{fixed}")
 
 
-def overwritten(answer: Answer) -> Html:
+def overwritten(answer: Answer) -> Content:
     """Returns the tables per level: the studied bases' open, the others' folded."""
     rows = shown(answer.overwritten, answer.study)
     first = studied(rows, answer.study)
     others = rows.drop(first.index)
-    html = "".join(_levels(answer, block, task) for task, block in _by_task(first))
-    if len(others):
-        folded = "".join(_levels(answer, block, task) for task, block in _by_task(others))
-        html += f"<details><summary>The same for controls and scratch</summary>{folded}</details>"
-    return Html(html)
+    open_, rest = (
+        sum((_levels(answer, block, task) for task, block in _by_task(rows)), Content())
+        for rows in (first, others)
+    )
+    return open_ + folded("The same for controls and scratch", rest) if rest else open_
 
 
-def _levels(answer: Answer, rows: pd.DataFrame, task: str) -> Html:
+def _levels(answer: Answer, rows: pd.DataFrame, task: str) -> Content:
     level = numbers.confidence(answer.study)
     varying, fixed = _varying(rows, ("base", "n", "realised_n", "checkpoints", "draws"))
     columns = [
@@ -80,7 +87,7 @@ def _levels(answer: Answer, rows: pd.DataFrame, task: str) -> Html:
     return table(_records(along_curations(rows)), columns, f"{task}: every curation{fixed}")
 
 
-def smallest_fix(answer: Answer) -> Html:
+def smallest_fix(answer: Answer) -> Content:
     """Returns two tables: the fix with its cost, and both groups' rates before and after."""
     rows = shown(answer.smallest_fix, answer.study)
     fixes = _records(rows)
@@ -115,9 +122,8 @@ def smallest_fix(answer: Answer) -> Html:
             for place, name in (("first", first), ("second", second))
         ),
     ]
-    return Html(
-        table(fixes, cost, f"The smallest fix and its cost{fixed}")
-        + table(halves, rates, f"Both groups' rates before and after{fixed}")
+    return table(fixes, cost, f"The smallest fix and its cost{fixed}") + table(
+        halves, rates, f"Both groups' rates before and after{fixed}"
     )
 
 
@@ -141,9 +147,9 @@ def _fix_words(fix: dict[str, Any]) -> str:
     return "none of those tried" if fix["verdict"] == "none" else fix["verdict"]
 
 
-def underrepresentation(answer: Answer) -> Html:
+def underrepresentation(answer: Answer) -> Content:
     """Returns, per pair, the AUC on each subgroup, and the shares at which a base catches up."""
-    html = _matching(answer)
+    content = _matching(answer)
     level = numbers.confidence(answer.study)
     for task, block in _by_task(shown(answer.underrepresentation, answer.study)):
         keys = ["level", "n", "base"]
@@ -159,8 +165,8 @@ def underrepresentation(answer: Answer) -> Html:
             *(part for part in varying if part.heading == "n"),
             *(_subgroup(name, level) for name in dict.fromkeys(block["group"])),
         ]
-        html += table(rows, columns, f"{task}: AUC on each subgroup{fixed}")
-    return Html(html)
+        content += table(rows, columns, f"{task}: AUC on each subgroup{fixed}")
+    return content
 
 
 def _metric_name(name: str) -> str:
@@ -173,10 +179,10 @@ def _metric_name(name: str) -> str:
     return " ".join(word.upper() if word in ("fpr", "tpr", "auc") else word for word in words)
 
 
-def _matching(answer: Answer) -> str:
+def _matching(answer: Answer) -> Content:
     rows = shown(answer.matching_share, answer.study)
     if rows.empty:
-        return ""
+        return Content()
     level = numbers.confidence(answer.study)
     varying, fixed = _varying(rows, ("n", "scope", "checkpoints", "draws"))
     columns = [

@@ -14,6 +14,7 @@ from jaxbias.report import (
     files,
     findings,
     interactive,
+    latex,
     numbers,
     record,
     reduction,
@@ -24,7 +25,7 @@ from jaxbias.report import (
     sizes,
 )
 from jaxbias.report.select import shown
-from jaxbias.report.tables import Html
+from jaxbias.report.tables import Content, Html
 
 _PRINT_DETAILS = (
     'addEventListener("beforeprint", () => '
@@ -38,7 +39,8 @@ def write(answer: Answer, directory: Path, manifest: Path | None = None) -> Path
     Args:
       answer: the `Answer`.
       directory: made if absent. Gets report.html, summary.txt, a PNG and a PDF of every figure,
-        metrics.parquet and one CSV per frame; each file appears whole or not at all.
+        metrics.parquet, one CSV per frame and one latex/NAME.tex per table; each file appears whole
+        or not at all.
       manifest: the file that lists every variant's example ids, named with its sha256.
 
     Returns:
@@ -50,9 +52,9 @@ def write(answer: Answer, directory: Path, manifest: Path | None = None) -> Path
     atomic.make_directory(directory)
     files.write_tables(answer, directory)
     pictures = figures.draw(answer, directory)
-    return atomic.write_bytes(
-        directory / "report.html", render(answer, pictures, _fingerprint(manifest)).encode()
-    )
+    sections = _sections(answer, pictures, _fingerprint(manifest))
+    latex.write_tables(answer, [(name, body) for name, _, body in sections], directory / "latex")
+    return atomic.write_bytes(directory / "report.html", _page(answer, sections).encode())
 
 
 def render(
@@ -68,6 +70,13 @@ def render(
     Returns:
       HTML with everything inside it.
     """
+    return _page(answer, _sections(answer, pictures, manifest))
+
+
+def _sections(
+    answer: Answer, pictures: dict[str, figures.Picture], manifest: tuple[str, str] | None
+) -> list[tuple[str, str, str | Content]]:
+    """Returns name, heading and content of every section that the answer has."""
     sections = [
         ("inherited", "Is the bias inherited?", _inherited(answer, pictures)),
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
@@ -84,7 +93,10 @@ def render(
         ("notes", "Failures and notes", record.notes(answer)),
         ("record", "Record", record.record(answer, manifest)),
     ]
-    sections = [part for part in sections if part[2]]
+    return [part for part in sections if part[2]]
+
+
+def _page(answer: Answer, sections: list[tuple[str, str, str | Content]]) -> str:
     main = f'<section id="answer">{_answer(answer)}</section>\n' + "\n".join(
         f'<section id="{name}" aria-labelledby="{name}-heading">'
         f'<h2 id="{name}-heading">{heading}</h2>\n{body}</section>'
@@ -121,9 +133,9 @@ def _answer(answer: Answer) -> str:
     return f'{verdicts}<h2>The answer in words</h2><ol class="answer">{words}</ol>'
 
 
-def _inherited(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _inherited(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     if answer.inherited.empty:
-        return ""
+        return Content()
     settings = answer.study["answer"]
     rule = (
         "<p>The studied base's FPR gap minus that of each control and of scratch, signed in the "
@@ -138,9 +150,9 @@ def _inherited(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     return rule + _figure(pictures, "inherited") + findings.inherited(answer)
 
 
-def _overwritten(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _overwritten(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     if answer.overwritten.empty:
-        return ""
+        return Content()
     epsilon = answer.study["answer"]["epsilon"]
     rule = (
         f"<p>“No gap”: the {numbers.confidence(answer.study)} interval of the signed FPR gap lies "
@@ -158,9 +170,9 @@ def _overwritten(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     )
 
 
-def _fix(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _fix(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     if answer.smallest_fix.empty:
-        return ""
+        return Content()
     settings = answer.study["answer"]
     rule = (
         "<p>The curation that changes the fewest images among those whose signed FPR gap is shown "
@@ -174,27 +186,27 @@ def _fix(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     return rule + _figure(pictures, "rates") + findings.smallest_fix(answer)
 
 
-def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     if answer.underrepresentation.empty:
-        return ""
+        return Content()
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
 
 
-def _reduction(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _reduction(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     return _figure(pictures, "reduction") + reduction.section(answer)
 
 
-def _sizes(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _sizes(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     return _figure(pictures, "sizes") + sizes.section(answer)
 
 
-def _salience(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _salience(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     return _figure(pictures, "salience") + salience.section(answer)
 
 
-def _regression(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _regression(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     if answer.regression.empty:
-        return ""
+        return Content()
     rule = (
         "<p>A point is an attribute and a natural draw, or one of a correlation level at the "
         "natural share of positives: the studied base's FPR gap beside the mean of the controls', "
@@ -209,7 +221,7 @@ def _regression(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
     return rule + _figure(pictures, "residuals") + regression.section(answer)
 
 
-def _screen(answer: Answer, pictures: dict[str, figures.Picture]) -> str:
+def _screen(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     return _figure(pictures, "screen") + screening.section(answer)
 
 

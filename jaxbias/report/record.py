@@ -8,7 +8,7 @@ from jaxbias import words
 from jaxbias.analysis import Answer
 from jaxbias.report import numbers
 from jaxbias.report.select import gap_name
-from jaxbias.report.tables import Column, Html, column, table
+from jaxbias.report.tables import Column, Content, Html, column, folded, table
 
 
 def heading(answer: Answer) -> Html:
@@ -30,10 +30,10 @@ def heading(answer: Answer) -> Html:
     )
 
 
-def data(answer: Answer) -> Html:
+def data(answer: Answer) -> Content:
     """Returns how many examples every split has in every cell of target and group."""
     counts = answer.dataset["counts"]
-    html = (
+    content = Content() + (
         f"<p>{escape(answer.dataset['name'])}, fingerprint "
         f"<code>{escape(answer.dataset['fingerprint'])}</code>.</p>"
     )
@@ -44,8 +44,8 @@ def data(answer: Answer) -> Html:
             for split, part in block.groupby("split", sort=False)
         ]
         columns = [column("split", "Split"), *(_cell(name) for name in cells)]
-        html += table(rows, columns, f"{task}: examples in each cell (share of the split)")
-    return Html(html)
+        content += table(rows, columns, f"{task}: examples in each cell (share of the split)")
+    return content
 
 
 def methods(answer: Answer) -> Html:
@@ -63,31 +63,28 @@ def notes(answer: Answer) -> Html:
     return Html(failures + (f"<h3>Notes on the data</h3>{_list(remarks)}" if remarks else ""))
 
 
-def record(answer: Answer, manifest: tuple[str, str] | None) -> Html:
+def record(answer: Answer, manifest: tuple[str, str] | None) -> Content:
     """Returns manifest, timings and every setting.
 
     Args:
       answer: the `Answer`.
       manifest: name and sha256 of the manifest of example ids.
     """
-    html = ""
+    content = Content()
     if manifest:
         name, digest = manifest
-        html += (
+        content += (
             "<h3>Manifest of example ids</h3>"
             f"<p><code>{escape(name)}</code>, sha256 <code>{escape(digest)}</code>.</p>"
         )
     if answer.timings:
         rows = [{"what": name, "value": value} for name, value in answer.timings.items()]
         columns = [column("what", "Stage"), Column("Seconds, or rate", _timing, True)]
-        html += f"<h3>Where the time went</h3>{table(rows, columns, 'Timings')}"
+        content += "<h3>Where the time went</h3>" + table(rows, columns, "Timings")
     settings = [{"name": name, "value": value} for name, value in _flat(answer.study)]
     columns = [column("name", "Setting"), column("value", "Value")]
-    html += (
-        "<h3>Settings</h3><details><summary>Every setting of this study</summary>"
-        f"{table(settings, columns, 'Settings')}</details>"
-    )
-    return Html(html)
+    content += "<h3>Settings</h3>"
+    return content + folded("Every setting of this study", table(settings, columns, "Settings"))
 
 
 def _cell(name: str) -> Column:

@@ -9,7 +9,7 @@ from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
 from jaxbias.report.facets import looks_of
 from jaxbias.report.select import gap_name
-from jaxbias.report.tables import Column, Html, badge, column, estimated, table
+from jaxbias.report.tables import Column, Content, badge, column, estimated, table
 
 _NAMES = {"gap": "FPR gap", "auc": "AUC"}
 _TONES = {"as good": "good", "worse": "bad"}
@@ -58,10 +58,10 @@ def reduction(answer: Answer) -> Figure | None:
     return figure
 
 
-def section(answer: Answer) -> Html:
+def section(answer: Answer) -> Content:
     """Returns the table; empty for other studies."""
     if answer.reduction.empty:
-        return Html("")
+        return Content()
     level = numbers.confidence(answer.study)
     columns = [
         column("task", "Target"),

@@ -11,7 +11,7 @@ from jaxbias.analysis import Answer
 from jaxbias.analysis.regression import KEPT
 from jaxbias.report import numbers, style
 from jaxbias.report.select import several_sizes
-from jaxbias.report.tables import Column, Html, column, table
+from jaxbias.report.tables import Column, Content, column, estimated, table
 
 _KEYS = ["base", "n", "model"]
 _TERMS = {
@@ -55,21 +55,17 @@ def residuals(answer: Answer) -> Figure | None:
     return figure
 
 
-def section(answer: Answer) -> Html:
+def section(answer: Answer) -> Content:
     """Returns the table of coefficients; empty for other studies."""
     if answer.regression.empty:
-        return Html("")
+        return Content()
     level = numbers.confidence(answer.study)
     columns = [
         column("model", "Explained"),
         column("base", "Base"),
         column("n", "n", numbers.count),
         column("term", "Coefficient of", _TERMS.__getitem__),
-        Column(
-            f"Value [{level}]",
-            lambda row: numbers.estimate(row["value"], row["low"], row["high"]),
-            True,
-        ),
+        estimated("value", "low", "high", f"Value [{level}]"),
         column("p_value", "p", numbers.p_value),
         column("attributes", "Attributes", numbers.count),
         column("points", "Points", numbers.count),

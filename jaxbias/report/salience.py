@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
 from jaxbias.report.ledger import Block, Ledger, note
-from jaxbias.report.tables import Column, Html, column, table
+from jaxbias.report.tables import Content, bounded, column, estimated, table
 
 _ROW = 0.21  # Inches per line.
 _RIGHT = 0.24  # Of the figure: the numbers at the right.
@@ -54,11 +54,11 @@ def salience(answer: Answer) -> Figure | None:
     return figure
 
 
-def section(answer: Answer) -> Html:
+def section(answer: Answer) -> Content:
     """Returns the table, with what the numbers are; empty for other studies."""
     rows = _ordered(answer)
     if rows.empty:
-        return Html("")
+        return Content()
     level = numbers.confidence(answer.study)
     columns = [
         column("task", "Attribute"),
@@ -69,16 +69,8 @@ def section(answer: Answer) -> Html:
         column("auc_group", "AUC, group", numbers.plain),
         column("agreeing", "One with the group", numbers.plain),
         column("disagreeing", "Its opposite", numbers.plain),
-        Column(
-            f"Salience [{level}]",
-            lambda row: numbers.estimate(row["salience"], row["low"], row["high"], numbers.plain),
-            True,
-        ),
-        Column(
-            "For all attributes",
-            lambda row: numbers.interval(row["low_family"], row["high_family"], numbers.plain),
-            True,
-        ),
+        estimated("salience", "low", "high", f"Salience [{level}]", numbers.plain),
+        bounded("low_family", "high_family", "For all attributes", numbers.plain),
         column("more_salient", "More salient"),
     ]
     named = [row | {"more_salient": _who(answer, row)} for row in rows.to_dict("records")]

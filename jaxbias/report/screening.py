@@ -5,7 +5,7 @@ from collections.abc import Callable
 from jaxbias.analysis import Answer
 from jaxbias.report import numbers
 from jaxbias.report.select import along_curations, shown
-from jaxbias.report.tables import Column, Html, column, estimated, table
+from jaxbias.report.tables import Column, Content, column, estimated, table
 
 _RULE = (
     "<p>The whole grid was trained as heads on frozen bases first. Heads keep more of a base's "
@@ -18,11 +18,11 @@ _RULE = (
 )
 
 
-def section(answer: Answer) -> Html:
+def section(answer: Answer) -> Content:
     """Returns the tables of a screened study; empty where nothing was screened."""
     if answer.screen.empty:
-        return Html("")
-    html = _RULE + _verdicts(answer)
+        return Content()
+    content = _RULE + _verdicts(answer)
     level = numbers.confidence(answer.study)
     columns = [
         column("curation", "Trained on"),
@@ -39,11 +39,11 @@ def section(answer: Answer) -> Html:
     ]
     for task, rows in shown(answer.screen, answer.study).groupby("task", sort=False):
         records = along_curations(rows).to_dict("records")
-        html += table(records, columns, f"{task}: heads beside what was confirmed")
-    return Html(html)
+        content += table(records, columns, f"{task}: heads beside what was confirmed")
+    return content
 
 
-def _verdicts(answer: Answer) -> str:
+def _verdicts(answer: Answer) -> Content:
     columns = [
         column("task", "Target"),
         column("base", "Base"),

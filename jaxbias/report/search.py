@@ -2,13 +2,13 @@
 
 from jaxbias import words
 from jaxbias.analysis import Answer
-from jaxbias.report.tables import Html, column, table
+from jaxbias.report.tables import Content, column, folded, table
 
 
-def section(answer: Answer) -> Html:
+def section(answer: Answer) -> Content:
     """Returns the choices and, folded away, every trial; nothing where nothing was searched."""
     if answer.search.empty:
-        return Html("")
+        return Content()
     spec = answer.study["search"]
     modes = answer.search["mode"].nunique() > 1
     arm = [
@@ -50,4 +50,4 @@ def section(answer: Answer) -> Html:
     choices = table(answer.choices.to_dict("records"), chosen, "Chosen configurations")
     trials = table(answer.search.to_dict("records"), tried, "Trials")
     count = words.count(len(answer.search), "trial")
-    return Html(f"{rule}{choices}<details><summary>{count}</summary>{trials}</details>")
+    return rule + choices + folded(count, trials)

@@ -9,7 +9,7 @@ from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
 from jaxbias.report.facets import looks_of
 from jaxbias.report.select import gap_name, marked, metric, panel_title, shown
-from jaxbias.report.tables import Column, Html, column, table
+from jaxbias.report.tables import Content, bounded, column, estimated, folded, table
 
 _DODGE = 1.06  # Between two bases' points at one size, a factor.
 _NAMES = {"fpr_gap": "FPR gap", "auc": "AUC"}
@@ -50,10 +50,10 @@ def sizes(answer: Answer) -> Figure | None:
     return figure
 
 
-def section(answer: Answer) -> Html:
+def section(answer: Answer) -> Content:
     """Returns the tables of where bases meet and, folded, of every size; empty without sizes."""
     if answer.sizes.empty:
-        return Html("")
+        return Content()
     level = numbers.confidence(answer.study)
     keys = [
         column("task", "Target"),
@@ -72,23 +72,15 @@ def section(answer: Answer) -> Html:
         column("against", "Minus"),
         keys[3],
         column("n", "n", numbers.count),
-        Column(
-            f"Difference [{level}]",
-            lambda row: numbers.estimate(row["difference"], row["low"], row["high"]),
-            True,
-        ),
-        Column(
-            "For all sizes and bases",
-            lambda row: numbers.interval(row["low_all"], row["high_all"]),
-            True,
-        ),
+        estimated("difference", "low", "high", f"Difference [{level}]"),
+        bounded("low_all", "high_all", "For all sizes and bases"),
         column("left_out", "Left out"),
     ]
     meets = table(
         answer.meeting.to_dict("records"), where, "From which finetuning size on bases have met"
     )
     whole = table(answer.sizes.to_dict("records"), every, "Differences of bases at every size")
-    return Html(f"{meets}<details><summary>Every size</summary>{whole}</details>")
+    return meets + folded("Every size", whole)
 
 
 def _line(axes: Axes, rows: pd.DataFrame, look: style.Look, shift: float) -> None:

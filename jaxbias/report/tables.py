@@ -1,9 +1,9 @@
-"""HTML tables: escaped cells, headers with a scope, wide ones scroll inside their box."""
+"""Tables of the page: escaped cells, headers with a scope, wide ones scroll inside their box."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Union
 
 from jaxbias.report import numbers
 
@@ -29,6 +29,65 @@ class Column:
     number: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table, to be written as HTML or as LaTeX.
+
+    Attributes:
+      rows: mappings from field to value.
+      columns: what to show, in order.
+      caption: what the table holds.
+    """
+
+    rows: Sequence[_Row]
+    columns: Sequence[Column]
+    caption: str
+
+    @property
+    def html(self) -> str:
+        """The table inside a box that scrolls sideways and can be reached by keyboard."""
+        head = "".join(
+            f'<th scope="col" role="columnheader"{_right(column)}>{escape(column.heading)}</th>'
+            for column in self.columns
+        )
+        many = ' class="many"' if len(self.columns) > _MANY else ""
+        body = "".join(f'<tr role="row">{_cells(row, self.columns)}</tr>\n' for row in self.rows)
+        return (
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.caption)}">'
+            f'<table role="table"{many}><caption>{escape(self.caption)}</caption>'
+            f'<thead><tr role="row">{head}</tr></thead>\n'
+            f"<tbody>{body}</tbody></table></div>\n"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What a section holds, in reading order; adds like text, and as text is HTML.
+
+    Attributes:
+      parts: text that is HTML, and tables.
+    """
+
+    parts: tuple[str | Table, ...] = ()
+
+    def __add__(self, other: Union[str, "Content"]) -> "Content":
+        return Content(self.parts + _parts(other))
+
+    def __radd__(self, other: str) -> "Content":
+        return Content(_parts(other) + self.parts)
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def __str__(self) -> str:
+        return "".join(part.html if isinstance(part, Table) else part for part in self.parts)
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables, in reading order."""
+        return [part for part in self.parts if isinstance(part, Table)]
+
+
 def text(value: str) -> Html:
     """Returns text as HTML; `Html` is left as it is.
 
@@ -43,36 +102,36 @@ def column(name: str, heading: str, write: Callable[[Any], str] = str) -> Column
     return Column(heading, lambda row: write(row[name]), number=write is not str)
 
 
-def estimated(name: str, low: str, high: str, heading: str) -> Column:
+def estimated(
+    name: str, low: str, high: str, heading: str, write: Callable[[float], str] = numbers.signed
+) -> Column:
     """Returns the column that writes an estimate with its interval."""
     return Column(
-        heading, lambda row: numbers.estimate(row[name], row[low], row[high]), number=True
+        heading, lambda row: numbers.estimate(row[name], row[low], row[high], write), number=True
     )
 
 
-def table(rows: Iterable[_Row], columns: Sequence[Column], caption: str) -> Html:
-    """Returns a table.
+def bounded(
+    low: str, high: str, heading: str, write: Callable[[float], str] = numbers.signed
+) -> Column:
+    """Returns the column that writes an interval alone."""
+    return Column(heading, lambda row: numbers.interval(row[low], row[high], write), number=True)
+
+
+def table(rows: Iterable[_Row], columns: Sequence[Column], caption: str) -> Content:
+    """Returns a table as content.
 
     Args:
       rows: mappings from field to value.
       columns: what to show, in order.
       caption: what the table holds, shown above it.
-
-    Returns:
-      The table inside a box that scrolls sideways and can be reached by keyboard.
     """
-    head = "".join(
-        f'<th scope="col" role="columnheader"{_right(column)}>{escape(column.heading)}</th>'
-        for column in columns
-    )
-    many = ' class="many"' if len(columns) > _MANY else ""
-    body = "".join(f'<tr role="row">{_cells(row, columns)}</tr>\n' for row in rows)
-    return Html(
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f'<table role="table"{many}><caption>{escape(caption)}</caption>'
-        f'<thead><tr role="row">{head}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div>\n"
-    )
+    return Content((Table(tuple(rows), tuple(columns), caption),))
+
+
+def folded(summary: str, content: Content) -> Content:
+    """Returns content that is shown when its summary is touched."""
+    return f"<details><summary>{escape(summary)}</summary>" + content + "</details>"
 
 
 def badge(word: str, tone: str) -> Html:
@@ -86,6 +145,12 @@ def badge(word: str, tone: str) -> Html:
     '<span class="badge open">undecided</span>'
     """
     return Html(f'<span class="badge {tone}">{escape(word)}</span>')
+
+
+def _parts(content: str | Content) -> tuple[str | Table, ...]:
+    if isinstance(content, Content):
+        return content.parts
+    return (content,) if content else ()
 
 
 def _cells(row: _Row, columns: Sequence[Column]) -> str:

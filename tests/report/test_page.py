@@ -29,7 +29,7 @@ def test_every_file_is_written(written):
                for k in ("png", "pdf")}  # fmt: skip
     frames = {f"{n}.csv" for n in report.files.FRAMES if len(getattr(written[0], n).columns)}
     assert names == figures | frames | {
-        "report.html", "summary.txt", "metrics.parquet", "counts.csv"
+        "report.html", "summary.txt", "metrics.parquet", "counts.csv", "latex"
     }  # fmt: skip
 
 
