@@ -25,7 +25,9 @@ def members(network: Network, schedule: Schedule, width: int) -> Any:
     """Stacked inputs of `width` runs."""
     params = jax.tree.map(np.asarray, jax.jit(network.init)(jax.random.key(0)))
     ids = np.arange(schedule.n, dtype=np.int32)
-    examples = TrainingSet(ids, ids % 2, np.ones(schedule.n, np.float32), ids % 4, ids)
+    examples = TrainingSet(
+        ids, (ids[:, None] % 2).astype(np.float32), np.ones(schedule.n, np.float32), ids % 4, ids
+    )
     hyper = Hyper(*map(np.float32, (0.01, 1e-4, 0.75, 0.0)))
     one = (params, examples, hyper, jax.random.key_data(jax.random.key(0)))
     return jax.tree.map(lambda leaf: np.stack([leaf] * width), one)

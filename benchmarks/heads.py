@@ -77,7 +77,13 @@ def make_data(heads: int, seed: int = 0) -> Data:
 def examples_of(data: Data, ids: np.ndarray) -> TrainingSet:
     """Stacked examples of some heads, all of weight 1."""
     even = np.zeros_like(ids)
-    return TrainingSet(ids, data.labels[ids], np.ones(ids.shape, np.float32), even, even)
+    return TrainingSet(
+        ids,
+        data.labels[ids][..., None].astype(np.float32),
+        np.ones(ids.shape, np.float32),
+        even,
+        even,
+    )
 
 
 def with_jaxbias(data: Data, solver: str, C: float, mode: str, devices: int) -> dict[str, Any]:

@@ -45,13 +45,13 @@ class Catalog:
           InputError: its curation needs examples that the data does not have, or what it is to
             learn cannot be learnt together.
         """
-        self.curator.labels(base)
+        labels = self.curator.base_labels(base).shape[1]
         recipe, size = Recipe.of(self.study.pretrain), self.curator.pretrain_size(base)
         return Networks(
             self.starts.network_of(base),
             len(self.curator.validation),
             self.curator.dataset.images.shape,
-            schedule_of(recipe, "erm", size, cells=1),
+            schedule_of(recipe, "erm", size, cells=1, labels=labels),
             keep=True,
         )
 
@@ -111,7 +111,7 @@ class Catalog:
         """
         bases = {v.base.id: v.base for v in variants if v.base.trained_here}
         found: dict[str, Any] = {
-            id: (self.base(base), by_loop(self.study, base), base.objective, bool(base.also))
+            id: (self.base(base), by_loop(self.study, base), base.objective)
             for id, base in bases.items()
         }
         for variant in variants:

@@ -13,6 +13,7 @@ from jaxbias.errors import InputError
 from jaxbias.files.content import content_id
 from jaxbias.plan.variants import Base, Variant, expand
 from jaxbias.study import SPLITS, Curation, Study, parse_curation
+from jaxbias.training.objectives import label_type
 from jaxbias.weights import identities
 
 
@@ -113,8 +114,12 @@ class Curator:
         classes = self.cells(base.target).classes
         return 1 + len(base.also) if classes == 2 else classes
 
-    def labels(self, base: Base) -> np.ndarray:
-        """Returns int32[N, K], what a base is pretrained to predict of every example.
+    def task_labels(self, task: str) -> np.ndarray:
+        """Returns [N, K], what a task is finetuned for, as of `objectives.example_losses`."""
+        return self.cells(task).labels()[:, None].astype(label_type(1, 1))
+
+    def base_labels(self, base: Base) -> np.ndarray:
+        """Returns [N, K], what a base is pretrained for, as of `objectives.example_losses`.
 
         Raises:
           InputError: several columns are to be learnt together, and one is not binary.
@@ -124,7 +129,9 @@ class Curator:
             if base.also:
                 first = self.dataset.binary(base.target)
             more = [self.dataset.binary(name) for name in base.also]
-        return np.stack([first, *more], axis=1).astype(np.int32)
+        return np.stack([first, *more], axis=1).astype(
+            label_type(1 + len(more), self.outputs(base))
+        )
 
     def check_evaluation(self, task: str) -> None:
         """Refuses a task that cannot be evaluated.

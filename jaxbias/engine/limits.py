@@ -89,7 +89,7 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
         raise InputError(". Also: ".join(filter(None, problems)))
     for base in bases:
         curator.pretrain_size(base)
-        curator.labels(base)
+        curator.base_labels(base)
     if trained:
         _check_batches(study, curator, sets, bool(bases))
 

@@ -11,7 +11,7 @@ from jaxbias.plan.variants import Recipe
 from jaxbias.training import Hyper, Penalty, Schedule, TrainingSet
 
 
-def schedule_of(recipe: Recipe, objective: str, n: int, cells: int) -> Schedule:
+def schedule_of(recipe: Recipe, objective: str, n: int, cells: int, labels: int = 1) -> Schedule:
     """Returns the static shapes of a run.
 
     Args:
@@ -19,15 +19,17 @@ def schedule_of(recipe: Recipe, objective: str, n: int, cells: int) -> Schedule:
       objective: what is minimised.
       n: its examples.
       cells: of its task.
+      labels: of each example.
     """
     mode, epochs, batch, momentum, optimizer, curve = recipe.shape
-    return Schedule(n, epochs, batch, momentum, mode, objective, cells, optimizer, curve)
+    return Schedule(
+        n, epochs, batch, momentum, mode, objective, cells, optimizer, curve, labels=labels
+    )
 
 
 def examples_of(draw: Draw, labels: np.ndarray) -> TrainingSet:
-    """Returns the curated set of a draw, given the labels of its whole dataset."""
-    chosen = labels[draw.ids].astype(np.int32)
-    return TrainingSet(draw.ids, chosen, draw.weights, draw.cells, draw.balanced())
+    """Returns the curated set of a draw, given the labels [N, K] of its whole dataset."""
+    return TrainingSet(draw.ids, labels[draw.ids], draw.weights, draw.cells, draw.balanced())
 
 
 def hyper_of(recipe: Recipe) -> Hyper:

@@ -33,6 +33,7 @@ from jaxbias.training import (
     make_score,
     make_train,
 )
+from jaxbias.training.objectives import label_type
 
 # Images per block, in extraction and in programs in brief.
 BLOCK = 64
@@ -148,7 +149,9 @@ class Networks(_Stepwise):
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
-        examples = _examples(self.n, self.store[0], self.schedule.cells)
+        examples = _examples(
+            self.n, self.store[0], self.schedule.cells, self.schedule.labels, self.model.outputs
+        )
         member = (params_of(self.model), examples, hyper_of(_RECIPE), _key())
         return member, (np.zeros(self.scored, np.int32), store_of(self.store))
 
@@ -172,7 +175,9 @@ class Heads(_Stepwise):
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
-        examples = _examples(self.n, self.store[0], self.schedule.cells)
+        examples = _examples(
+            self.n, self.store[0], self.schedule.cells, self.schedule.labels, self.model.outputs
+        )
         shared = (np.zeros(self.scored, np.int32), store_of(self.store), _key())
         return (params_of(self.model), examples, hyper_of(_RECIPE)), shared
 
@@ -302,12 +307,12 @@ def _end(trained: Trained | State) -> dict[str, jax.Array]:
     return {"loss": trained.loss, "diverged_at": trained.diverged_at}
 
 
-def _examples(n: int, rows: int, cells: int = 1) -> TrainingSet:
+def _examples(n: int, rows: int, cells: int = 1, labels: int = 1, outputs: int = 1) -> TrainingSet:
     """Random examples among so many rows and cells."""
     random = np.random.default_rng(0)
     return TrainingSet(
         ids=random.integers(0, rows, n, np.int32),
-        labels=random.integers(0, 2, n, np.int32),
+        labels=random.integers(0, 2, (n, labels)).astype(label_type(labels, outputs)),
         weights=np.ones(n, np.float32),
         cells=random.integers(0, cells, n, np.int32),
         balanced=np.arange(n, dtype=np.int32),

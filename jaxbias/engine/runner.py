@@ -84,7 +84,7 @@ class Runner:
         members = [
             (
                 self.starts.fresh(program.model, base.seed),
-                examples_of(draw, self.curator.cells(base.target).labels()),
+                examples_of(draw, self.curator.base_labels(base)),
                 hyper,
                 key_of("pretrain", base.seed),
             )
@@ -107,7 +107,7 @@ class Runner:
         """
         draws = [self.curator.finetune(variant) for variant in pack.members]
         examples = [
-            examples_of(draw, self.curator.cells(variant.task).labels())
+            examples_of(draw, self.curator.task_labels(variant.task))
             for variant, draw in zip(pack.members, draws, strict=True)
         ]
         program = self.catalog.finetune(pack.members[0])

@@ -65,7 +65,7 @@ class Trials:
         leader = pack.members[0]
         draws = [curator.finetune(trial) for trial in pack.members]
         examples = [
-            examples_of(draw, curator.cells(trial.task).labels())
+            examples_of(draw, curator.task_labels(trial.task))
             for trial, draw in zip(pack.members, draws, strict=True)
         ]
         last, program = leader.recipe.epochs, runner.catalog.rung(leader)

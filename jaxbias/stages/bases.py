@@ -56,14 +56,15 @@ def pretrain_base(
     mesh = make_data_mesh(runner.layout.devices)
     drawn = curator.pretrain(base)
     recipe = Recipe.of(study.pretrain)
-    schedule = _schedule(study.pretrain, recipe, base, len(drawn.ids))
+    labels = curator.base_labels(base)[drawn.ids]
+    schedule = _schedule(study.pretrain, recipe, base, labels)
     # Pieces of a batch are computed in a loop, where XLA:CPU convolutions are slow.
     mapped = "loop" if study.pretrain.accumulate == 1 else "map"
     network = runner.starts.network(curator.outputs(base), mapped)
     step = Step(network, schedule)
     key = key_of("pretrain", base.seed)
     fresh = runner.starts.fresh(network, base.seed)
-    curated = Curated(drawn.ids, curator.labels(base)[drawn.ids], drawn.weights)
+    curated = Curated(drawn.ids, labels, drawn.weights)
     on_host = runner.layout.store == "host"
     images = curator.dataset.images
     batches = Batches(
@@ -120,11 +121,10 @@ def _shape(state: Any) -> str:
     return f"{words.count(len(leaves), 'array')} of {numbers}"
 
 
-def _schedule(spec: PretrainSpec, recipe: Recipe, base: Base, n: int) -> Schedule:
-    """Returns the static shapes of the training of a base on n examples."""
-    supervised = "multilabel" if base.also else "erm"
-    objective = "simclr" if base.objective == "simclr" else supervised
-    plain = schedule_of(recipe, objective, n, 1)
+def _schedule(spec: PretrainSpec, recipe: Recipe, base: Base, labels: np.ndarray) -> Schedule:
+    """Returns the static shapes of the training of a base on the labels [n, K] of its examples."""
+    objective = "simclr" if base.objective == "simclr" else "erm"
+    plain = schedule_of(recipe, objective, len(labels), 1, labels.shape[1])
     return dataclasses.replace(plain, temperature=spec.temperature, projection=spec.projection)
 
 

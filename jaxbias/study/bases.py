@@ -73,10 +73,6 @@ class Learns(Protocol):
     def objective(self) -> str:
         """As of `BaseSpec`."""
 
-    @property
-    def also(self) -> tuple[str, ...]:
-        """Columns learnt together with the target."""
-
 
 def _loop_only(pretrain: PretrainSpec, base: Learns) -> str:
     """Returns which setting only the loop can do, "" where a packed program can do it all.
@@ -86,9 +82,7 @@ def _loop_only(pretrain: PretrainSpec, base: Learns) -> str:
     """
     if pretrain.accumulate > 1:
         return f"pretrain.accumulate={pretrain.accumulate}"
-    if base.objective != "supervised":
-        return f"bases.{{name}}.objective={base.objective!r}"
-    return "bases.{name}.also" if base.also else ""
+    return "" if base.objective == "supervised" else f"bases.{{name}}.objective={base.objective!r}"
 
 
 def by_loop(study: Study, base: Learns) -> bool:

@@ -175,7 +175,7 @@ class PretrainSpec:
     warmup: Share = 0.0  # Share of the steps in which the learning rate rises.
     # packed: several bases in one program, each from its first step to its last. loop: one base
     # after another, step by step on all devices, with checkpoints. auto: packed where that can do
-    # what is asked: one label, whole batches. Both draw the same batches and flips.
+    # what is asked: labels, whole batches. Both draw the same batches and flips.
     engine: Literal["auto", "packed", "loop"] = "auto"
     # What follows is for the loop alone.
     temperature: Annotated[float, Range(1e-3, 1000)] = 0.5  # Of SimCLR.

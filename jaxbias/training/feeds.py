@@ -25,7 +25,7 @@ class Curated(NamedTuple):
     """A pretraining set."""
 
     ids: np.ndarray  # int32[n], rows of the image store
-    labels: np.ndarray  # int32[n, K]; -1: unknown
+    labels: np.ndarray  # [n, K], as of `objectives.example_losses`
     weights: np.ndarray  # float32[n]
 
 

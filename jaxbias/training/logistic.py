@@ -80,7 +80,7 @@ def fit_head(
         examples = jax.tree.map(lambda leaf: leaf[examples.balanced], examples)
     dtype = features.dtype
     x = features[examples.ids]
-    y = examples.labels.astype(dtype)
+    y = examples.labels[:, 0].astype(dtype)
     share = examples.weights.astype(dtype)
     total = jnp.sum(share)
     share = share / total

@@ -19,7 +19,7 @@ class TrainingSet(NamedTuple):
     """The curated set of a run."""
 
     ids: jax.Array  # int32[n], rows of the image store
-    labels: jax.Array  # int32[n]
+    labels: jax.Array  # [n, K], as of `objectives.example_losses`
     weights: jax.Array  # float32[n]
     cells: jax.Array  # int32[n]
     balanced: jax.Array  # int32[n], places among these of a balanced part, repeated
@@ -78,7 +78,7 @@ def advance(
         labels, weights, cells = (
             values[batch] for values in (examples.labels, examples.weights, examples.cells)
         )
-        whole = jax.tree.map(lambda leaf: leaf[None], Batch(x, labels[:, None], weights, at, cells))
+        whole = jax.tree.map(lambda leaf: leaf[None], Batch(x, labels, weights, at, cells))
         return _with(step(_with(state, frozen), whole, hyper, key), {})
 
     # The frozen parts stay outside the loop.

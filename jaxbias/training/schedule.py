@@ -24,13 +24,14 @@ class Schedule:
       mode: which parameters are trained, one of `Network.partition`.
       objective: "erm", the weighted mean loss; "group_dro", the loss of the cells weighted towards
         the worst (Sagawa et al., 2020); "dfr", ERM and then a head refitted on a balanced part of
-        the same examples (after Kirichenko et al., 2023); "multilabel", the mean over the labels
-        that an example has; "simclr", without labels (Chen et al., 2020).
+        the same examples (after Kirichenko et al., 2023); "simclr", without labels (Chen et al.,
+        2020).
       cells: how many there are; only group DRO asks.
       optimizer: "sgd" or "adamw".
       curve: of the learning rate: "step", a tenth from `Hyper.drop_at` on; "cosine", down to 0.
       temperature: of SimCLR.
       projection: of SimCLR, width of what is compared.
+      labels: K, of each example: one per output, or the class of several.
     """
 
     n: int
@@ -44,6 +45,7 @@ class Schedule:
     curve: str = "step"
     temperature: float = 0.5
     projection: int = 64
+    labels: int = 1
 
     @property
     def steps(self) -> int:

@@ -18,7 +18,7 @@ from jaxbias.models.network import Flat, Params
 from jaxbias.parallel import sum_of_parts
 from jaxbias.training.augment import random_views
 from jaxbias.training.contrastive import nt_xent
-from jaxbias.training.objectives import LOSSES, cell_sums, multilabel_losses
+from jaxbias.training.objectives import LOSSES, cell_sums
 from jaxbias.training.schedule import Hyper, Schedule, learning_rate, optimizer_of
 
 _PROJECTOR = "projector"  # Of SimCLR; beside the network's own parts, and dropped at the end.
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     """A batch, or a device's part of it, in A pieces of M examples."""
 
     images: jax.Array  # uint8[A, M, S, S, 3], or of a head its features float[A, M, F]
-    labels: jax.Array  # int32[A, M, K]; -1: unknown
+    labels: jax.Array  # [A, M, K], as of `objectives.example_losses`
     weights: jax.Array  # float32[A, M]
     places: jax.Array  # int32[A, M], of each example in the whole batch
     cells: jax.Array | None = None  # int32[A, M]; only group DRO asks
@@ -207,10 +207,7 @@ class Step:
             return loss, (statistics, cell_weights)
         images = network.augment(batch.images, chance, batch.places, schedule.batch)
         logits, statistics = network.train_logits(now, images, self.mode, parts)
-        if schedule.objective == "multilabel":
-            losses = multilabel_losses(logits, batch.labels)
-        else:
-            losses = LOSSES[schedule.objective](logits, batch.labels[:, 0])
+        losses = LOSSES[schedule.objective](logits, batch.labels)
         if schedule.objective != "group_dro":
             return jnp.sum(losses * batch.weights) / whole, (statistics, cell_weights)
         by_cell = cell_sums(losses, batch.cells, schedule.cells) / whole

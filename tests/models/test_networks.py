@@ -48,7 +48,7 @@ def member(network, seed, dtype):
     params["head"] = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape), params["head"])
     examples = TrainingSet(
         rng.permutation(COUNT)[:16].astype(np.int32),
-        rng.integers(0, 2, 16).astype(np.int32),
+        rng.integers(0, 2, (16, 1)).astype(np.float32),
         rng.random(16).astype(np.float32),
         np.repeat(np.arange(4), 4).astype(np.int32),
         np.arange(16, dtype=np.int32),

@@ -40,7 +40,7 @@ def members(network, warmup):
     for seed in range(2):
         examples = TrainingSet(
             ids=rng.permutation(40)[:N].astype(np.int32),
-            labels=rng.integers(0, 2, N).astype(np.int32),
+            labels=rng.integers(0, 2, (N, 1)).astype(np.float32),
             weights=rng.uniform(0.5, 2, N).astype(np.float32),
             cells=np.resize(np.arange(4), N).astype(np.int32),
             balanced=np.resize(rng.permutation(N)[:8], N).astype(np.int32),
@@ -87,9 +87,7 @@ def loop(network, schedule, run, directory, **more):
     """Step by step on four devices, with a checkpoint after every four."""
     params, examples, hyper, key = run
     mesh, step, saves = make_data_mesh(4), Step(network, schedule), Saves(directory, 1, {}, {})
-    labels = np.zeros((40, 1), np.int32)
-    labels[examples.ids, 0] = examples.labels
-    curated = Curated(examples.ids, labels[examples.ids], examples.weights)
+    curated = Curated(examples.ids, examples.labels, examples.weights)
     source = Batches(curated, np.asarray(batches_of(key, schedule)), 1, None)
     begin = jax.jit(step.begin)
     with contextlib.closing(saves):

@@ -58,7 +58,7 @@ def pool(count=300, width=12, seed=0, dtype=np.float64):
     )
     values /= values.std()
     labels = rng.random(count) < 1 / (1 + np.exp(-values @ rng.normal(size=width)))
-    return values.astype(dtype), labels.astype(np.int32)
+    return values.astype(dtype), labels.astype(np.float32)
 
 
 def fits(count, labels, n=60):
@@ -69,7 +69,7 @@ def fits(count, labels, n=60):
         ids = rng.permutation(200)[:n].astype(np.int32)
         examples = TrainingSet(
             ids,
-            labels[ids],
+            labels[ids][:, None],
             rng.uniform(0.2, 3, n).astype(np.float32),
             np.zeros(n, np.int32),
             np.resize(np.arange(n // 2), n).astype(np.int32),
@@ -82,7 +82,8 @@ def fits(count, labels, n=60):
 def sklearn_of(values, examples, C, tolerance=1e-10):
     model = LogisticRegression(C=float(C), tol=tolerance, max_iter=10_000)
     ids = examples.ids
-    return model.fit(values[ids], examples.labels, sample_weight=examples.weights.astype(float))
+    labels = examples.labels[:, 0]
+    return model.fit(values[ids], labels, sample_weight=examples.weights.astype(float))
 
 
 @pytest.mark.parametrize("objective", ["erm", "dfr"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxbias.training import batches_of, make_train
-from jaxbias.training.objectives import cell_sums
+from jaxbias.training.objectives import cell_sums, example_losses
 from tests.training.tiny_run import NETWORK, SCHEDULE, members, pictures
 
 
@@ -50,7 +50,7 @@ def test_group_dro_equals_a_plain_loop():
         order, seen = seen_of(key)
         velocity, q = jax.tree.map(np.zeros_like, params), np.full(4, 0.25)
         for step, batch in enumerate(order):
-            x, y = seen(examples.ids[batch], step), examples.labels[batch].astype(np.float64)
+            x, y = seen(examples.ids[batch], step), examples.labels[batch, 0].astype(np.float64)
             cell = examples.cells[batch]
             losses = np.asarray(losses_of(params, x, y))
             means = np.array(
@@ -112,3 +112,42 @@ def test_a_mode_leaves_the_rest_alone(mode, trained):
 def test_cell_sums_by_hand():
     losses = jnp.asarray([1.0, 3.0, 5.0], jnp.float32)
     assert cell_sums(losses, jnp.asarray([0, 0, 2], jnp.int32), 3).tolist() == [4, 0, 5]
+
+
+def drawn(shape, seed=0):
+    return np.random.default_rng(seed).normal(0, 3, shape)
+
+
+def test_soft_targets_some_unknown_by_a_formula_of_numpy():
+    logits = drawn((6, 3))
+    soft = np.random.default_rng(1).random((6, 3))
+    soft[0], soft[1, :2], soft[2, 2] = -1, -1, 1  # Nothing, one thing, and a certain one known.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 1 / (1 + np.exp(-logits))
+        each = np.where(soft < 0, 0, -(soft * np.log(p) + (1 - soft) * np.log(1 - p)))
+        expected = np.nan_to_num(each.sum(axis=1) / (soft >= 0).sum(axis=1))
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(example_losses(logits, soft), expected, rtol=1e-12)
+        slopes = jax.grad(lambda z: example_losses(z, soft).sum())(logits)
+    known = np.maximum((soft >= 0).sum(axis=1), 1)[:, None]
+    np.testing.assert_allclose(slopes, np.where(soft < 0, 0, p - soft) / known, atol=1e-12)
+
+
+def test_losses_are_those_of_pytorch():
+    """Soft targets, and a thousand classes of which some are unknown, with their slopes."""
+    torch = pytest.importorskip("torch")
+    soft, classes = np.random.default_rng(1).random((8, 4)), np.array([0, 999, 5, 5, 42, 7, 1, -1])
+    cases = [
+        (drawn((8, 4)), soft, lambda z: torch.nn.functional.binary_cross_entropy_with_logits(
+            z, torch.from_numpy(soft), reduction="none").mean(dim=1)),
+        (drawn((8, 1000)), classes[:, None], lambda z: torch.nn.functional.cross_entropy(
+            z, torch.from_numpy(classes), reduction="none", ignore_index=-1)),
+    ]  # fmt: skip
+    for logits, labels, theirs in cases:
+        z = torch.from_numpy(logits).requires_grad_()
+        expected = theirs(z)
+        expected.sum().backward()
+        with jax.enable_x64(True):
+            got, slopes = jax.vjp(lambda z, y=labels: example_losses(z, y), logits)
+            np.testing.assert_allclose(got, expected.detach().numpy(), rtol=1e-12)
+            np.testing.assert_allclose(slopes(np.ones(8))[0], z.grad.numpy(), atol=1e-12)

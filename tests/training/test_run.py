@@ -41,7 +41,7 @@ def test_a_run_equals_a_plain_loop_written_out():
             flips = jax.random.bernoulli(jax.random.fold_in(flip_key, step), shape=(8, 1, 1, 1))
             x = images[examples.ids[batch]]
             x = np.where(np.asarray(flips), x[:, :, ::-1], x)
-            y = examples.labels[batch].astype(np.float64)
+            y = examples.labels[batch, 0].astype(np.float64)
 
             gradient = gradient_of(expected, x, y)
             rate = float(hyper.learning_rate) * (0.1 if step >= 7.5 else 1.0)
@@ -103,12 +103,12 @@ def test_a_diverging_run_stops_and_leaves_its_neighbours_alone():
 
 def test_losses_by_hand():
     logits = np.array([[2.0], [-1.0]], np.float32)
-    labels = np.array([1, 1], np.int32)
+    labels = np.array([[1], [1]], np.float32)
     got = example_losses(jnp.asarray(logits), jnp.asarray(labels))
     np.testing.assert_allclose(got, np.log1p(np.exp([-2.0, 1.0])), rtol=1e-6)
     many = jnp.asarray([[1.0, 2.0, 0.5]], jnp.float32)
     np.testing.assert_allclose(
-        example_losses(many, jnp.asarray([1], jnp.int32)),
+        example_losses(many, jnp.asarray([[1]], jnp.int32)),
         -jax.nn.log_softmax(many)[0, 1:2],
         rtol=1e-6,
     )

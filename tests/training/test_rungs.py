@@ -38,7 +38,7 @@ def members(network, schedule, count=2, dtype=np.float32, rate=0.05):
         n = schedule.n
         examples = TrainingSet(
             rng.permutation(40)[:n].astype(np.int32),
-            rng.integers(0, 2, n).astype(np.int32),
+            rng.integers(0, 2, (n, 1)).astype(np.float32),
             np.ones(n, np.float32),
             np.zeros(n, np.int32),
             np.arange(n, dtype=np.int32),

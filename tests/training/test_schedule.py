@@ -62,7 +62,7 @@ def reference(member, images, optimizer):
         x = images[examples.ids[batch]]
         x = np.where(np.asarray(flips), x[:, :, ::-1], x)
         w = examples.weights[batch].astype(np.float64)
-        y = examples.labels[batch].astype(np.float64)
+        y = examples.labels[batch, 0].astype(np.float64)
         params, state = update(params, state, x, y, w / w.sum())
     return params
 

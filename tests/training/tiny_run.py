@@ -27,7 +27,7 @@ def members(count, dtype=np.float32, rate=0.05):
         ids = rng.permutation(40)[:20].astype(np.int32)
         examples = TrainingSet(
             ids,
-            rng.integers(0, 2, 20).astype(np.int32),
+            rng.integers(0, 2, (20, 1)).astype(np.float32),
             np.ones(20, np.float32),
             np.repeat(np.arange(4), 5).astype(np.int32),
             np.arange(20, dtype=np.int32),
