@@ -11,6 +11,9 @@ that JAX derives from it:
      14, 480, 5, 1                   56,   522          8,  24         4, 108
 
 All of EfficientNet-Lite0's features at 224² take 29 ms of CPU time an image.
+
+On an H100 XLA's are the faster: training Lite0 at 224² in bfloat16, 9,150 images/s in the long loop
+for 5,190 by shifted sums, and 3,910 in packs by "map" for 2,590 (2,400 by "vmap").
 """
 
 import functools

@@ -18,6 +18,7 @@ from tests.tiny import tiny_dataset, tiny_study
 
 SHIPPED = modes._SHIPPED
 MEASURED = Path(grid.__file__).parent / "results/accelerator.json"
+LARGE = MEASURED.with_name("accelerator_224.json")
 HEADS = {"map": 1000, "vmap": 10_000}
 H100 = "NVIDIA H100 80GB HBM3"
 ON_64 = {"grid": {"mode": "auto"}, "data": {"name": "tiny", "image_size": 64}}
@@ -128,6 +129,28 @@ def test_what_comes_with_jaxbias_of_heads_is_what_was_measured(solver, passes):
         heads.BATCH,
         heads.WIDTH,
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("vit_s_16", {"map": "auto", "vmap": "auto"}),
+        ("tf_efficientnet_lite0", {"map": "conv", "vmap": "patches"}),
+    ],
+)
+@pytest.mark.usefixtures("shipped")
+def test_what_comes_with_jaxbias_of_large_images_is_what_was_measured(model, asked):
+    measured = json.loads(LARGE.read_text())
+    (entry,) = (each for each in read_table(SHIPPED) if each.model == model)
+    rows = {mode: measured["modes"][f"{model}, {mode}, {method}"] for mode, method in asked.items()}
+    rates = {mode: row["images_per_second"] for mode, row in rows.items()}
+    assert entry.images_per_second == pytest.approx(rates, rel=5e-4)
+    assert entry.compile_seconds == {mode: row["compile_s"] for mode, row in rows.items()}
+    assert (entry.device, entry.jax) == (H100, measured["hardware"]["jax"])
+    data = {"name": "tiny", "image_size": 224}
+    study = tiny_study(grid={"mode": "auto"}, data=data, model={"name": model})
+    faster = max(rates, key=rates.__getitem__)
+    assert chosen_mode(study, H100) == (faster, entry)
 
 
 @pytest.mark.usefixtures("shipped")
