@@ -1,5 +1,6 @@
 """Ray as it is: two workers on two nodes, one of which is killed; a worker killed; cancelled."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -52,6 +53,12 @@ def statuses(cluster):
     return sorted(each["status"] for each in cluster.ask("list", "jobs", "--detail"))
 
 
+def signal_each(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # It died with its node.
+            os.kill(pid, number)
+
+
 def has_ended(pid):
     return not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_text()
 
@@ -65,12 +72,16 @@ def test_a_study_by_two_workers_one_of_which_loses_its_node(cluster, launch, wor
     assert "2 workers submitted" in out
     code, _, err = launch("submit", *submit)
     assert code == 2 and "has 2 workers already" in err
-    wait_for(lambda: at_work(workdir) == 2, 300)
+    wait_for(lambda: at_work(workdir) == 2 == len(events(workdir)), 300)
 
-    # One worker waits for a node, and is none that is missing; the other goes on.
+    # One worker waits for a node, and is none that is missing; the other goes on. It stands still
+    # until Ray has noticed, or else it might be done by then.
+    both = [*events(workdir)]
+    signal_each(both, signal.SIGSTOP)
     cluster.kill_node()
     wait_for(lambda: workers(cluster) == [("ALIVE", 0), ("RESTARTING", 1)])
     assert "nothing is missing" in launch("resubmit", *submit)[1]
+    signal_each(both, signal.SIGCONT)
     wait_for(lambda: statuses(cluster) == ["SUCCEEDED"], 600)
     assert workers(cluster) == [("DEAD", 0), ("DEAD", 1)]
     assert "all that is planned is done" in launch("status", f"--workdir={workdir}")[1]
