@@ -1,4 +1,4 @@
-"""The paper's whole programme of training, as far as built-in faces can stand in for its data.
+"""The paper's whole programme of training as one study of built-in faces: the sum of configs/paper.
 
     jaxbias run --config=configs/programme.py --workdir=DIR --dry_run
     jaxbias run --config=configs/programme.py:smoke --workdir=DIR   # a corner of it, in seconds
@@ -13,52 +13,40 @@ prevalence for the subsampling to 80 % of S3; n = 16,384 for "all" of S5; bases 
 labels for those of U2 on a model's probabilities. A seed renews the pretraining of the bases too.
 Searches are the exhaustive product of their trials.
 
-Not expressed: finetunes whose hyperparameters and epochs follow from their search (they use
-config.finetune; config.search would halve the trials and carry its choices over, but S3 and S7
-search every curation); the redraw of a set with one class alone at n < 100; the salience
-of U1, whose group is the second attribute of the pair (docs/analyses.md); U4 and U5, which mix
-sources and have many classes. S4 trains nothing.
+Grids have the paper's sizes, so this is what a run is planned with; configs/paper has a config per
+row, also in sizes that train in minutes. No part of it are rows of another group (U1), of other
+data (U2, U4, U5), and S4, which trains nothing. Finetunes use config.finetune, not what a search
+chose.
 """
 
 from ml_collections import ConfigDict
 
-from jaxbias.study import default_config, shared, sweep
+from jaxbias.study import default_config, paper, shared, sweep
 
-ATTRIBUTES = (
-    "Mouth_Slightly_Open", "Smiling", "Eyeglasses", "Black_Hair", "Narrow_Eyes", "Gray_Hair",
-    "High_Cheekbones", "Wearing_Earrings", "Brown_Hair", "Blond_Hair", "Bags_Under_Eyes",
-)  # fmt: skip
-CONTROLS = ("Wearing_Hat", "Bangs", "Chubby")
-MOSTLY_FEMALE, MOSTLY_MALE = ("Wearing_Earrings", "Blond_Hair"), ("Brown_Hair", "Bags_Under_Eyes")
-STUDIED = (*MOSTLY_FEMALE, *MOSTLY_MALE)
+# What stands in for the objects of S8.
 OBJECTS = ("Smiling", "Mouth_Slightly_Open", "High_Cheekbones", "Black_Hair")
-PAIRS = (
-    "Wearing_Hat|Eyeglasses", "Eyeglasses|Wearing_Earrings", "Bangs|Bags_Under_Eyes",
-    "Smiling|Bags_Under_Eyes", "Black_Hair|Brown_Hair", "Brown_Hair|Blond_Hair",
-)  # fmt: skip
-
-PRETRAINED = ("Gendered", *(f"Control_{name}" for name in CONTROLS))
+PRETRAINED = ("Gendered", *(f"Control_{name}" for name in paper.CONTROLS))
 INITIALISATIONS = (*PRETRAINED, "Scratch")
 TRIALS = sweep.product(
     learning_rate=(0.1, 0.05, 0.01, 0.005, 0.001), weight_decay=(0.0, 1e-4, 5e-4, 1e-3), seed=(0, 1)
 )
-SIZES = (*(2**i for i in range(4, 14)), 16384)
+SIZES = (*paper.SIZES, 16384)
 
 
 def get_config(arg: str = "") -> ConfigDict:
     config = default_config()
     config.name = "programme"
-    config.targets = (*ATTRIBUTES, *CONTROLS)
-    config.pairs = PAIRS
-    config.bases = shared.gendered_and_controls("Male", CONTROLS)
-    for attribute in dict.fromkeys("|".join(PAIRS).split("|")):
+    config.targets = (*paper.ATTRIBUTES, *paper.CONTROLS)
+    config.pairs = paper.PAIRS
+    config.bases = shared.gendered_and_controls("Male", paper.CONTROLS)
+    for attribute in dict.fromkeys("|".join(paper.PAIRS).split("|")):
         config.bases[f"Faces_{attribute}"] = {"role": "studied", "target": attribute}
 
     faces = config.data.faces
     faces.population = {"pretrain": 20000, "finetune": 40000, "validation": 4000, "test": 20000}
     faces.cell_minimum = {"pretrain": 900, "finetune": 600, "validation": 100, "test": 200}
     faces.strata = {
-        "pretrain": (*CONTROLS, *STUDIED, "Eyeglasses"),
+        "pretrain": (*paper.CONTROLS, *paper.STUDIED, "Eyeglasses"),
         "finetune": config.targets,
         "validation": config.targets,
         "test": config.targets,
@@ -70,11 +58,15 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg == "smoke":
         config.finetune.batch = 32  # Of 2 epochs of the smallest n.
         config.experiments = corner()
-        config.targets, config.pairs = STUDIED[:1], PAIRS[3:4]
+        config.targets, config.pairs = paper.STUDIED[:1], paper.PAIRS[3:4]
         faces.strata = {split: config.targets for split in ("finetune", "validation", "test")}
         faces.strata.pretrain = ("Bags_Under_Eyes",)
         for name in list(config.bases):
-            if name not in ("Gendered", "Scratch", *(f"Faces_{a}" for a in PAIRS[3].split("|"))):
+            if name not in (
+                "Gendered",
+                "Scratch",
+                *(f"Faces_{a}" for a in paper.PAIRS[3].split("|")),
+            ):
                 del config.bases[name]
     return shared.with_arg(config, arg)
 
@@ -86,21 +78,23 @@ def experiments() -> dict[str, sweep.Sweep]:
     both_bases = sweep.chain(
         *(
             sweep.product(task=pair, base=tuple(f"Faces_{name}" for name in pair.split("|")))
-            for pair in PAIRS
+            for pair in paper.PAIRS
         )
     )
 
-    salience = sweep.product(
-        task=(*ATTRIBUTES, *CONTROLS), base="Scratch", curation=sweep.levels((0, 10)), n=1024
+    salience = sweep.product(paper.salience((*paper.ATTRIBUTES, *paper.CONTROLS)), n=1024)
+    inherited = sweep.product(paper.inheritance(paper.ATTRIBUTES, PRETRAINED), n=1024)
+    size = sweep.product(task=paper.STUDIED, base=INITIALISATIONS, curation="natural", n=SIZES)
+    overwritten = sweep.product(
+        task=paper.STUDIED, base=INITIALISATIONS, curation=doses, n=(128, 1024)
     )
-    inherited = sweep.product(
-        task=ATTRIBUTES, base=PRETRAINED, curation=("natural", "correlation 2 at natural"), n=1024
-    )
-    size = sweep.product(task=STUDIED, base=INITIALISATIONS, curation="natural", n=SIZES)
-    overwritten = sweep.product(task=STUDIED, base=INITIALISATIONS, curation=doses, n=(128, 1024))
     reduced = sweep.chain(
-        sweep.product(sweep.product(task=MOSTLY_FEMALE, base=INITIALISATIONS), reduction(2)),
-        sweep.product(sweep.product(task=MOSTLY_MALE, base=INITIALISATIONS), reduction(8)),
+        sweep.product(
+            sweep.product(task=paper.MOSTLY_FEMALE, base=INITIALISATIONS), paper.reduction(2)
+        ),
+        sweep.product(
+            sweep.product(task=paper.MOSTLY_MALE, base=INITIALISATIONS), paper.reduction(8)
+        ),
     )
     objects = sweep.product(task=OBJECTS, base=INITIALISATIONS, curation=doses, n=(1000, 5000))
     mixed = sweep.product(
@@ -135,16 +129,9 @@ def experiments() -> dict[str, sweep.Sweep]:
     }
 
 
-def reduction(start: int, full: int = 1024) -> sweep.Sweep:
-    """Levels reached from another by removing images alone, and how many images are left."""
-    within = range(9) if start < 5 else range(2, 11)
-    left = [min(full * a // b for a, b in ((start, k), (10 - start, 10 - k)) if b) for k in within]
-    return sweep.zipped(curation=sweep.levels(within), n=left)
-
-
 def corner() -> dict[str, sweep.Sweep]:
     """Two tasks, two bases, two seeds and a few curations of at most 64 images."""
-    task, pair, seeds = MOSTLY_FEMALE[0], PAIRS[3], (0, 1)
+    task, pair, seeds = paper.STUDIED[0], paper.PAIRS[3], (0, 1)
     s = sweep.product(task=task, base=("Gendered", "Scratch"), seed=seeds)
     u = sweep.product(
         task=pair, base=tuple(f"Faces_{name}" for name in pair.split("|")), seed=seeds

@@ -40,12 +40,6 @@ def test_configs_are_valid_studies(name, arg):
     assert any(base.role == "scratch" for base in study.bases.values())
 
 
-def of_celeba(root):
-    """A thousand of its images, their labels drawn at random."""
-    labels = np.random.default_rng(0).choice([-1, 1], (1000, len(celeba_files.NAMES)))
-    celeba_files.write(root, labels=labels, partition=[0] * 800 + [1] * 200)
-
-
 def of_fairface(root):
     """A thousand of its images, their labels drawn at random."""
     rng = np.random.default_rng(0)
@@ -76,7 +70,7 @@ def undrawn(spec, check=None, load=data.load):
 
 
 # The quickstart and one's own folder are run by tests/cli.
-FILES = {"celeba": of_celeba, "fairface_age": of_fairface, "fairface_pair": of_fairface}
+FILES = {"celeba": celeba_files.many, "fairface_age": of_fairface, "fairface_pair": of_fairface}
 DRAWN = ("initialisations", "pretrain_faces", "programme", "searched")
 
 

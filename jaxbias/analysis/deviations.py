@@ -6,6 +6,9 @@ from jaxbias.analysis.methods import trained_here
 from jaxbias.scores.scores import Scores
 from jaxbias.study import FinetuneSpec, Study, to_dict
 
+# Data that the authors finetune on.
+_THEIRS = ("celeba", "coco2014", "coco2017", "mix")
+
 
 def deviations(study: Study, scores: Scores, first_rule: dict[str, Any] | None) -> list[str]:
     """Lists how this study differs from Wang & Russakovsky (ICCV 2023)."""
@@ -14,9 +17,12 @@ def deviations(study: Study, scores: Scores, first_rule: dict[str, Any] | None) 
 
 def _protocol(study: Study) -> list[str]:
     size, fine = study.data.image_size, study.finetune
-    listed = [
+    network = (
         f"Network and resolution: {study.model.name} at {size}×{size} instead of ResNet-50 at "
-        "224×224.",
+        "224×224."
+    )
+    listed = [network] if (study.model.name, size) != ("resnet50", 224) else []
+    listed += [
         "Hyperparameters: searched by successive halving instead of ASHA, and repeats of a "
         "configuration averaged instead of judged by hand."
         if study.search.on
@@ -45,7 +51,7 @@ def _protocol(study: Study) -> list[str]:
             "Data: procedurally rendered faces instead of CelebA; the group is a synthetic "
             "one and CelebA's attribute names are aliases."
         )
-    elif study.data.name != "celeba":
+    elif study.data.name not in _THEIRS:
         listed.append(f"Data: {study.data.name} instead of CelebA.")
     return listed
 

@@ -37,6 +37,12 @@ def write(root, newline="\n", labels=LABELS, partition=PARTITION):
     return DataSpec(name="celeba", path=str(root))
 
 
+def many(root):
+    """A thousand images, their labels drawn at random."""
+    labels = np.random.default_rng(0).choice([-1, 1], (1000, len(NAMES)))
+    return write(root, labels=labels, partition=[0] * 800 + [1] * 200)
+
+
 def cut(path):
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
 

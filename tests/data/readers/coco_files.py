@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from jaxbias.study import DataSpec
 from tests.data.readers.pictures import paint
 
@@ -17,14 +19,30 @@ IMAGES = {
 SPLITS = ["train"] * 3 + ["val"] * 2
 
 
-def write(root, year="2014"):
+def many(root, names):
+    """A thousand images, of women and of men, with any of the objects."""
+    rng = np.random.default_rng(0)
+    categories = [(1, "person", "person"), *((60 + i, "thing", n) for i, n in enumerate(names))]
+    kinds = [kind for kind, _, _ in categories]
+    images = {
+        i: (
+            "train" if i <= 800 else "val",
+            tuple(kind for kind in kinds if rng.random() < 0.5),
+            (f"A {('woman', 'man')[rng.integers(2)]} waits.",),
+        )
+        for i in range(1, 1001)
+    }
+    return write(root, images=images, categories=categories)
+
+
+def write(root, year="2014", images=IMAGES, categories=CATEGORIES):
     for split in ("train", "val"):
-        ours = {i: each for i, each in IMAGES.items() if each[0] == split}
+        ours = {i: each for i, each in images.items() if each[0] == split}
         prefix = f"COCO_{split}2014_" if year == "2014" else ""
         names = {i: f"{prefix}{i:012d}.jpg" for i in ours}
         for i, name in names.items():
-            paint(root / f"{split}{year}" / name, list(IMAGES).index(i))
-        images = [
+            paint(root / f"{split}{year}" / name, list(images).index(i) % 32)
+        listed = [
             {
                 "license": 3,
                 "file_name": names[i],
@@ -48,7 +66,7 @@ def write(root, year="2014"):
             for i, (_, kinds, _) in ours.items()
             for k, kind in enumerate(kinds)
         ]
-        kinds = [{"supercategory": s, "id": i, "name": n} for i, s, n in CATEGORIES]
+        kinds = [{"supercategory": s, "id": i, "name": n} for i, s, n in categories]
         info = {"description": "COCO", "year": int(year)}
         captions = [
             {"image_id": i, "id": 1000 * i + k, "caption": text}
@@ -59,12 +77,12 @@ def write(root, year="2014"):
         # As published: categories come last, on one line.
         content = {
             "info": info,
-            "images": images,
+            "images": listed,
             "licenses": [],
             "annotations": objects,
             "categories": kinds,
         }
         (root / "annotations" / f"instances_{split}{year}.json").write_text(json.dumps(content))
-        content = {"info": info, "images": images, "licenses": [], "annotations": captions}
+        content = {"info": info, "images": listed, "licenses": [], "annotations": captions}
         (root / "annotations" / f"captions_{split}{year}.json").write_text(json.dumps(content))
     return DataSpec(name=f"coco{year}", path=str(root))
