@@ -70,7 +70,8 @@ def axes(curations: Iterable[Curation]) -> list[list[str]]:
     for curation in curations:
         if curation.kind != "natural":
             dose = curation.k if curation.level is None else curation.level
-            axis = found.setdefault((curation.kind, curation.prevalence), {})
+            fixed = dataclasses.astuple(dataclasses.replace(curation, level=None, k=None))
+            axis = found.setdefault(fixed, {})
             axis[curation.name] = 0 if dose is None else dose
     return [sorted(axis, key=axis.__getitem__) for axis in found.values()]
 

@@ -1,12 +1,10 @@
 """What a curation costs: images changed, images to look through, and what each change takes."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from jaxbias.curation import Cells, quotas
-from jaxbias.study import Curation
+from jaxbias.study import Curation, parse_curation
 
 _CERTAINTY = 0.95
 
@@ -15,19 +13,21 @@ def cost(curation: Curation, cells: Cells, n: int) -> dict[str, float]:
     """Returns what a curation of n images costs, against a natural draw of n.
 
     Args:
-      curation: the rule.
+      curation: the rule; along its column, where it has one.
       cells: the task's cells with their natural shares.
       n: finetuning images.
 
     Returns:
       images_changed: images that a natural draw would not have held, Σ max(q − n·p, 0), which is
-        ½Σ|q − n·p| where the size stays n, as a whole number; images_screened: natural images to
-        look through until every cell is full with 95 % certainty (each cell's negative binomial
-        quantile, the error shared out over the cells that ask for more than a natural draw has);
+        ½Σ|q − n·p| where the size stays n, as a whole number: removed images cost nothing;
+        images_screened: natural images to look through until every cell is full with 95 % certainty
+        (each cell's negative binomial quantile, the error shared out over the cells that ask for
+        more than a natural draw has);
         oversampling: largest q/(n·p); images_for_prevalence, images_for_correlation: what a set of
         the same prevalence and the natural correlation changes, and what lies between it and this
         one.
     """
+    cells = cells.along(curation.column)
     q = quotas(curation, cells, n).astype(np.float64)
     expected = n * cells.shares
     natural = quotas(Curation("natural"), cells, n).astype(np.float64)
@@ -58,12 +58,7 @@ def by_cost(arms: pd.DataFrame, cells: Cells) -> pd.DataFrame:
 
 def curation_of(arm: tuple) -> Curation:
     """Returns the curation of a row of arms."""
-
-    def whole(value: float) -> int | None:
-        return None if math.isnan(value) else int(value)
-
-    prevalence = None if math.isnan(arm.prevalence) else arm.prevalence
-    return Curation(arm.kind, whole(arm.level), prevalence, whole(arm.k))
+    return parse_curation(arm.curation, "variants")
 
 
 def _moved(q: np.ndarray, expected: np.ndarray) -> float:
@@ -77,9 +72,10 @@ def _parts(q: np.ndarray, expected: np.ndarray, cells: Cells) -> tuple[float, fl
     with np.errstate(divide="ignore", invalid="ignore"):
         within = np.where(share[cells.targets] > 0, cells.shares / share[cells.targets], 0.0)
     same_correlation = wanted[cells.targets] * within
-    return _moved(same_correlation, expected * q.sum() / expected.sum()), _moved(
-        q, same_correlation
-    )
+    size = q.sum() / expected.sum()
+    if size < 1:  # What a natural draw of n has too is not collected for it.
+        return _moved(same_correlation, expected), _moved(q, np.maximum(same_correlation, expected))
+    return _moved(same_correlation, expected * size), _moved(q, same_correlation)
 
 
 def _screened(q: np.ndarray, natural: np.ndarray, shares: np.ndarray, n: int) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.analysis.evaluation import ARM, Evaluation
-from jaxbias.study import STUDIED
+from jaxbias.study import STUDIED, parse_curation
 from jaxbias.words import count
 
 _NOT_TRAINED = "not trained"
@@ -185,8 +185,7 @@ def progress_sentence(planned: pd.DataFrame) -> str:
 def shrunk_sentence(planned: pd.DataFrame) -> str:
     """Says which arms were trained on fewer images than n; "" where none was."""
     rows = planned.dropna(subset=["realised_n"])
-    # What adds images has more than n by design.
-    rows = rows[rows["realised_n"] < rows["n"]]
+    rows = rows[rows["realised_n"] < sizes_of(rows)]
     if rows.empty:
         return ""
     sizes = rows.groupby(["task", "n", "curation"], sort=False)["realised_n"].mean()
@@ -200,6 +199,33 @@ def shrunk_sentence(planned: pd.DataFrame) -> str:
         "Where curations are compared, their sizes differ too, so a difference between them may "
         "be one of size."
     )
+
+
+def redrawn_sentence(variants: pd.DataFrame) -> str:
+    """Says which small sets were drawn again until both classes were present; "" where none was."""
+    if "redraws" not in variants:  # Of models trained elsewhere.
+        return ""
+    sets = variants.drop_duplicates(["task", "curation", "n", "seed"])
+    again = sets[sets["redraws"] > 0]
+    parts = [
+        f"{task}, {curation}, n = {n:,}: {count(len(own), 'set')}, "
+        f"{count(int(own['redraws'].sum()), 'redraw')}"
+        for (task, curation, n), own in again.groupby(["task", "curation", "n"], sort=False)
+    ]
+    if not parts:
+        return ""
+    more = f" and {len(parts) - 6:,} more" if len(parts) > 6 else ""
+    return (
+        "Of so few images quotas have one class alone, so they were drawn again, by the same "
+        f"shares, until both classes were present: {'; '.join(parts[:6])}{more}."
+    )
+
+
+def sizes_of(rows: pd.DataFrame) -> np.ndarray:
+    """Returns int64[V], how many images curations make of n where none is short."""
+    parsed = {name: parse_curation(name, "variants") for name in rows["curation"].unique()}
+    pairs = zip(rows["curation"], rows["n"], strict=True)
+    return np.array([parsed[name].size(int(n)) for name, n in pairs], np.int64)
 
 
 def _short(reason: str) -> str:

@@ -24,6 +24,7 @@ from jaxbias.analysis.design import (
     Design,
     progress_sentence,
     questions,
+    redrawn_sentence,
     shrunk_sentence,
 )
 from jaxbias.analysis.deviations import deviations
@@ -249,7 +250,8 @@ def _sentences(
     targets = {part.task: part.examples for part in parts if part.task in asked.study.targets}
     matching = tables["matching_share"]
     opening = screened.opening(asked.study, asked.heads, asked.finished)
-    spoken = [*opening, *asked.aside, *filter(None, [shrunk_sentence(asked.planned)])]
+    made = (shrunk_sentence(asked.planned), redrawn_sentence(asked.finished.variants))
+    spoken = [*opening, *asked.aside, *filter(None, made)]
     spoken += paragraphs(verdicts, tables["inherited"], overwritten, fixes, rule, targets)
     if targets and not len(verdicts):
         spoken.append("Inherited: not answered, there are no models of natural draws to compare.")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from jaxbias.analysis.overwriting import best_cut, studied_curations
 from jaxbias.analysis.panels import CHECKPOINT
-from jaxbias.study import AnswerSpec
+from jaxbias.study import AnswerSpec, parse_curation
 from jaxbias.words import count
 
 _MOST_NAMED = 4
@@ -192,8 +192,10 @@ def _confirmed(row: dict, gap: str) -> str:
         f" (tested: {row['tested']})" if ";" in row["tested"] else "",
         f". It changes {row['images_changed']:,.0f} of {row['n']:,} images",
     ]
+    size = parse_curation(row["curation"], "the answer").size(int(row["n"]))
     if row["realised_n"] < row["n"]:
-        parts.append(f" (trained on {row['realised_n']:,.0f}, for want of examples)")
+        why = "for want of examples" if row["realised_n"] < size else "which removal leaves"
+        parts.append(f" (trained on {row['realised_n']:,.0f}, {why})")
     if row["images_changed"]:
         parts.append(
             f" (the move to its share of positives alone {row['images_for_prevalence']:,.0f}, from "

@@ -3,6 +3,7 @@
 from jaxbias.curation.cells import Cells, pair_cells, target_cells
 from jaxbias.curation.draws import Draw, draw
 from jaxbias.curation.quotas import quotas
+from jaxbias.curation.redraws import with_both_classes
 from jaxbias.curation.sizes import Wanted, realised, shortage
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "realised",
     "shortage",
     "target_cells",
+    "with_both_classes",
 ]

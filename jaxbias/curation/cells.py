@@ -1,10 +1,11 @@
 """Cells: the (target, group) strata of a task, from which every curation draws."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from jaxbias.data.dataset import Dataset
+from jaxbias.data.dataset import Dataset, as_text, listed
 from jaxbias.errors import InputError
 from jaxbias.study import GroupSpec
 
@@ -24,6 +25,9 @@ class Cells:
       group_names: the names of the two groups.
       codes: int32[N], the cell of every example of the dataset; -1 outside the task.
       shares: float64[C], natural shares of the population; they add up to 1.
+      parts_of: int32[C], where cells are parts of others along a column, which cell of the task
+        each is a part of; None where they are the task's own.
+      dataset: whose examples they are, where they can be parted.
     """
 
     task: str
@@ -33,6 +37,8 @@ class Cells:
     group_names: tuple[str, str]
     codes: np.ndarray
     shares: np.ndarray
+    parts_of: np.ndarray | None = None
+    dataset: Dataset | None = dataclasses.field(default=None, repr=False)
 
     def available(self, pool: np.ndarray) -> np.ndarray:
         """Returns int64[C], how many examples of the pool bool[N] lie in each cell."""
@@ -51,6 +57,26 @@ class Cells:
     def classes(self) -> int:
         """The number of classes of the target."""
         return int(self.targets.max()) + 1
+
+    def along(self, column: str | None) -> "Cells":
+        """Returns the cells parted by the two values of a column; None: as they are.
+
+        The two are those that finetuning examples of the task have, in the column's order: of a
+        cell, the part of the first comes before the part of the second. Examples of other values
+        are in none.
+
+        Raises:
+          InputError: no such column, or finetuning examples have not two of its values.
+        """
+        if column is None:
+            return self
+        if column not in self._parted:
+            self._parted[column] = _parted(self, column)
+        return self._parted[column]
+
+    @functools.cached_property
+    def _parted(self) -> "dict[str, Cells]":
+        return {}
 
 
 def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
@@ -103,6 +129,44 @@ def pair_cells(dataset: Dataset, pair: str) -> Cells:
     return _cells(dataset, pair, names, np.array([0, 1, 1]), groups, (first, second), codes)
 
 
+def _parted(cells: Cells, column: str) -> Cells:
+    dataset = cells.dataset
+    if dataset is None:
+        raise InputError(f"task '{cells.task}' has no column '{column}' to part its cells by")
+    try:
+        values = _class_values(dataset, column)
+    except InputError as error:
+        raise InputError(f"curation 'source_mix': {error}") from error
+    present = as_text(dataset.column(column))
+    finetuned = (dataset.table["split"] == "finetune").to_numpy() & (cells.codes >= 0)
+    finetuned &= (dataset.table["stratum"] == "").to_numpy()
+    found = set(present[finetuned].dropna())
+    two = [value for value in values if value in found]
+    if len(two) != 2:
+        raise InputError(
+            f"curation 'source_mix' mixes two values of column '{column}', but finetuning examples "
+            f"of task '{cells.task}' have {len(two)}: {listed(two)}"
+        )
+    codes = dataset.codes(column, two)
+    inside = (cells.codes >= 0) & (codes >= 0)
+    codes = np.where(inside, 2 * cells.codes + codes, -1).astype(np.int32)
+    parts = Cells(
+        task=cells.task,
+        names=tuple(f"{name}, {value}" for name in cells.names for value in two),
+        targets=np.repeat(cells.targets, 2),
+        groups=np.repeat(cells.groups, 2),
+        group_names=cells.group_names,
+        codes=codes,
+        shares=np.zeros(2 * len(cells.names)),
+        parts_of=np.repeat(np.arange(len(cells.names), dtype=np.int32), 2),
+    )
+    counts = parts.available(finetuned).astype(np.float64).reshape(-1, 2)
+    # A cell that nobody of the population is in is parted as all are.
+    counts[counts.sum(axis=1) == 0] = counts.sum(axis=0)
+    shares = cells.shares[:, None] * counts / counts.sum(axis=1, keepdims=True)
+    return dataclasses.replace(parts, shares=shares.reshape(-1))
+
+
 def _class_values(dataset: Dataset, target: str) -> tuple[str, ...]:
     """Returns the values of a column in class order: ("0", "1") where it is binary."""
     column = dataset.column(target)
@@ -129,6 +193,7 @@ def _cells(
         group_names=(first, second),
         codes=codes.astype(np.int32),
         shares=np.zeros(len(names)),
+        dataset=dataset,
     )
     return dataclasses.replace(cells, shares=_natural_shares(dataset, cells))
 

@@ -7,13 +7,14 @@ and sizes, so variants are paired and "images changed" means something.
 
 import dataclasses
 import functools
-import hashlib
 
 import numpy as np
 
 from jaxbias.curation.cells import Cells
 from jaxbias.curation.quotas import sample_weights
+from jaxbias.curation.redraws import with_both_classes
 from jaxbias.curation.sizes import realised
+from jaxbias.curation.streams import stream
 from jaxbias.study import Curation
 
 
@@ -24,14 +25,18 @@ class Draw:
     Attributes:
       ids: int32[n], rows of the dataset.
       weights: float32[n], loss weights.
-      cells: int32[n], the cell of each.
-      counts: int64[C], realised count of each cell.
+      cells: int32[n], the cell of the task of each.
+      counts: int64[C], realised count of each cell, along the curation's column if it has one.
+      names: C names of what is counted.
+      redraws: how many draws came before it that had one class alone.
     """
 
     ids: np.ndarray
     weights: np.ndarray
     cells: np.ndarray
     counts: np.ndarray
+    names: tuple[str, ...]
+    redraws: int = 0
 
     def balanced(self) -> np.ndarray:
         """Returns int32[n], places in `ids` of a part with as many of every cell that occurs.
@@ -70,21 +75,33 @@ def draw(
       The draw.
 
     Raises:
-      InputError: a cell has too few examples and `on_shortage` is "error".
+      InputError: a cell has too few examples and `on_shortage` is "error"; or it is for finetuning
+        and has one class alone, and no redraw has both.
     """
-    counts = realised(curation, cells, cells.available(pool), n, split, on_shortage)
-    weights = sample_weights(curation, cells, counts)
-    rows = _rows(cells, pool)
-    ids = [
-        inside[_order(len(inside), f"{data}/{split}/{cells.task}/{name}/{seed}")[:count]]
-        for inside, name, count in zip(rows, cells.names, counts, strict=True)
-        if count
-    ]
+    parts = cells.along(curation.column)
+    available = parts.available(pool)
+    counts, redraws = realised(curation, parts, available, n, split, on_shortage), 0
+    key = f"{data}/{split}/{cells.task}"
+    if split == "finetune":
+        counts, redraws = with_both_classes(curation, parts, available, n, counts, f"{key}/{seed}")
+    weights = sample_weights(curation, parts, counts)
+    taken = []
+    for cell, inside in enumerate(_rows(cells, pool)):
+        own = np.array([cell]) if parts is cells else np.flatnonzero(parts.parts_of == cell)
+        if not counts[own].any():
+            continue
+        inside = inside[_order(len(inside), f"{key}/{cells.names[cell]}/{seed}")]
+        for part in own:
+            among = inside if parts is cells else inside[parts.codes[inside] == part]
+            taken.append(among[: counts[part]])
+    places = np.repeat(np.arange(len(counts)), counts)
     return Draw(
-        ids=np.concatenate(ids).astype(np.int32),
+        ids=np.concatenate(taken).astype(np.int32),
         weights=np.repeat(weights, counts).astype(np.float32),
-        cells=np.repeat(np.arange(len(counts)), counts).astype(np.int32),
+        cells=(places if parts.parts_of is None else parts.parts_of[places]).astype(np.int32),
         counts=counts,
+        names=parts.names,
+        redraws=redraws,
     )
 
 
@@ -98,7 +115,4 @@ def _rows(cells: Cells, pool: np.ndarray) -> list[np.ndarray]:
 
 @functools.lru_cache(maxsize=4096)
 def _order(count: int, key: str) -> np.ndarray:
-    # Raw Philox output is fixed by its specification, so the order outlives NumPy's versions.
-    digest = hashlib.sha256(key.encode()).digest()
-    stream = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
-    return np.argsort(stream.random_raw(count), kind="stable")
+    return np.argsort(stream(count, key), kind="stable")

@@ -1,5 +1,6 @@
 """Quotas: how many examples of each cell a curation takes. Pure functions of counts."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -37,8 +38,8 @@ def quotas(curation: Curation, cells: Cells, n: int) -> np.ndarray:
 
     Args:
       curation: the rule.
-      cells: the task's cells with their natural shares.
-      n: finetuning images. `add_minority` adds its k to them; every other rule keeps n.
+      cells: the task's cells with their natural shares, along the curation's column if it has one.
+      n: finetuning images; `Curation.size` says how many are made of them.
 
     Raises:
       InputError: the rule does not apply to the task, or k is more than there is to replace.
@@ -78,10 +79,20 @@ def largest_n(curation: Curation, cells: Cells, available: np.ndarray, n: int) -
     return low if low and quotas(curation, cells, low)[wanted].all() else 0
 
 
+def needed(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """Returns int64[C], how many examples of each cell must be there: what is removed too.
+
+    Raises:
+      InputError: as of `quotas`.
+    """
+    taken = quotas(curation, cells, n)
+    return taken if curation.whole == curation else quotas(curation.whole, cells, n)
+
+
 def fits(curation: Curation, cells: Cells, available: np.ndarray, n: int) -> bool:
-    """Returns whether the available counts cover the quotas of n images."""
+    """Returns whether the available counts cover what n images need."""
     try:
-        return bool((quotas(curation, cells, n) <= available).all())
+        return bool((needed(curation, cells, n) <= available).all())
     except InputError:  # k larger than what so few images hold.
         return False
 
@@ -118,7 +129,7 @@ def _prevalence(curation: Curation, cells: Cells) -> float:
 def _correlation(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     if cells.classes != 2 or set(cells.groups.tolist()) != {0, 1} or len(cells.names) != 4:
         raise InputError(
-            f"curation 'correlation' needs a binary target and two groups; task "
+            f"curation '{curation.kind}' needs a binary target and two groups; task "
             f"'{cells.task}' has cells {', '.join(cells.names)}"
         )
     k = curation.level
@@ -128,6 +139,34 @@ def _correlation(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     return np.concatenate(
         [largest_remainder(negatives, [k, 10 - k]), largest_remainder(positives, [10 - k, k])]
     )
+
+
+def _reduce_only(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """A part of each cell of the set at the level that images are removed from."""
+    most = _correlation(curation.whole, cells, n)
+    left = curation.size(n)
+    if not left:
+        raise InputError(f"curation '{curation.name}' leaves nothing of n={n}")
+    asked = _correlation(dataclasses.replace(curation.whole, level=curation.level), cells, left)
+    counts = np.minimum(asked, most)
+    k = curation.level
+    of_level = np.array([k, 10 - k, 10 - k, k]) > 0
+    # Where both roundings do not fit, what one cell lacks comes from others of this level.
+    while counts.sum() < left:
+        room = of_level & (counts < most)
+        counts[np.argmax(np.where(room, asked - counts, -left - 1))] += 1
+    return counts
+
+
+def _source_mix(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """Each source as it is: its classes and groups by their natural shares in it."""
+    shares = cells.shares.reshape(-1, 2)
+    counts = np.zeros(shares.shape, np.int64)
+    sizes = largest_remainder(n, [10 - curation.level, curation.level])
+    for source, size in enumerate(sizes):
+        if size:
+            counts[:, source] = largest_remainder(int(size), shares[:, source])
+    return counts.reshape(-1)
 
 
 def _pair_mix(curation: Curation, cells: Cells, n: int) -> np.ndarray:
@@ -162,6 +201,8 @@ RULES: dict[str, Callable[[Curation, Cells, int], np.ndarray]] = {
     "natural": _natural,
     "correlation": _correlation,
     "pair_mix": _pair_mix,
+    "source_mix": _source_mix,
+    "reduce_only": _reduce_only,
     "group_balanced": _group_balanced,
     "class_balanced": _class_balanced,
     "reweight": _natural,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxbias.curation.cells import Cells
-from jaxbias.curation.quotas import fits, largest_n, quotas
+from jaxbias.curation.quotas import fits, largest_n, needed, quotas
 from jaxbias.data.dataset import listed
 from jaxbias.errors import InputError
 from jaxbias.study import Curation
@@ -21,7 +21,7 @@ class Wanted(NamedTuple):
 
     Attributes:
       curation: the rule.
-      cells: the task's cells.
+      cells: the task's cells, along the curation's column if it has one.
       available: int64[C], examples of each cell that may be drawn.
       n: images.
       owner: what errors name before the curation, such as "base 'Control': ".
@@ -60,9 +60,8 @@ def realised(
     missing = shortage([Wanted(curation, cells, available, n)], split, shrink=shrink)
     if missing:
         raise InputError(missing)
-    need = quotas(curation, cells, n)
-    if (need <= available).all():
-        return need
+    if fits(curation, cells, available, n):
+        return quotas(curation, cells, n)
     return quotas(curation, cells, largest_n(curation, cells, available, n))
 
 
@@ -84,7 +83,7 @@ def shortage(
     short, refused = [], []
     for each in wanted:
         try:
-            need = quotas(each.curation, each.cells, each.n)
+            need = needed(each.curation, each.cells, each.n)
         except InputError as error:
             refused.append(f"{each.owner}{error}")
             continue

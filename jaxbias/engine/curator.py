@@ -36,7 +36,9 @@ class Curator:
         )
         self.cells = functools.cache(self._cells)
         self.available = functools.cache(
-            lambda task, split: self.cells(task).available(self.pools[split])
+            lambda task, split, column=None: (
+                self.cells(task).along(column).available(self.pools[split])
+            )
         )
         self.counts = functools.cache(self._counts)
         self.finetune = functools.cache(self._finetune)
@@ -53,8 +55,8 @@ class Curator:
         """Returns int64[C], the realised counts of a finetuning set, told without drawing it."""
         return realised(
             curation,
-            self.cells(task),
-            self.available(task, "finetune"),
+            self.cells(task).along(curation.column),
+            self.available(task, "finetune", curation.column),
             n,
             on_shortage=self.study.curations.on_shortage,
         )

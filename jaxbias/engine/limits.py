@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from jaxbias.curation import Wanted, shortage
+from jaxbias.curation import Wanted, shortage, with_both_classes
 from jaxbias.data.dataset import Dataset
 from jaxbias.engine.curator import Curator
 from jaxbias.errors import InputError
@@ -72,8 +72,8 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
     wanted = [
         Wanted(
             each.curation,
-            curator.cells(each.task),
-            curator.available(each.task, "finetune"),
+            curator.cells(each.task).along(each.curation.column),
+            curator.available(each.task, "finetune", each.curation.column),
             each.n,
         )
         for each in sets
@@ -87,6 +87,9 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
     problems.append(shortage([_pretraining(curator, base) for base in bases], "pretrain"))
     if any(problems):
         raise InputError(". Also: ".join(filter(None, problems)))
+    for each in wanted:
+        counts = curator.counts(each.cells.task, each.curation, each.n)
+        with_both_classes(*each[:4], counts, "any")
     for base in bases:
         curator.pretrain_size(base)
         curator.base_labels(base)
@@ -108,7 +111,7 @@ def realised_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
     rows = []
     for task, curation, n in curated_sets(study):
         counts = curator.counts(task, curation, n)
-        names = curator.cells(task).names
+        names = curator.cells(task).along(curation.column).names
         rows.append(
             {
                 "task": task,
@@ -126,7 +129,8 @@ def shrunk_text(study: Study, dataset: Dataset) -> str:
     if study.curations.on_shortage != "shrink":
         return ""
     sizes = realised_sizes(study, dataset)
-    small = sizes[sizes["realised_n"] < sizes["n"]]
+    asked = [curation.size(n) for _, curation, n in curated_sets(study)]
+    small = sizes[sizes["realised_n"] < asked]
     if small.empty:
         return ""
     named = [

@@ -14,12 +14,11 @@ Row = dict[str, Any]
 DIVERGED = "diverged at step"
 
 
-def base_row(base: Base, cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
+def base_row(base: Base, draw: Draw, out: Row, i: int) -> Row:
     """Returns the row of a base.
 
     Args:
       base: it.
-      cells: names of the cells of its target.
       draw: what it was pretrained on.
       out: of its pack.
       i: its place there.
@@ -31,19 +30,16 @@ def base_row(base: Base, cells: tuple[str, ...], draw: Draw, out: Row, i: int) -
         "curation": base.curation,
         "seed": base.seed,
         "id": base.id,
-        **outcome(cells, draw, out, i),
+        **outcome(draw, out, i),
         "validation_scores": np.asarray(out["scores"][i], np.float32).reshape(-1),
     }
 
 
-def variant_row(
-    variant: Variant, cells: tuple[str, ...], draw: Draw, out: Row, i: int, validation: int
-) -> Row:
+def variant_row(variant: Variant, draw: Draw, out: Row, i: int, validation: int) -> Row:
     """Returns the row of a variant.
 
     Args:
       variant: it.
-      cells: names of the cells of its task.
       draw: what it was finetuned on.
       out: of its pack, with the scores of validation and then test examples.
       i: its place there.
@@ -52,7 +48,8 @@ def variant_row(
     scores = np.asarray(out["scores"][i, :, 0], np.float32)
     return {
         **variant_settings(variant),
-        **outcome(cells, draw, out, i),
+        **outcome(draw, out, i),
+        "redraws": draw.redraws,
         "ids": draw.ids,
         "validation_scores": scores[:validation],
         "test_scores": scores[validation:],
@@ -79,12 +76,12 @@ def variant_settings(variant: Variant) -> Row:
     }
 
 
-def outcome(cells: tuple[str, ...], draw: Draw, out: Row, i: int) -> Row:
+def outcome(draw: Draw, out: Row, i: int) -> Row:
     """Returns how the training of a member went; see `base_row`."""
     failed_at = int(out["diverged_at"][i])
     return {
         "realised_n": len(draw.ids),
-        "quotas": json.dumps(dict(zip(cells, draw.counts.tolist(), strict=True))),
+        "quotas": json.dumps(dict(zip(draw.names, draw.counts.tolist(), strict=True))),
         "status": "ok" if failed_at < 0 else f"{out['failure']} {failed_at}",
         "loss": float(out["loss"][i]),
         "train_seconds": out["seconds"],

@@ -92,7 +92,7 @@ class Runner:
         ]
         out = self._train_networks(pack, program, members, self.curator.validation)
         rows = [
-            base_row(base, self.curator.cells(base.target).names, draw, out, i)
+            base_row(base, draw, out, i)
             for i, (base, draw) in enumerate(zip(pack.members, draws, strict=True))
         ]
         params = [jax.tree.map(lambda x, i=i: x[i], out["params"]) for i in range(len(rows))]
@@ -128,8 +128,7 @@ class Runner:
         rows, validation = [], len(self.curator.validation)
         for i, place in enumerate(out["members"]):
             variant, draw = pack.members[place], draws[place]
-            cells = self.curator.cells(variant.task).names
-            rows.append(variant_row(variant, cells, draw, out, i, validation=validation))
+            rows.append(variant_row(variant, draw, out, i, validation=validation))
         return rows
 
     def _train_heads(

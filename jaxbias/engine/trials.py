@@ -97,7 +97,7 @@ class Trials:
                 **dataclasses.asdict(trial.recipe),
                 "seed": trial.seed,
                 "first_epoch": first + 1,
-                **outcome(curator.cells(trial.task).names, draw, out, i),
+                **outcome(draw, out, i),
                 **self._measure(trial, scores[i, last - keep : last]),
             }
             for i, (trial, draw) in enumerate(zip(pack.members, draws, strict=True))

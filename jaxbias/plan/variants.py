@@ -180,7 +180,7 @@ class Maker:
         self.base = functools.cache(lambda name, seed: _base(study, data, weights, name, seed))
         self.curations = functools.cache(lambda task: curations_of(study, task))
         self.curation = functools.cache(lambda name: parse_curation(name, "config.experiments"))
-        self.rule = functools.cache(dataclasses.asdict)
+        self.rule = functools.cache(lambda curation: curation.content)
         self.recipe = functools.cache(self._recipe)
         self.done = functools.cache(lambda recipe: recipe.content)
 

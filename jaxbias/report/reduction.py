@@ -24,14 +24,16 @@ def reduction(answer: Answer) -> Figure | None:
       answer: the `Answer`; its `reduction` frame.
 
     Returns:
-      The figure, two panels per task; None for other studies.
+      The figure, two panels per task, level and n that images are removed from; None for other
+      studies.
     """
     if answer.reduction.empty:
         return None
     looks = looks_of(answer, answer.reduction)
-    tasks = list(answer.reduction.groupby("task", sort=False))
-    figure, grid = style.panels(2 * len(tasks), 2.3)
-    for i, (task, rows) in enumerate(tasks):
+    panels = list(answer.reduction.groupby(["task", "start", "n_full"], sort=False))
+    several = len(panels) > answer.reduction["task"].nunique()
+    figure, grid = style.panels(2 * len(panels), 2.3)
+    for i, ((task, start, n), rows) in enumerate(panels):
         for axes, name in zip(grid[2 * i : 2 * i + 2], _NAMES, strict=True):
             for j, (base, look) in enumerate(looks.items()):
                 shift = (j - (len(looks) - 1) / 2) * _DODGE
@@ -40,7 +42,8 @@ def reduction(answer: Answer) -> Figure | None:
             axes.set_xticks(
                 sizes["level"], [f"{row.level:g}\n{row.n:,}" for row in sizes.itertuples()]
             )
-            axes.set_title(f"{style.label(task)}: {_NAMES[name]}")
+            told = f", from level {start} of n = {n:,}" if several else ""
+            axes.set_title(f"{style.label(task)}{told}: {_NAMES[name]}")
         style.tolerance(grid[2 * i], answer.study["answer"]["epsilon"], "y")
     figure.supxlabel(
         f"Correlation level, and images left by removal (gap: {gap_name(answer.study)})",
@@ -67,6 +70,7 @@ def section(answer: Answer) -> Content:
         column("task", "Target"),
         column("base", "Base"),
         column("level", "Level", numbers.level),
+        column("start", "From level", numbers.level),
         column("n", "n by removal", numbers.count),
         column("n_full", "n in full", numbers.count),
         column("gap", "FPR gap by removal", numbers.signed),

@@ -111,7 +111,7 @@ def pretrain_base(
         "scores": [_scores(runner, base, network, params)],
         "layouts": saves.layouts,
     }
-    return base_row(base, curator.cells(base.target).names, drawn, out, 0), params
+    return base_row(base, drawn, out, 0), params
 
 
 def _shape(state: Any) -> str:

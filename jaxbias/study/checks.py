@@ -5,7 +5,7 @@ import functools
 
 from jaxbias.errors import echo, nearest, require
 from jaxbias.study.bases import check_bases
-from jaxbias.study.rule import parse_prevalence
+from jaxbias.study.rule import curations_of, parse_curation, parse_prevalence
 from jaxbias.study.search import check_search
 from jaxbias.study.specs import STUDIED, Study
 
@@ -64,9 +64,12 @@ def check_study(study: Study) -> None:
         f"config.model.widths has {stages:,} stages, more than {_MOST_STAGES}",
     )
     _refuse_twice(study)
-    for name in ("correlation", "pair_mix"):
+    for name in ("correlation", "pair_mix", "reduce_only"):
         spec = getattr(study.curations, name)
         parse_prevalence(f"curations.{name}.prevalence", spec.prevalence)
+    for task in (*study.targets, *study.pairs):
+        for curation in curations_of(study, task):  # Numbers may be wrong together.
+            parse_curation(curation.name, f"config.curations.{curation.kind}")
     for name, evaluation in study.evaluations.items():
         parse_prevalence(f"evaluations.{name}.prevalence", evaluation.prevalence)
     check_search(study)
@@ -128,6 +131,8 @@ def _refuse_twice(study: Study) -> None:
         "search.weight_decays",
         "curations.correlation.levels",
         "curations.pair_mix.levels",
+        "curations.source_mix.levels",
+        "curations.reduce_only.levels",
         "curations.add_minority",
         "curations.replace_minority",
     ):

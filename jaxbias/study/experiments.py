@@ -34,7 +34,7 @@ MOST_VARIANTS = 200_000
 # Axes that are checked together.
 _TOGETHER = ("task", "curation", "mode", "solver", "schedule", "warmup")
 # Curations that need a pair, and those that need a target crossed with the group.
-_OF_PAIRS, _OF_TARGETS = ("pair_mix",), ("correlation",)
+_OF_PAIRS, _OF_TARGETS = ("pair_mix",), ("correlation", "reduce_only")
 
 
 def check_experiments(experiments: Any, study: Study) -> dict[str, Sweep]:

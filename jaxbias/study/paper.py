@@ -139,13 +139,15 @@ def inheritance(targets: Sequence[str], bases: Sequence[str]) -> Sweep:
 
 
 def reduction(origin: int, full: int = 1024, levels: Sequence[int] = LEVELS) -> Sweep:
-    """S7: levels reached from another by removing images alone, and how many images are left.
+    """S7: a level, and others reached from it by removing images alone.
 
-    >>> [point["n"] for point in reduction(2)]
-    [819, 910, 1024, 682, 512, 409, 341, 292, 256]
+    >>> [point["curation"] for point in reduction(2, levels=(1, 2, 9))]
+    ['reduce_only 1 from 2', 'correlation 2']
     """
     limits = range(9) if origin < 5 else range(2, 11)
     within = [level for level in levels if level in limits]
-    sides = [((origin, k), (10 - origin, 10 - k)) for k in within]
-    left = [min(full * a // b for a, b in both if b) for both in sides]
-    return sweep.zipped(curation=sweep.levels(within), n=left)
+    names = [
+        f"correlation {level}" if level == origin else f"reduce_only {level} from {origin}"
+        for level in within
+    ]
+    return sweep.product(curation=names, n=full)

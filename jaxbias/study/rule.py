@@ -1,6 +1,9 @@
 """Rules of curation as a config names them."""
 
 import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
 
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.files.digits import real, whole
@@ -15,41 +18,94 @@ _SETTINGS = {
 }
 # The natural draw is always tried; the last two are of bases alone.
 KINDS = ("natural", *_SETTINGS, "first_group", "second_group")
-_LEVELED = tuple(kind for kind, setting in _SETTINGS.items() if hasattr(setting, "levels"))
-_COUNTED = tuple(kind for kind, setting in _SETTINGS.items() if isinstance(setting, tuple))
+# What a name says of a setting, and the word before it.
+_WORDS = {"levels": "level", "start": "from start", "prevalence": "at prevalence"}
+_WORDS |= {"column": "of column"}
+
+
+def _form(setting: Any) -> tuple[str, ...]:
+    """Returns what the names of a kind say after it, in order."""
+    if dataclasses.is_dataclass(setting):
+        return tuple(_WORDS[field.name] for field in dataclasses.fields(setting))
+    return ("k",) if isinstance(setting, tuple) else ()
+
+
+_FORMS = {kind: _form(setting) for kind, setting in _SETTINGS.items()}
+# What a name leaves out is this.
+_DEFAULTS = {"prevalence": 0.5, "column": "source"}
+_EXAMPLES = {"level": "3", "start": "2", "k": "3"}
 # Natural draws that are trained by an objective of their own, and not by the mean loss ("erm").
 _OBJECTIVES = ("group_dro", "dfr")
+# Kinds that a pair can be curated by, and those that it alone can.
+_OF_EVERY_TASK, _OF_PAIRS = ("source_mix",), ("pair_mix",)
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Curation:
-    """A rule that turns n into quotas.
+    """A rule that turns n into quotas; what its kind does not have is None.
 
     Attributes:
       kind: one of `KINDS`.
-      level: 0..10 for `correlation` (0 ties positives to the first group, 5 balances, 10
-        reverses) and `pair_mix` (tenths of the positives that are of the second attribute).
-      prevalence: share of positives for these two; None is the natural share.
+      level: 0..10 for `correlation` and `reduce_only` (0 ties positives to the first group, 5
+        balances, 10 reverses), `pair_mix` (tenths of the positives that are of the second
+        attribute) and `source_mix` (tenths that are of the second source).
+      prevalence: share of positives for all of these but the last; None is the natural share.
       k: images added or replaced for `add_minority` and `replace_minority`.
+      start: for `reduce_only`, the level that images are removed from.
+      column: for `source_mix`, the column whose two values are mixed.
     """
 
     kind: str
     level: int | None = None
     prevalence: float | None = None
     k: int | None = None
+    start: int | None = None
+    column: str | None = None
 
     @property
     def name(self) -> str:
-        """A short name, such as "correlation 5", used in tables and figures."""
-        if self.kind in _LEVELED:
-            suffix = "" if self.prevalence == 0.5 else f" at {self.prevalence or 'natural'}"
-            return f"{self.kind} {self.level}{suffix}"
-        return self.kind if self.k is None else f"{self.kind} {self.k}"
+        """A short name, such as "correlation 5", that says all of it; `parse_curation` reads it."""
+        parts = [self.kind]
+        for part in _FORMS.get(self.kind, ()):
+            value = getattr(self, part.split()[-1])
+            if value != _DEFAULTS.get(part.split()[-1], ""):
+                word = part.rpartition(" ")[0]
+                parts += [word] * bool(word) + ["natural" if value is None else f"{value}"]
+        return " ".join(parts)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What ids are made of: fields that came later are left out of rules without them."""
+        later = ("start", "column")
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in later or value is not None
+        }
 
     @property
     def objective(self) -> str:
         """What is minimised: "erm", "group_dro", or "dfr" (then the head is refitted)."""
         return self.kind if self.kind in _OBJECTIVES else "erm"
+
+    @property
+    def whole(self) -> "Curation":
+        """What its images are taken from: another set of n where some are removed, else itself."""
+        if self.kind == "reduce_only":
+            return Curation("correlation", self.start, self.prevalence)
+        return self
+
+    def size(self, n: int) -> int:
+        """Returns how many images it makes of n where none is short.
+
+        >>> [Curation("reduce_only", level, 0.5, start=2).size(1024) for level in (0, 1, 3, 8)]
+        [819, 910, 682, 256]
+        """
+        if self.kind == "reduce_only":
+            # Every cell shrinks to its share of the fullest that the start has.
+            bounds = ((self.start, self.level), (10 - self.start, 10 - self.level))
+            return min(n * have // want for have, want in bounds if want)
+        return n + (self.k or 0) * (self.kind == "add_minority")
 
 
 def parse_curation(text: str, where: str) -> Curation:
@@ -64,33 +120,70 @@ def parse_curation(text: str, where: str) -> Curation:
 
     >>> parse_curation("correlation 3", "").level
     3
-    >>> parse_curation("pair_mix 3 at natural", "").name
-    'pair_mix 3 at natural'
+    >>> parse_curation("reduce_only 3 from 2 at natural", "").name
+    'reduce_only 3 from 2 at natural'
     """
-    words, at, prevalence = text.partition(" at ")
-    kind, *rest = words.replace(":", " ").split() or [""]
+    kind, rest = re.fullmatch(r"\s*([^\s:]*)[\s:]*(.*?)\s*", text, re.DOTALL).groups()
     if kind not in KINDS:
         raise InputError(f"{where}: curation '{echo(text)}' is unknown; {nearest(kind, KINDS)}")
-    numbers = [whole(part) for part in rest]
-    leveled = kind in _LEVELED
-    wanted = leveled or kind in _COUNTED
-    if len(rest) != wanted or None in numbers or (at and not leveled):
-        example = f"{kind} 3" if wanted else kind
-        raise InputError(f"{where}: curation '{echo(text)}' must be written like '{example}'")
-    if leveled:
-        if numbers[0] > 10:
-            raise InputError(f"{where}: curation '{echo(text)}' has a level that is not in 0..10")
+    form = _FORMS.get(kind, ())
+    found = re.fullmatch(_pattern(form), rest)
+    fields = {} if found is None else {n: v for n, v in found.groupdict().items() if v is not None}
+    numbers = {n: whole(v) for n, v in fields.items() if n in _EXAMPLES}
+    if found is None or None in numbers.values():
+        raise InputError(
+            f"{where}: curation '{echo(text)}' must be written like '{_example(kind, form)}'"
+        )
+
+    def refuse(why: str) -> InputError:
+        return InputError(f"{where}: curation '{echo(text)}' {why}")
+
+    for name in ("level", "start"):
+        if numbers.get(name, 0) > 10:
+            raise refuse("has a level that is not in 0..10")
+    if numbers.get("k", 0) > MOST_IMAGES:
+        raise refuse(f"has more than {MOST_IMAGES:,} images")
+    parts = tuple(part.split()[-1] for part in form)
+    values = {n: v for n, v in _DEFAULTS.items() if n in parts} | fields | numbers
+    if "prevalence" in fields:
         try:
-            share = parse_prevalence("", prevalence or "0.5")
+            values["prevalence"] = parse_prevalence("", fields["prevalence"])
         except InputError:
-            raise InputError(
-                f"{where}: curation '{echo(text)}' has a prevalence that is neither 'natural' nor "
-                "a share between 0 and 1"
+            raise refuse(
+                "has a prevalence that is neither 'natural' nor a share between 0 and 1"
             ) from None
-        return Curation(kind, level=numbers[0], prevalence=share)
-    if numbers and numbers[0] > MOST_IMAGES:
-        raise InputError(f"{where}: curation '{echo(text)}' has more than {MOST_IMAGES:,} images")
-    return Curation(kind, k=numbers[0] if numbers else None)
+    curation = Curation(kind, **values)
+    if kind == "reduce_only":
+        _check_removal(curation, refuse)
+    return curation
+
+
+def _pattern(form: tuple[str, ...]) -> str:
+    """Returns the regular expression of what a name says after its kind."""
+    pattern = ""
+    for part in form:
+        word, _, field = part.rpartition(" ")
+        lead = (r"\s+" if pattern else "") + (rf"{word}\s+" if word else "")
+        text = ".+?" if field == "column" else r"\S+"
+        group = f"{lead}(?P<{field}>{text})"
+        pattern += f"(?:{group})?" if field in _DEFAULTS else group
+    return pattern
+
+
+def _example(kind: str, form: tuple[str, ...]) -> str:
+    shown = (part.replace(part.split()[-1], _EXAMPLES.get(part.split()[-1], "")) for part in form)
+    return " ".join([kind, *(part for part in shown if part[-1:].isdigit())])
+
+
+def _check_removal(curation: Curation, refuse: Callable[[str], InputError]) -> None:
+    """Refuses a level that removal does not reach, or reaches without removing anything."""
+    if curation.level == curation.start:
+        raise refuse(f"removes nothing: that is '{curation.whole.name}'")
+    if not curation.size(MOST_IMAGES):
+        raise refuse(
+            f"cannot be reached: level {curation.start} has no image of two cells that level "
+            f"{curation.level} needs"
+        )
 
 
 def parse_prevalence(path: str, text: str) -> float | None:
@@ -115,15 +208,22 @@ def parse_prevalence(path: str, text: str) -> float | None:
 def curations_of(study: Study, task: str) -> list[Curation]:
     """Returns the curations a study tries on a task, the natural draw first."""
     curations = [Curation("natural")]
+    pair = task in study.pairs
     for kind in _SETTINGS:
-        setting = getattr(study.curations, kind)
-        if (kind == "pair_mix") != (task in study.pairs):
-            continue
-        if kind in _LEVELED:
-            share = parse_prevalence(f"curations.{kind}.prevalence", setting.prevalence)
-            curations += [Curation(kind, level=k, prevalence=share) for k in setting.levels]
-        elif kind in _COUNTED:
-            curations += [Curation(kind, k=k) for k in setting]
-        else:
-            curations += [Curation(kind)] * setting
+        if kind in _OF_EVERY_TASK or (kind in _OF_PAIRS) == pair:
+            curations += _tried(kind, getattr(study.curations, kind))
     return curations
+
+
+def _tried(kind: str, setting: Any) -> list[Curation]:
+    """Returns the curations of one kind, as its setting has them."""
+    if isinstance(setting, bool):
+        return [Curation(kind)] * setting
+    if isinstance(setting, tuple):
+        return [Curation(kind, k=k) for k in setting]
+    fixed = {f.name: getattr(setting, f.name) for f in dataclasses.fields(setting)}
+    levels = fixed.pop("levels")
+    if "prevalence" in fixed:
+        path = f"curations.{kind}.prevalence"
+        fixed["prevalence"] = parse_prevalence(path, fixed["prevalence"])
+    return [Curation(kind, level=level, **fixed) for level in levels]

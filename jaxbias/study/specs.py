@@ -286,11 +286,31 @@ class PairMixSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class SourceMixSpec:
+    """Levels 0..10 of the second source's share of the images, each source drawn naturally."""
+
+    levels: tuple[Level, ...] = ()
+    # The first and the second are the two values that finetuning examples have, in their order.
+    column: str = "source"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReduceOnlySpec:
+    """Correlation levels 0..10 reached by removing images alone, from a set of n at `start`."""
+
+    levels: tuple[Level, ...] = ()
+    start: Level = 2
+    prevalence: str = "0.5"
+
+
+@dataclasses.dataclass(frozen=True)
 class CurationsSpec:
     """Which curations of the finetuning data are tried. The natural draw always is."""
 
     correlation: CorrelationSpec = CorrelationSpec()
     pair_mix: PairMixSpec = PairMixSpec()
+    source_mix: SourceMixSpec = SourceMixSpec()
+    reduce_only: ReduceOnlySpec = ReduceOnlySpec()
     group_balanced: bool = False
     class_balanced: bool = False
     # Natural draws trained otherwise: loss weights, group DRO, last-layer refit on a balanced part.

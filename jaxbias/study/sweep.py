@@ -38,8 +38,8 @@ def zipped(*sweeps: Sweep, **axes: Any) -> Sweep:
     Raises:
       InputError: as of `product`; or factors of different lengths.
 
-    >>> zipped(curation=levels((1, 2)), n=(910, 1024))
-    ({'curation': 'correlation 1', 'n': 910}, {'curation': 'correlation 2', 'n': 1024})
+    >>> zipped(n=(512, 1024), epochs=(16, 8))
+    ({'n': 512, 'epochs': 16}, {'n': 1024, 'epochs': 8})
     """
     factors = _factors("zipped", sweeps, axes)
     if len({len(factor) for factor in factors}) > 1:

@@ -268,7 +268,8 @@ def _together(tables: Iterable[pa.Table]) -> pa.Table:
 def _frame(table: pa.Table) -> pd.DataFrame:
     """Rows of packs, those of earlier versions with what they were; no layout was recorded."""
     frame = table.to_pandas()
-    return frame.fillna({k: v for k, v in {**LATER, "layouts": "[]"}.items() if k in frame})
+    later = {**LATER, "layouts": "[]", "redraws": 0}
+    return frame.fillna({k: v for k, v in later.items() if k in frame})
 
 
 def _without(table: pa.Table, *columns: str) -> pa.Table:

@@ -109,6 +109,14 @@ def test_fix_costs_by_hand():
     assert stats.binom.sf(24, got["images_screened"], 0.05) >= 0.975
     assert got["oversampling"] == pytest.approx(25 / 5)
     assert cost(Curation("add_minority", k=7), CELLS, 100)["images_changed"] == pytest.approx(7)
+    # Level 4 from level 2 is 10, 15, 15, 10: of these a natural draw has but 5 of the last cell.
+    removed = cost(Curation("reduce_only", 4, 0.5, start=2), CELLS, 100)
+    assert removed["images_changed"] == 5
+    assert removed["images_screened"] == 10 + stats.nbinom.ppf(0.95, 10, 0.05)
+    # Half positive at the natural correlation is 19.3, 5.7 of the 50 left: 2.3 and 0.7 more than
+    # 17 and 5; the last cell then needs 4.3 more than that.
+    assert removed["images_for_prevalence"] == 3
+    assert removed["images_for_correlation"] == 4
     assert cost(Curation("natural"), CELLS, 100)["images_changed"] == pytest.approx(0)
 
 

@@ -82,11 +82,16 @@ def test_axes_are_kinds_in_order_of_their_dose():
     curations = [Curation("natural"), Curation("add_minority", k=40), Curation("dfr")]
     curations += [Curation("correlation", level, 0.5) for level in (10, 2)]
     curations += [Curation("correlation", 3, None), Curation("add_minority", k=9)]
+    curations += [Curation("reduce_only", k, 0.5, start=s) for s, k in ((2, 4), (8, 4), (2, 3))]
+    curations += [Curation("source_mix", k, column="source") for k in (3, 0)]
     assert axes(curations) == [
         ["add_minority 9", "add_minority 40"],
         ["dfr"],
         ["correlation 2", "correlation 10"],
         ["correlation 3 at natural"],
+        ["reduce_only 3 from 2", "reduce_only 4 from 2"],
+        ["reduce_only 4 from 8"],
+        ["source_mix 0", "source_mix 3"],
     ]
 
 

@@ -86,6 +86,32 @@ def test_a_batch_beyond_the_whole_training_is_refused():
     assert "1 epoch of" in refused(search=searched, finetune={"epochs": 9, "batch": 17, **shape})
 
 
+def test_a_set_of_one_class_is_drawn_again_or_refused_in_one_line():
+    dataset = tiny_dataset()
+    rare = dataset.table["target"].to_numpy(bool) & (np.arange(len(dataset.table)) % 40 < 4)
+    dataset = dataclasses.replace(
+        dataset, table=dataset.table.assign(target=pd.array(rare, "boolean"))
+    )
+    shape = {"epochs": 8, "batch": 4, "seeds": 1}
+    check_limits(tiny_study(finetune={"n": (8,), **shape}, curations={}), dataset)
+    text = refused(dataset, finetune={"n": (1,), **shape}, curations={})
+    assert "curation 'natural' at n=1 has 1 image and none of (target=1, a or target=1, b)" in text
+    assert "\n" not in text
+
+
+def test_a_column_that_is_no_source_is_told_before_training():
+    text = refused(curations={"source_mix": {"levels": (3,)}})
+    assert text.startswith("curation 'source_mix': tiny has no label column 'source'; ")
+
+
+def test_what_removal_leaves_is_not_called_shrunk():
+    removal = {"reduce_only": {"levels": (5,)}, "on_shortage": "shrink"}
+    study = tiny_study(curations=removal)
+    assert shrunk_text(study, tiny_dataset()) == ""
+    short = tiny_study(curations=removal, finetune={"n": (90,), "epochs": 1, "batch": 4})
+    assert "of 90 for target, reduce_only 5 from 2" in shrunk_text(short, tiny_dataset())
+
+
 def test_what_shrinks_is_told_with_its_sizes():
     changes = {"curations": LEVELS | {"on_shortage": "shrink"}, "finetune": {"n": (90,), "seeds": 1,
                "epochs": 1, "batch": 4}}  # fmt: skip

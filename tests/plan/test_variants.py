@@ -11,6 +11,8 @@ from tests.tiny import tiny_dataset, tiny_study
 
 CURATIONS = {
     "correlation": {"levels": (0, 3, 10), "prevalence": "natural"},
+    "reduce_only": {"levels": (0, 3), "start": 2},
+    "source_mix": {"levels": (0, 3), "column": "other"},
     "group_balanced": True,
     "add_minority": (4,),
     "replace_minority": (2,),

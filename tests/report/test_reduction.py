@@ -18,8 +18,8 @@ def rows():
     return pd.DataFrame(
         [
             dict(
-                base=base, role=role, task=task, curation=f"correlation {level}",
-                level=float(level), n_full=1024, n=n, gap=0.1 - 0.03 * level + 0.01 * i,
+                base=base, role=role, task=task, curation=f"reduce_only {level} from 2",
+                level=float(level), start=2, n_full=1024, n=n, gap=0.1 - 0.03 * level + 0.01 * i,
                 gap_full=0.09 - 0.03 * level + 0.01 * i, auc=0.8 - 0.00005 * (1024 - n) - i / 50,
                 auc_full=0.81 - i / 50, gap_change=0.01, gap_change_low=-0.02,
                 gap_change_high=0.04, auc_change=-0.01 - 0.00005 * (1024 - n),

@@ -76,9 +76,7 @@ def made_up(network, *of):
 def pretrain_one(runner, base):
     draw = runner.curator.pretrain(base)
     out = outcome(numbers((1, len(runner.curator.validation)), base.id), 1)
-    return base_row(base, runner.curator.cells(base.target).names, draw, out, 0), made_up(
-        runner.starts.network_of(base), base.id
-    )
+    return base_row(base, draw, out, 0), made_up(runner.starts.network_of(base), base.id)
 
 
 def pretrain(runner, pack):
@@ -114,10 +112,9 @@ def finetune(runner, pack):
         else:
             start = content_hash(runner.starts.frozen(base)[1])
         scores = numbers((1, count, 1), variant.id, hashlib.sha256(repr(start).encode()).digest())
-        cells = runner.curator.cells(variant.task).names
         draw = runner.curator.finetune(variant)
         rows.append(
-            variant_row(variant, cells, draw, outcome(scores, 1), 0, len(runner.curator.validation))
+            variant_row(variant, draw, outcome(scores, 1), 0, len(runner.curator.validation))
         )
     return rows
 
