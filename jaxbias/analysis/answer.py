@@ -39,6 +39,8 @@ class Answer:
       meeting: from which size on they have met.
       reduction: correlation levels reached by removal alone beside the same with all images.
       regression: coefficients of what makes a gap larger than the controls', model by model.
+      macro: of tasks of several outputs, every arm's metrics over all outputs, per group.
+      outputs: the same of each output.
       regression_points: what was regressed, with what the models make of it.
     """
 
@@ -70,4 +72,6 @@ class Answer:
     regression_points: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     sizes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     meeting: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    macro: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    outputs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     reduction: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

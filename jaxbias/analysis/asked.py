@@ -61,7 +61,7 @@ class Asked:
             planned = planned_of(study, planned)
         cells = cells_of(study, dataset, finished.variants)
         targets = [target for target in study.targets if target in cells]
-        validated = tuple(targets) if finished.validation.shape[1] else ()
+        validated = tuple(targets) if finished.validated else ()
         return cls(
             study=study,
             dataset=dataset,

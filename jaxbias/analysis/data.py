@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import Cells, pair_cells, target_cells
+from jaxbias.curation import Cells, task_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.study import SPLITS, Study
 
@@ -14,12 +14,7 @@ from jaxbias.study import SPLITS, Study
 def cells_of(study: Study, dataset: Dataset, variants: pd.DataFrame) -> dict[str, Cells]:
     """Returns task -> its cells, of the tasks that variants were finetuned for."""
     tried = set(variants["task"])
-    found = {
-        target: target_cells(dataset, target, study.group)
-        for target in study.targets
-        if target in tried
-    }
-    return found | {pair: pair_cells(dataset, pair) for pair in study.pairs if pair in tried}
+    return {task: task_cells(study, dataset, task) for task in study.tasks if task in tried}
 
 
 def training_counts(dataset: Dataset, cells: Cells) -> np.ndarray:

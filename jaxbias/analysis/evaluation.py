@@ -23,7 +23,7 @@ from jaxbias.study import EvaluationSpec, parse_prevalence
 # What tells arms apart.
 ARM = ["base", "role", "curation", "kind", "level", "prevalence", "k", "n"]
 # What the tidy metrics say of a variant.
-_TOLD = [
+TOLD = [
     "variant",
     "task",
     "base",
@@ -114,7 +114,7 @@ class Evaluation:
 
     def tidy(self) -> pd.DataFrame:
         """Returns one row per variant, metric and group, with the variant's settings."""
-        settings = self.variants[_TOLD].assign(population=self.population)
+        settings = self.variants[TOLD].assign(population=self.population)
         # In the metrics room n counts examples; in a study it is the finetuning size.
         frame = self.report.frame().rename(columns={"n": "examples"})
         return settings.merge(frame, on="variant", validate="one_to_many")
@@ -157,8 +157,8 @@ def evaluate_task(
     shares = population_shares(
         cells.shares, cells.targets, cells.groups, level, prevalence, cells.task
     )
-    test = _examples(scores.test, chosen, scores.examples, cells, shares, "test")
-    validation = _examples(scores.validation, chosen, scores.examples, cells, shares, "validation")
+    test = _examples(scores, chosen, cells, shares, "test")
+    validation = _examples(scores, chosen, cells, shares, "validation")
     evaluated = test if split == "test" else validation
     names = [f"{i}" for i in scores.variants["variant"][chosen]]
     report = evaluate(
@@ -178,19 +178,18 @@ def evaluate_task(
 
 
 def _examples(
-    matrix: np.ndarray,
+    scores: Scores,
     chosen: np.ndarray,
-    examples: pd.DataFrame,
     cells: Cells,
     shares: np.ndarray,
     split: str,
 ) -> Examples:
     """The chosen variants on the examples of a split that are inside the task."""
-    rows = np.flatnonzero((examples["split"] == split).to_numpy())
+    rows = np.flatnonzero((scores.examples["split"] == split).to_numpy())
     inside = cells.codes[rows] >= 0
     rows = rows[inside]
     return Examples(
-        scores=matrix[np.ix_(chosen, inside)],
+        scores=scores.matrix(split, chosen)[:, inside],
         labels=cells.labels()[rows],
         groups=Groups(cells.group_names, cells.membership()[:, rows].astype(np.float64)),
         weights=population_weights(

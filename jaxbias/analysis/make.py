@@ -13,6 +13,7 @@ from jaxbias.analysis import (
     regression,
     salience,
     screened,
+    several,
     sizes,
     smallest_fix,
     underrepresentation,
@@ -52,6 +53,8 @@ _OF_TASKS = (
     "regression_points",
     "sizes",
     "reduction",
+    "macro",
+    "outputs",
 )
 
 
@@ -151,8 +154,9 @@ class _Part:
 
 def _of_tasks(asked: Asked) -> list[_Part]:
     """Evaluates and answers task by task: what one was evaluated on goes before the next."""
-    validated = asked.study.targets if asked.sound.validation.shape[1] else ()
-    rounds = len(asked.cells) * len(asked.study.evaluations)
+    validated = asked.study.targets if asked.sound.validated else ()
+    populations = len(asked.study.evaluations)
+    rounds = sum(1 if task in asked.study.several else populations for task in asked.cells)
     rounds += sum(task in asked.cells for task in validated)
     family = questions(asked.planned, asked.study.targets)
     with progress(rounds, "evaluating", "tasks") as advance:
@@ -161,6 +165,10 @@ def _of_tasks(asked: Asked) -> list[_Part]:
 
 def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None]) -> _Part:
     study, rule = asked.study, asked.study.answer
+    if task in study.several:
+        tables, examples = several.of_task(asked, asked.cells[task])
+        advance()
+        return _Part(task, tables, examples)
 
     def evaluated(population: str, split: str) -> Evaluation:
         found = evaluate_task(
@@ -185,7 +193,7 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
     }
     if task not in study.targets:
         return _Part(task, tables | _of_pair(study, test, design), test.examples)
-    validation = evaluated(rule.population, "validation") if asked.sound.validation.size else None
+    validation = evaluated(rule.population, "validation") if asked.sound.validated else None
     towards = inheritance.direction(test.cells, training_counts(asked.dataset, test.cells))
     tables |= _of_target(study, tests, validation, design, towards)
     tables["salience"] = salience.of_task(asked, tests, design)
@@ -255,8 +263,9 @@ def _sentences(
     spoken += paragraphs(verdicts, tables["inherited"], overwritten, fixes, rule, targets)
     if targets and not len(verdicts):
         spoken.append("Inherited: not answered, there are no models of natural draws to compare.")
-    if targets and not len(fixes) and not asked.sound.validation.shape[1]:
+    if targets and not len(fixes) and not asked.sound.validated:
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
+    spoken += several.sentences(asked.study, tables["macro"])
     spoken += matching["sentence"].tolist() if len(matching) else []
     spoken += reduction.sentences(tables["reduction"], rule)
     spoken += sizes.sentences(tables["meeting"], rule)

@@ -144,9 +144,7 @@ def _searching(study: Study, choices: pd.DataFrame) -> list[str]:
     spec, fine = study.search, study.finetune
     rates = spec.learning_rates or (fine.learning_rate,)
     decays = spec.weight_decays or (fine.weight_decay,)
-    curations = dict.fromkeys(
-        searched_curation(study, t).name for t in (*study.targets, *study.pairs)
-    )
+    curations = dict.fromkeys(searched_curation(study, t).name for t in study.tasks)
     rungs = ", ".join(map(str, rung_epochs(spec)))
     trained = ", ".join(map(str, kept(spec, len(rates) * len(decays))))
     parts = [
@@ -222,7 +220,7 @@ def _curve(spec: PretrainSpec | FinetuneSpec) -> str:
 
 def _statistics(study: Study, scores: Scores) -> str:
     rule = study.answer
-    source = "validation" if scores.validation.shape[1] else "test"
+    source = "validation" if scores.validated else "test"
     beyond = f" beyond {rule.relative_to}'s" if rule.relative_to else ""
     gaps = " and ".join(gap.removesuffix("_gap").upper() for gap in rule.gaps)
     return (

@@ -38,7 +38,8 @@ def describe(given: FlagValues) -> None:
     from jaxbias.data.duplicates import duplicates_text, near_duplicates
 
     dataset = load(study.data)
-    tasks = (*study.targets, *study.pairs)
+    together = (column for columns in study.labels.values() for column in columns)
+    tasks = (*dict.fromkeys((*study.targets, *study.pairs, *study.classes, *together)),)
     print(describe(dataset, study.group, tasks))
     print(f"\n{duplicates_text(near_duplicates(dataset))}\n")
     png = io.BytesIO()

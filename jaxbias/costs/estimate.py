@@ -224,7 +224,7 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -
         flops=flops,
         traffic=traffic,
         seconds=seconds + sum(rates[kind].compile_seconds for kind in programs.values()),
-        score_bytes=4 * sum(job.scored for job in jobs),
+        score_bytes=4 * sum(job.scored * job.kind.model.outputs for job in jobs),
     )
 
 

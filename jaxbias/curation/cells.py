@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
 from jaxbias.data.dataset import Dataset, as_text, listed
 from jaxbias.errors import InputError
-from jaxbias.study import GroupSpec
+from jaxbias.study import GroupSpec, Study
 
 # A cell of this group belongs to both groups (the shared negatives of a pair).
 _BOTH = -1
@@ -18,9 +19,9 @@ class Cells:
     """The cells of one task over one dataset.
 
     Attributes:
-      task: the target's column, or "A|B" for a pair.
+      task: the target's column, "A|B" for a pair, or the name of labels learnt together.
       names: C names, such as "Smiling=1, female".
-      targets: int32[C], the class of each cell (1 is positive in a binary task).
+      targets: int32[C], the class of each cell (1 is positive in a binary task); of labels all 0.
       groups: int32[C], 0 for the first group, 1 for the second, `_BOTH` for both.
       group_names: the names of the two groups.
       codes: int32[N], the cell of every example of the dataset; -1 outside the task.
@@ -79,6 +80,53 @@ class Cells:
         return {}
 
 
+def task_cells(study: Study, dataset: Dataset, task: str) -> Cells:
+    """Builds the cells of one of a study's tasks, or of a column that a base learns.
+
+    Raises:
+      InputError: the columns do not exist, or are not what the task needs.
+    """
+    kind = study.tasks.get(task, "")
+    if kind == "pairs":
+        return pair_cells(dataset, task)
+    if kind == "labels":
+        return label_cells(dataset, task, study.labels[task], study.group)
+    if kind == "targets":
+        dataset.binary(task)  # Bases may learn other columns.
+    cells = target_cells(dataset, task, study.group)
+    if kind == "classes" and cells.classes < 2:
+        raise InputError(
+            f"config.classes: column '{task}' of {dataset.name} has a single class "
+            f"({cells.names[0]}), and there is nothing to learn"
+        )
+    return cells
+
+
+def label_cells(dataset: Dataset, task: str, columns: Sequence[str], group: GroupSpec) -> Cells:
+    """Builds the cells of labels learnt together: the two groups.
+
+    Examples of which no label is known are outside the task.
+
+    Args:
+      dataset: the data.
+      task: its name, which is no column.
+      columns: binary columns.
+      group: the column and the two values compared.
+
+    Raises:
+      InputError: a column does not exist or is not binary, or the task is named as one.
+    """
+    if task in dataset.label_columns:
+        raise InputError(
+            f"config.labels: '{task}' is a column of {dataset.name}; give the task another name"
+        )
+    known = np.any([dataset.binary(column) >= 0 for column in columns], axis=0)
+    groups = dataset.codes(group.column, group.values)
+    codes = np.where(known & _eligible(dataset, ""), groups, -1)
+    no_class, own = np.array([0, 0]), np.array([0, 1])
+    return _cells(dataset, task, tuple(group.names), no_class, own, group.names, codes)
+
+
 def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
     """Builds the cells of a target crossed with a group.
 
@@ -94,8 +142,8 @@ def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
     Raises:
       InputError: the column does not exist or is neither binary nor categorical.
     """
-    class_names = _class_values(dataset, target)
-    classes = dataset.codes(target, class_names)
+    values = class_names(dataset, target)
+    classes = dataset.codes(target, values)
     groups = dataset.codes(group.column, group.values)
     eligible = _eligible(dataset, target)
     if target == group.column:
@@ -105,9 +153,9 @@ def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
     else:
         inside = eligible & (classes >= 0) & (groups >= 0)
         codes = np.where(inside, 2 * classes + groups, -1)
-        cell_targets = np.repeat(np.arange(len(class_names)), 2)
-        cell_groups = np.tile([0, 1], len(class_names))
-        names = tuple(f"{target}={value}, {name}" for value in class_names for name in group.names)
+        cell_targets = np.repeat(np.arange(len(values)), 2)
+        cell_groups = np.tile([0, 1], len(values))
+        names = tuple(f"{target}={value}, {name}" for value in values for name in group.names)
     return _cells(dataset, target, names, cell_targets, cell_groups, group.names, codes)
 
 
@@ -134,7 +182,7 @@ def _parted(cells: Cells, column: str) -> Cells:
     if dataset is None:
         raise InputError(f"task '{cells.task}' has no column '{column}' to part its cells by")
     try:
-        values = _class_values(dataset, column)
+        values = class_names(dataset, column)
     except InputError as error:
         raise InputError(f"curation 'source_mix': {error}") from error
     present = as_text(dataset.column(column))
@@ -167,7 +215,7 @@ def _parted(cells: Cells, column: str) -> Cells:
     return dataclasses.replace(parts, shares=shares.reshape(-1))
 
 
-def _class_values(dataset: Dataset, target: str) -> tuple[str, ...]:
+def class_names(dataset: Dataset, target: str) -> tuple[str, ...]:
     """Returns the values of a column in class order: ("0", "1") where it is binary."""
     column = dataset.column(target)
     if column.dtype == "category":

@@ -179,8 +179,10 @@ def _pair_mix(curation: Curation, cells: Cells, n: int) -> np.ndarray:
 
 
 def _minority(curation: Curation, cells: Cells, n: int) -> np.ndarray:
-    """The minority is the cell with the smallest natural share."""
+    """The minority is the cell with the smallest natural share, or, of many classes, a group."""
     counts = largest_remainder(n, cells.shares)
+    if cells.classes > 2:
+        return _minority_group(curation, cells, counts)
     minority = int(np.argmin(cells.shares))
     counts[minority] += curation.k
     if curation.kind == "replace_minority":
@@ -194,6 +196,27 @@ def _minority(curation: Curation, cells: Cells, n: int) -> np.ndarray:
             )
         counts[donor] -= curation.k
     return counts
+
+
+def _minority_group(curation: Curation, cells: Cells, counts: np.ndarray) -> np.ndarray:
+    """The minority is the group with the smaller natural share, in all its classes."""
+    by_group = np.bincount(cells.groups, cells.shares, minlength=2)
+    inside = cells.groups == int(np.argmin(by_group))
+    if not by_group.min():
+        raise InputError(f"curation '{curation.name}': task '{cells.task}' has nobody of one group")
+    more = largest_remainder(curation.k, cells.shares * inside)
+    if curation.kind == "replace_minority":
+        # Cells come in the order (class 0, first), (class 0, second), (class 1, first), ...: each
+        # image replaces one of the same class, so that prevalences stay as they are.
+        taken = more.reshape(-1, 2)[:, ::-1].reshape(-1)
+        lacking = int(np.argmax(taken - counts))
+        if taken[lacking] > counts[lacking]:
+            raise InputError(
+                f"curation '{curation.name}' at n={counts.sum()} replaces {taken[lacking]} of "
+                f"({cells.names[lacking]}), but a natural draw has {counts[lacking]}"
+            )
+        return counts + more - taken
+    return counts + more
 
 
 # Kind of a curation -> how many examples of each cell, int64[C], make up a set of n.

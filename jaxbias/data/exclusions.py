@@ -16,9 +16,21 @@ _NAMED = 6  # Values that a sentence counts one by one.
 
 def exclusions(dataset: Dataset, study: Study) -> tuple[str, ...]:
     """Returns what a study leaves out of the examples that are in a split."""
-    targets = [*study.targets, *(base.target for base in study.bases.values() if base.target)]
-    group = study.group if any(target not in study.pairs for target in targets) else None
-    return excluded(dataset, group, (*dict.fromkeys(targets), *study.pairs))
+    targets = [
+        *study.targets,
+        *study.classes,
+        *(base.target for base in study.bases.values() if base.target),
+    ]
+    grouped = study.labels or any(target not in study.pairs for target in targets)
+    said = excluded(
+        dataset, study.group if grouped else None, (*dict.fromkeys(targets), *study.pairs)
+    )
+    used = (dataset.table["split"] != "").to_numpy()
+    split = dataset.table["split"].to_numpy(object)
+    for task, columns in study.labels.items():  # One that is known is enough.
+        unknown = np.all([dataset.binary(column) == UNKNOWN for column in columns], axis=0)
+        said += (*_said(f"Without any label of '{task}'", used & unknown, used, split),)
+    return said
 
 
 def excluded(dataset: Dataset, group: GroupSpec | None, tasks: Sequence[str]) -> tuple[str, ...]:

@@ -67,16 +67,26 @@ class Catalog:
             variant.objective,
             self.curator.size(variant.task, variant.curation, variant.n),
             len(self.curator.cells(variant.task).names),
+            self.curator.task_labels(variant.task).shape[1],
+            self.curator.task_outputs(variant.task),
         )
 
     def _made(
-        self, imported: Base | None, recipe: Recipe, objective: str, n: int, cells: int
+        self,
+        imported: Base | None,
+        recipe: Recipe,
+        objective: str,
+        n: int,
+        cells: int,
+        labels: int,
+        outputs: int,
     ) -> Training:
-        network = self.starts.finetuned(imported) if imported else self.starts.network(1)
+        starts = self.starts
+        network = starts.finetuned(imported, outputs) if imported else starts.network(outputs)
         return training_of(
             network,
             recipe,
-            schedule_of(recipe, objective, n, cells),
+            schedule_of(recipe, objective, n, cells, labels),
             scored=len(self.curator.validation) + len(self.curator.test),
             images=self.curator.dataset.images.shape,
             rows=len(self.starts.rows),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import Cells, Draw, draw, pair_cells, realised, target_cells
-from jaxbias.data.dataset import Dataset
+from jaxbias.curation import Draw, class_names, draw, realised, task_cells
+from jaxbias.data.dataset import Dataset, listed
 from jaxbias.errors import InputError
 from jaxbias.files.content import content_id
 from jaxbias.plan.variants import Base, Variant, expand
@@ -34,7 +34,8 @@ class Curator:
         self.validation, self.test = (
             np.flatnonzero(self.pools[name]).astype(np.int32) for name in ("validation", "test")
         )
-        self.cells = functools.cache(self._cells)
+        self.cells = functools.cache(functools.partial(task_cells, study, dataset))
+        self.task_labels = functools.cache(self._task_labels)
         self.available = functools.cache(
             lambda task, split, column=None: (
                 self.cells(task).along(column).available(self.pools[split])
@@ -43,13 +44,11 @@ class Curator:
         self.counts = functools.cache(self._counts)
         self.finetune = functools.cache(self._finetune)
 
-    def _cells(self, task: str) -> Cells:
-        if task in self.study.pairs:
-            return pair_cells(self.dataset, task)
-        cells = target_cells(self.dataset, task, self.study.group)
-        if task in self.study.targets:
-            self.dataset.binary(task)  # Finetuning targets are binary; bases may be categorical.
-        return cells
+    def task_outputs(self, task: str) -> int:
+        """Returns the logits of the network that is finetuned for a task."""
+        if task in self.study.labels:
+            return len(self.study.labels[task])
+        return self.cells(task).classes if task in self.study.classes else 1
 
     def _counts(self, task: str, curation: Curation, n: int) -> np.ndarray:
         """Returns int64[C], the realised counts of a finetuning set, told without drawing it."""
@@ -116,9 +115,11 @@ class Curator:
         classes = self.cells(base.target).classes
         return 1 + len(base.also) if classes == 2 else classes
 
-    def task_labels(self, task: str) -> np.ndarray:
+    def _task_labels(self, task: str) -> np.ndarray:
         """Returns [N, K], what a task is finetuned for, as of `objectives.example_losses`."""
-        return self.cells(task).labels()[:, None].astype(label_type(1, 1))
+        columns = self.study.labels.get(task, ())
+        each = [self.dataset.binary(name) for name in columns] or [self.cells(task).labels()]
+        return np.stack(each, axis=1).astype(label_type(len(each), self.task_outputs(task)))
 
     def base_labels(self, base: Base) -> np.ndarray:
         """Returns [N, K], what a base is pretrained for, as of `objectives.example_losses`.
@@ -136,20 +137,45 @@ class Curator:
         )
 
     def check_evaluation(self, task: str) -> None:
-        """Refuses a task that cannot be evaluated.
+        """Refuses a task that cannot be learnt or evaluated.
 
         Raises:
-          InputError: a cell of the task has no example in the validation or test split.
+          InputError: a cell has no example in the finetuning, validation or test split; of a task
+            of several outputs, a group has none, or a class or label none to learn from.
         """
-        cells = self.cells(task)
+        cells, several = self.cells(task), task in self.study.several
         for split in ("finetune", "validation", "test"):
-            counts = cells.available(self.pools[split])
+            counts, names = cells.available(self.pools[split]), cells.names
+            if several:  # Of rare classes some cells are empty: their metrics are undefined.
+                counts = np.bincount(cells.groups, counts, minlength=2)
+                names = tuple(f"{task}, {name}" for name in cells.group_names)
             if (counts == 0).any():
-                cell = cells.names[int(np.argmin(counts))]
+                cell = names[int(np.argmin(counts))]
                 raise InputError(
                     f"task '{task}': the {split} split has no example of ({cell}); give it some, "
                     "or choose another target, group or config.data.splits"
                 )
+        lacking = self._unlearnable(task) if several else []
+        if lacking:
+            raise InputError(
+                f"task '{task}': the finetune split has no example of {listed(lacking, limit=6)}; "
+                "give it some, leave them out, or choose other config.data.splits"
+            )
+
+    def _unlearnable(self, task: str) -> list[str]:
+        """What a task of several outputs has no example of to learn from."""
+        inside = self.pools["finetune"] & (self.cells(task).codes >= 0)
+        learnt = self.task_labels(task)[inside]
+        if task in self.study.classes:
+            counts = np.bincount(learnt[:, 0], minlength=self.task_outputs(task))
+            names = class_names(self.dataset, task)
+            return [f"{task}={names[k]}" for k in np.flatnonzero(counts == 0)]
+        return [
+            f"{column}={value}"
+            for k, column in enumerate(self.study.labels[task])
+            for value in (0, 1)
+            if not (learnt[:, k] == value).any()
+        ]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def curated_sets(study: Study) -> dict[CuratedSet, set[tuple[int, int]]]:
 
     Those that only a search draws are among them; a fit to convergence has neither.
     """
-    tasks = (*study.targets, *study.pairs)
+    tasks = tuple(study.tasks)
     tried = {task: curations_of(study, task) for task in tasks}
     parsed = functools.cache(lambda name: [parse_curation(name, "config.experiments")])
     found: dict[CuratedSet, set[tuple[int, int]]] = {}

@@ -116,6 +116,11 @@ class _Stepwise(Training):
     units = property(lambda self: self.schedule.steps)
     batch = property(lambda self: self.schedule.batch)
 
+    def examples(self) -> TrainingSet:
+        """Returns random examples of the shapes that members have."""
+        schedule = self.schedule
+        return _examples(self.n, self.store[0], schedule.cells, schedule.labels, self.model.outputs)
+
     def resized(self, n: int, epochs: int = 0) -> Training:
         """See `Training`."""
         schedule = self.schedule
@@ -149,10 +154,7 @@ class Networks(_Stepwise):
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
-        examples = _examples(
-            self.n, self.store[0], self.schedule.cells, self.schedule.labels, self.model.outputs
-        )
-        member = (params_of(self.model), examples, hyper_of(_RECIPE), _key())
+        member = (params_of(self.model), self.examples(), hyper_of(_RECIPE), _key())
         return member, (np.zeros(self.scored, np.int32), store_of(self.store))
 
     def _one(self, member: tuple, shared: tuple) -> dict[str, Any]:
@@ -175,11 +177,8 @@ class Heads(_Stepwise):
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
-        examples = _examples(
-            self.n, self.store[0], self.schedule.cells, self.schedule.labels, self.model.outputs
-        )
         shared = (np.zeros(self.scored, np.int32), store_of(self.store), _key())
-        return (params_of(self.model), examples, hyper_of(_RECIPE)), shared
+        return (params_of(self.model), self.examples(), hyper_of(_RECIPE)), shared
 
     def _packed(self, mode: str, members: tuple, shared: tuple) -> dict[str, Any]:
         scored, features, data = shared
@@ -231,7 +230,8 @@ class Rung(Program):
     """A rung of a search: trials go on from where they stopped, and end with a state to go on from.
 
     Members: (state, examples, hyper, key); shared: (ids to score, images, or features of heads, and
-    the epochs int32[2] before the rung and in its end). Scores are float32[V, epochs, M].
+    the epochs int32[2] before the rung and in its end). Scores are float32[V, epochs, M,
+    outputs].
 
     Attributes:
       longest: the training of a trial that reaches the last rung.
@@ -269,7 +269,7 @@ def training_of(
     """
     if recipe.mode != "head":
         return Networks(network, scored, images, schedule)
-    head = Head(_inputs_of(network))
+    head = Head(_inputs_of(network), network.outputs)
     store = (rows, head.inputs)
     if recipe.solver == "lbfgs":
         return FittedHeads(head, scored, store, schedule.n, schedule.objective)

@@ -45,14 +45,14 @@ def variant_row(variant: Variant, draw: Draw, out: Row, i: int, validation: int)
       i: its place there.
       validation: how many validation examples there are.
     """
-    scores = np.asarray(out["scores"][i, :, 0], np.float32)
+    scores = np.asarray(out["scores"][i], np.float32)
     return {
         **variant_settings(variant),
         **outcome(draw, out, i),
         "redraws": draw.redraws,
         "ids": draw.ids,
-        "validation_scores": scores[:validation],
-        "test_scores": scores[validation:],
+        "validation_scores": scores[:validation].reshape(-1),  # Example by example.
+        "test_scores": scores[validation:].reshape(-1),
     }
 
 

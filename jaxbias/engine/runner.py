@@ -147,7 +147,8 @@ class Runner:
             members = list(zip(examples, map(penalty_of, recipes), strict=True))
             shared = (places, features, variances)
         else:
-            fresh = starts.fresh(starts.finetuned(first.base), first.seed)
+            network = starts.finetuned(first.base, program.model.outputs)
+            fresh = starts.fresh(network, first.seed)
             start = {"head": fresh["head"]}
             hypers = map(hyper_of, recipes)
             members = [(start, *each) for each in zip(examples, hypers, strict=True)]

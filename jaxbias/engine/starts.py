@@ -86,12 +86,12 @@ class Starts:
         """Returns the network a base is pretrained with: one output per class, one if binary."""
         return self.network(self.curator.outputs(base))
 
-    def finetuned(self, base: Base) -> Network:
+    def finetuned(self, base: Base, outputs: int = 1) -> Network:
         """Returns the network that is finetuned from a base: an imported base has its own."""
         if base.role != "imported":
-            return self.network(1)
+            return self.network(outputs)
         model = self.curator.study.model
-        return self._imported(base).network(1, model, self.executor.mode)
+        return self._imported(base).network(outputs, model, self.executor.mode)
 
     def _imported(self, base: Base) -> Imported:
         return describe_imported(Path(self.curator.study.bases[base.name].weights))

@@ -12,7 +12,7 @@ from jaxbias.engine.runner import Runner
 from jaxbias.models import Head
 from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Maker, Variant
-from jaxbias.scores.measures import measure
+from jaxbias.scores.measures import measure, measure_several
 from jaxbias.training import State, Step
 
 
@@ -38,7 +38,7 @@ class Trials:
     def begin(self, variant: Variant) -> State:
         """Returns the state of a trial before its first step, as host arrays."""
         program, starts = self.runner.catalog.rung(variant).longest, self.runner.starts
-        network = starts.finetuned(variant.base)
+        network = starts.finetuned(variant.base, program.model.outputs)
         if isinstance(program.model, Head):
             params = {"head": starts.fresh(network, variant.seed)["head"]}
         else:
@@ -108,4 +108,8 @@ class Trials:
     def _measure(self, trial: Variant, scores: np.ndarray) -> dict[str, np.ndarray]:
         runner, study = self.runner, self.runner.study
         curator, population = runner.curator, study.evaluations[study.answer.population]
-        return measure(scores, curator.cells(trial.task), curator.validation, population)
+        cells, rows = curator.cells(trial.task), curator.validation
+        if trial.task in study.several:
+            labels = curator.task_labels(trial.task)
+            return measure_several(scores, labels, cells, rows, curator.dataset.table)
+        return measure(scores[:, :, 0], cells, rows, population)

@@ -25,6 +25,7 @@ from jaxbias.metrics.resampling import Resampled, interval
 from jaxbias.metrics.settings import Settings
 
 _MEAN = "mean"
+_SELECTION = ("selection_rate", "selection_rate_gap")  # What hit rates and their gaps are.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +50,23 @@ class TargetsReport:
         return self.reports[target]
 
     def frame(self) -> pd.DataFrame:
-        """Returns the rows of every target's `frame`, with the column target in front.
+        """Returns the rows of every target's `frame` and of `means`, the target in front."""
+        parts = [report.frame().assign(target=name) for name, report in self.reports.items()]
+        return _target_first(concat([*parts, self.means()]))
+
+    def means(self) -> pd.DataFrame:
+        """Returns the rows of `frame` that are of all targets together.
 
         Target "mean" is the mean over the targets in which the metric is defined; target "all" has
         the top-k hit rates.
         """
-        parts = [report.frame().assign(target=name) for name, report in self.reports.items()]
+        parts = []
         first = next(iter(self.reports.values()))
         for target, (metric, place), resampled in self._derived():
             source = next(iter(self.hits.values())) if target == ALL else first
             named = metric
             if target == ALL:
-                named = "selection_rate_gap" if metric.endswith("_gap") else "selection_rate"
+                named = _SELECTION[metric.endswith("_gap")]
             found = self._intervals(target, metric, place, named, resampled)
             count = source.count(named, place)
             rows = value_rows(
@@ -68,6 +74,22 @@ class TargetsReport:
             )
             parts.append(rows.assign(target=target))
         return _target_first(concat(parts))
+
+    def resampled(self, target: str, metric: str, group: str = ALL) -> Resampled:
+        """Returns a metric with all that an interval is made of.
+
+        Args:
+          target: its name; "mean": the mean over the targets in which it is defined; "all": of a
+            hit rate.
+          metric: its name, such as "auc", or "top_5_hit_rate" and "top_5_hit_rate_gap".
+          group: a group, or a family.
+        """
+        if target == ALL:
+            k = next(k for k in self.hits if metric.startswith(f"top_{k}_"))
+            return self.hits[k].resampled(_SELECTION[metric.endswith("_gap")], group)
+        if target == _MEAN:
+            return _mean([report.resampled(metric, group) for report in self.reports.values()])
+        return self.reports[target].resampled(metric, group)
 
     def gaps(self) -> pd.DataFrame:
         """Returns the rows of every target's `gaps`, with the column target in front."""
@@ -128,11 +150,11 @@ class TargetsReport:
         reports = list(self.reports.values())
         for entry in reports[0].entries():
             if entry[0] != "threshold":
-                yield _MEAN, entry, _mean([report.resampled(*entry) for report in reports])
+                yield _MEAN, entry, self.resampled(_MEAN, *entry)
         for k, report in self.hits.items() if hits else ():
             for metric, place in report.entries():
                 name = metric.replace("selection_rate", f"top_{k}_hit_rate")
-                yield ALL, (name, place), report.resampled(metric, place)
+                yield ALL, (name, place), self.resampled(ALL, name, place)
 
 
 def evaluate_targets(
@@ -268,9 +290,7 @@ def _hits(test: _Several, k: int, names: list[str], settings: Settings) -> Group
         hits[v] = np.take_along_axis(true, best, axis=1).any(axis=1)
     # An example without any known label can be no hit and no miss.
     labels = np.where(np.isnan(test.labels).all(axis=1), np.nan, 0.0)
-    plain = dataclasses.replace(
-        settings, metrics=("selection_rate", "selection_rate_gap"), threshold=0.5, population=None
-    )
+    plain = dataclasses.replace(settings, metrics=_SELECTION, threshold=0.5, population=None)
     return evaluate_target(Examples(hits, labels, test.groups, test.weights), None, names, plain)
 
 

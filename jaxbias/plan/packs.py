@@ -188,7 +188,8 @@ def most_members(study: Study, member: Base | Variant) -> int:
     if isinstance(member, Base):
         return 1  # It trains for longer, and is found again by what it is.
     if member.recipe.mode == "head":
-        return _MOST_HEADS
+        # Those of several outputs are as many columns of the product, and have as many scores.
+        return _MOST_NETWORKS if member.task in study.several else _MOST_HEADS
     return study.grid.pack_width or _MOST_NETWORKS
 
 

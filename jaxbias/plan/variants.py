@@ -170,12 +170,17 @@ class Maker:
 
     def __init__(self, study: Study, data: str, weights: Mapping[str, str] = NONE) -> None:
         self.study = study
-        self.tasks = (*study.targets, *study.pairs)
+        self.tasks = tuple(study.tasks)
         self.fixed = {
             "data": data,
             "model": study.model.content,
             "group": to_dict(study.group),
             "on_shortage": study.curations.on_shortage,
+        }
+        # What is learnt, where a task's name alone does not say it.
+        self.learnt: dict[str, dict[str, Any]] = {
+            **{task: {"learnt": "classes"} for task in study.classes},
+            **{task: {"learnt": list(columns)} for task, columns in study.labels.items()},
         }
         self.base = functools.cache(lambda name, seed: _base(study, data, weights, name, seed))
         self.curations = functools.cache(lambda task: curations_of(study, task))
@@ -213,6 +218,7 @@ class Maker:
             **self.fixed,
             "base": base.id,
             "task": task,
+            **self.learnt.get(task, {}),
             "curation": self.rule(curation),
             "n": n,
             "recipe": self.done(recipe),

@@ -16,6 +16,7 @@ from jaxbias.report import (
     reduction,
     regression,
     salience,
+    several,
     sizes,
     style,
     trade_off,
@@ -116,6 +117,13 @@ def _underrepresentation(study: dict) -> str:
     )
 
 
+def _several(study: dict) -> str:
+    return (
+        "Metrics over all classes or labels on test examples, on all of them and in each group, by "
+        f"base and curation. Lines are {_intervals(study)}."
+    )
+
+
 def _screen(study: dict) -> str:
     return (
         f"Signed FPR gap ({gap_name(study)}) on test examples along the correlation levels: of "
@@ -198,6 +206,12 @@ _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], 
         _underrepresentation,
         "Line charts of the AUC on each subgroup along the share of the second attribute; its "
         "numbers are in the table that follows.",
+    ),
+    (
+        several.several,
+        _several,
+        "Dot plot of every arm's metrics over all classes or labels, on all examples and in each "
+        "group; its numbers are in the tables that follow.",
     ),
     (
         salience.salience,

@@ -22,6 +22,7 @@ from jaxbias.report import (
     salience,
     screening,
     search,
+    several,
     sizes,
 )
 from jaxbias.report.select import shown
@@ -82,6 +83,7 @@ def _sections(
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
+        ("several", "Tasks of many classes and labels", _several(answer, pictures)),
         ("reduction", "By removal alone", _reduction(answer, pictures)),
         ("sizes", "Where bases meet", _sizes(answer, pictures)),
         ("salience", "Salience", _salience(answer, pictures)),
@@ -190,6 +192,10 @@ def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -
     if answer.underrepresentation.empty:
         return Content()
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
+
+
+def _several(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+    return _figure(pictures, "several") + several.section(answer)
 
 
 def _reduction(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:

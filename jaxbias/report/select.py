@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from jaxbias.report.style import label
-from jaxbias.study import STUDIED
+from jaxbias.study import STUDIED, TASKS
 
 # What identifies one curation of one base's finetuning data.
 _KEYS = ["task", "base", "role", "curation", "kind", "level", "n"]
@@ -26,7 +26,7 @@ def shown(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
         return frame
     if "population" in frame:
         frame = frame[frame["population"] == study["answer"]["population"]]
-    places = {task: i for i, task in enumerate([*study["targets"], *study["pairs"]])}
+    places = {task: i for i, task in enumerate(task for kind in TASKS for task in study[kind])}
     order = pd.DataFrame({"task": frame["task"].map(places), "n": frame["n"]})
     return frame.loc[order.sort_values(["task", "n"], kind="stable").index]
 

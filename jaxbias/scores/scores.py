@@ -15,8 +15,10 @@ class Scores:
         `realised_n` what was trained on: under curations.on_shortage="shrink" it may be less (with
         add_minority it is n + k). `quotas` is JSON: name of a cell -> images of it, adding up to
         `realised_n`; of models trained elsewhere it is "{}" and `realised_n` is their n.
-      validation: float32[V, N_val], scores in the order of `examples` with split "validation".
-      test: float32[V, N_test], likewise for "test".
+      validation: V arrays float32[N_val · T], scores in the order of `examples` with split
+        "validation": of a task of several outputs T after T, else one each. A matrix where all
+        have as many.
+      test: likewise for "test".
       examples: id, split, stratum and labels of every example.
     """
 
@@ -24,6 +26,21 @@ class Scores:
     validation: np.ndarray
     test: np.ndarray
     examples: pd.DataFrame
+
+    @property
+    def validated(self) -> bool:
+        """Whether there are validation examples."""
+        return bool((self.examples["split"] == "validation").any())
+
+    def matrix(self, split: str, chosen: np.ndarray) -> np.ndarray:
+        """Returns the scores of variants of one task on a split, float32[v, N · T].
+
+        Args:
+          split: "validation" or "test".
+          chosen: bool[V].
+        """
+        rows = getattr(self, split)[chosen]
+        return np.stack(list(rows)) if rows.dtype == object else rows
 
     def only(self, kept: np.ndarray) -> "Scores":
         """Returns the variants for which kept: bool[V] is true."""

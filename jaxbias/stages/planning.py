@@ -112,7 +112,7 @@ class Planner:
         """A runner of the study on this machine's devices."""
         layout = agreed(layout_of(self.study, self.dataset))
         runner = Runner(self.study, self.dataset, layout, self._load_base, self._load_features)
-        for task in (*self.study.targets, *self.study.pairs):
+        for task in self.study.tasks:
             runner.curator.check_evaluation(task)
         return runner
 

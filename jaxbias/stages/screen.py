@@ -110,7 +110,7 @@ def _is_confirmed(
     study: Study, variant: Variant, chosen: Mapping[_Question, Iterable[str]]
 ) -> bool:
     """Whether it is chosen, or answers by itself: natural draws, and the curves of pairs."""
-    if variant.curation.kind == "natural" or variant.task in study.pairs:
+    if variant.curation.kind == "natural" or variant.task not in study.targets:
         return True
     return variant.curation.name in chosen.get(_question(variant), ())
 

@@ -2,12 +2,19 @@
 
 import collections
 import functools
+from collections.abc import Sequence
 
 from jaxbias.errors import echo, nearest, require
 from jaxbias.study.bases import check_bases
-from jaxbias.study.rule import curations_of, parse_curation, parse_prevalence
+from jaxbias.study.rule import (
+    curations_of,
+    parse_curation,
+    parse_prevalence,
+    refuse_untried,
+)
 from jaxbias.study.search import check_search
-from jaxbias.study.specs import STUDIED, Study
+from jaxbias.study.specs import STUDIED, TASKS, Study
+from jaxbias.words import count
 
 # Stages of the convnet; each halves the side of its images.
 _MOST_STAGES = 16
@@ -20,7 +27,8 @@ def check_study(study: Study) -> None:
       InputError: naming the setting.
     """
     fine = study.finetune
-    refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "")
+    _check_tasks(study)
+    refuse_solver(fine.mode, fine.solver, study.curations.group_dro, "", study.several)
     if study.screen.on:
         require(
             not study.search.on,
@@ -32,21 +40,12 @@ def check_study(study: Study) -> None:
             "config.screen.on confirms in another mode what it screened as heads, but "
             "config.finetune.mode='head'; set that to 'full' or 'last_block', or screen.on=False",
         )
-        refuse_solver("head", study.screen.solver, study.curations.group_dro, "", "screen")
+        dro = study.curations.group_dro
+        refuse_solver("head", study.screen.solver, dro, "", study.several, "screen")
     for source, shares in study.data.splits.items():
         total = sum(shares.values())
         require(
             total < 1 + 1e-9, f"config.data.splits.{echo(source)} adds up to {total:g}, more than 1"
-        )
-    require(
-        bool(study.targets or study.pairs),
-        "config.targets and config.pairs are both empty: name what to finetune for",
-    )
-    for pair in study.pairs:
-        require(
-            len(pair.split("|")) == 2 and all(pair.split("|")),
-            f"config.pairs entry '{echo(pair)}' must be two columns joined by '|', such as "
-            "'child|older'",
         )
     for field in ("values", "names"):
         two = getattr(study.group, field)
@@ -67,7 +66,7 @@ def check_study(study: Study) -> None:
     for name in ("correlation", "pair_mix", "reduce_only"):
         spec = getattr(study.curations, name)
         parse_prevalence(f"curations.{name}.prevalence", spec.prevalence)
-    for task in (*study.targets, *study.pairs):
+    for task in study.tasks:
         for curation in curations_of(study, task):  # Numbers may be wrong together.
             parse_curation(curation.name, f"config.curations.{curation.kind}")
     for name, evaluation in study.evaluations.items():
@@ -92,8 +91,38 @@ def check_study(study: Study) -> None:
     )
 
 
+def _check_tasks(study: Study) -> None:
+    """Refuses tasks that are none, or that are named twice."""
+    require(
+        bool(study.tasks),
+        f"config.{', '.join(TASKS[:-1])} and {TASKS[-1]} are all empty: name what to finetune for",
+    )
+    for pair in study.pairs:
+        require(
+            len(pair.split("|")) == 2 and all(pair.split("|")),
+            f"config.pairs entry '{echo(pair)}' must be two columns joined by '|', such as "
+            "'child|older'",
+        )
+    for task, columns in study.labels.items():
+        require(
+            len(columns) > 1,
+            f"config.labels.{echo(task)} has {count(len(columns), 'column')}; labels learnt "
+            "together are two or more, and a single one is for config.targets",
+        )
+    named = [task for kind in TASKS for task in dict.fromkeys(getattr(study, kind))]
+    twice = next((task for task, times in collections.Counter(named).items() if times > 1), "")
+    kinds = " and ".join(f"config.{kind}" for kind in TASKS if twice in getattr(study, kind))
+    require(not twice, f"{kinds}: '{echo(twice)}' is named twice; a task is of one kind")
+    refuse_untried(study)
+
+
 def refuse_solver(
-    mode: str, solver: str, group_dro: bool, place: str, group: str = "finetune"
+    mode: str,
+    solver: str,
+    group_dro: bool,
+    place: str,
+    several: Sequence[str],
+    group: str = "finetune",
 ) -> None:
     """Refuses to fit to convergence what is no head, or what has no fixed loss.
 
@@ -102,6 +131,7 @@ def refuse_solver(
       solver: how.
       group_dro: whether weights shift between steps.
       place: what the error begins with.
+      several: tasks of several outputs that are trained so.
       group: the settings that the solver is of.
 
     Raises:
@@ -115,6 +145,11 @@ def refuse_solver(
         f"'{mode}'; set it to 'head'",
     )
     require(
+        not several,
+        f"{place}config.{group}.solver='lbfgs' fits heads of one output, and task "
+        f"'{echo(several[0]) if several else ''}' has several; use 'sgd'",
+    )
+    require(
         not group_dro,
         f"{place}config.curations.group_dro shifts weights between steps of SGD and cannot be "
         f"fitted with config.{group}.solver='lbfgs'; use 'sgd' or leave it out",
@@ -123,19 +158,24 @@ def refuse_solver(
 
 def _refuse_twice(study: Study) -> None:
     """A variant that is listed twice would count as two repeats."""
-    for path in (
-        "targets",
-        "pairs",
-        "finetune.n",
-        "search.learning_rates",
-        "search.weight_decays",
-        "curations.correlation.levels",
-        "curations.pair_mix.levels",
-        "curations.source_mix.levels",
-        "curations.reduce_only.levels",
-        "curations.add_minority",
-        "curations.replace_minority",
-    ):
-        values = functools.reduce(getattr, path.split("."), study)
-        twice = next((v for v, count in collections.Counter(values).items() if count > 1), None)
+    listed = {
+        path: functools.reduce(getattr, path.split("."), study)
+        for path in (
+            "targets",
+            "pairs",
+            "classes",
+            "finetune.n",
+            "search.learning_rates",
+            "search.weight_decays",
+            "curations.correlation.levels",
+            "curations.pair_mix.levels",
+            "curations.source_mix.levels",
+            "curations.reduce_only.levels",
+            "curations.add_minority",
+            "curations.replace_minority",
+        )
+    }
+    listed |= {f"labels.{echo(task)}": columns for task, columns in study.labels.items()}
+    for path, values in listed.items():
+        twice = next((v for v, times in collections.Counter(values).items() if times > 1), None)
         require(twice is None, f"config.{path} has {echo(twice)} twice")

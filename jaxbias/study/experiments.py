@@ -12,9 +12,9 @@ from typing import Any
 
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.study.checks import refuse_solver
-from jaxbias.study.rule import curations_of, parse_curation
+from jaxbias.study.rule import curations_of, parse_curation, suits
 from jaxbias.study.search import SEARCHED, refuse_unsearchable
-from jaxbias.study.specs import FinetuneSpec, Point, Study, Sweep
+from jaxbias.study.specs import TASKS, FinetuneSpec, Point, Study, Sweep
 from jaxbias.values import Images, Seed, build, fields_of
 from jaxbias.words import count
 
@@ -33,8 +33,6 @@ AXES: dict[str, Any] = {
 MOST_VARIANTS = 200_000
 # Axes that are checked together.
 _TOGETHER = ("task", "curation", "mode", "solver", "schedule", "warmup")
-# Curations that need a pair, and those that need a target crossed with the group.
-_OF_PAIRS, _OF_TARGETS = ("pair_mix",), ("correlation", "reduce_only")
 
 
 def check_experiments(experiments: Any, study: Study) -> dict[str, Sweep]:
@@ -49,7 +47,7 @@ def check_experiments(experiments: Any, study: Study) -> dict[str, Sweep]:
     """
     if not isinstance(experiments, Mapping):
         raise InputError(f"config.experiments must map names to sweeps, got {echo(experiments)}")
-    tasks = (*study.targets, *study.pairs)
+    tasks = study.tasks
     valid = {"task": frozenset(tasks), "base": frozenset(study.bases)}
     # There are few different values and tens of thousands of points.
     good: dict[tuple[str, type, Any], Any] = {}
@@ -87,7 +85,7 @@ def refuse_too_many(study: Study) -> None:
     Raises:
       InputError: with the number, and the factors it is the product of.
     """
-    tasks = (*study.targets, *study.pairs)
+    tasks = tuple(study.tasks)
     tried = {task: len(curations_of(study, task)) for task in tasks}
     sizes = {"base": len(study.bases), "n": len(study.finetune.n), "seed": study.finetune.seeds}
 
@@ -100,8 +98,8 @@ def refuse_too_many(study: Study) -> None:
     whole = variants({})
     found = sum(map(variants, points)) if study.experiments else whole
     factors = (
-        f"{count(sizes['base'], 'base')} × {count(sum(tried.values()), 'curation')} of all targets "
-        f"and pairs × {count(sizes['n'], 'n', 'n')} × config.finetune.seeds={sizes['seed']:,}"
+        f"{count(sizes['base'], 'base')} × {count(sum(tried.values()), 'curation')} of all tasks "
+        f"× {count(sizes['n'], 'n', 'n')} × config.finetune.seeds={sizes['seed']:,}"
     )
     if study.experiments:
         factors = f"by config.experiments; what a point leaves out takes all of {factors}"
@@ -144,18 +142,22 @@ def _checked(axis: str, value: Any, place: str, valid: dict[str, Any], study: St
 
 def _refuse_together(values: Point, place: str, study: Study) -> None:
     """Checks what a point's values say of one another; what it leaves out is the study's."""
-    tasks = (values["task"],) if "task" in values else (*study.targets, *study.pairs)
+    tasks = (values["task"],) if "task" in values else tuple(study.tasks)
     curation = parse_curation(values["curation"], place) if "curation" in values else None
     for task in tasks if curation else ():
-        wrong = _OF_TARGETS if task in study.pairs else _OF_PAIRS
-        if curation.kind in wrong:
-            what = "a pair 'A|B'" if task not in study.pairs else "a target that is no pair"
-            raise InputError(f"{place}: curation '{curation.name}' needs {what}, not task '{task}'")
+        kind = study.tasks[task]
+        if not suits(curation.kind, kind):
+            fitting = " or ".join(f"config.{name}" for name in TASKS if suits(curation.kind, name))
+            raise InputError(
+                f"{place}: curation '{curation.name}' is for tasks of {fitting}, not for "
+                f"'{echo(task)}' of config.{kind}"
+            )
     recipe = {axis: values.get(axis, getattr(study.finetune, axis)) for axis in ("mode", "solver")}
     dro = curation.kind == "group_dro" if curation else study.curations.group_dro
-    refuse_solver(recipe["mode"], recipe["solver"], dro, f"{place}: ")
+    several = [task for task in tasks if task in study.several]
+    refuse_solver(recipe["mode"], recipe["solver"], dro, f"{place}: ", several)
     if study.screen.on:
-        refuse_solver("head", study.screen.solver, dro, f"{place}: ", "screen")
+        refuse_solver("head", study.screen.solver, dro, f"{place}: ", several, "screen")
     refuse_unsearchable(study, values, f"{place}: ")
 
 

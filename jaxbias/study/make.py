@@ -20,7 +20,7 @@ def default_config() -> ConfigDict:
     (512,)
     """
     config = to_config(Study()).lock()
-    for mapping in (config.bases, config.evaluations, config.experiments):
+    for mapping in (config.bases, config.labels, config.evaluations, config.experiments):
         mapping.unlock()  # Their keys are the config file's own names.
     for name in ("splits", "derived", "columns", "base_rates", "sources"):
         config.data[name].unlock()

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxbias.errors import InputError, echo, nearest
 from jaxbias.files.digits import real, whole
-from jaxbias.study.specs import CurationsSpec, Study
+from jaxbias.study.specs import TASKS, CurationsSpec, Study
 from jaxbias.values import MOST_IMAGES
 
 # Kind -> default of its setting: whether it is tried, or with which levels or numbers of images.
@@ -38,6 +38,14 @@ _EXAMPLES = {"level": "3", "start": "2", "k": "3"}
 _OBJECTIVES = ("group_dro", "dfr")
 # Kinds that a pair can be curated by, and those that it alone can.
 _OF_EVERY_TASK, _OF_PAIRS = ("source_mix",), ("pair_mix",)
+# Curations that do not suit every kind of task: the cells of labels are the groups, of no class.
+_SUITED = {
+    **dict.fromkeys(("correlation", "reduce_only"), ("targets",)),
+    **dict.fromkeys(_OF_PAIRS, ("pairs",)),
+    **dict.fromkeys(
+        ("class_balanced", "reweight", "class_reweight"), ("targets", "pairs", "classes")
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -205,12 +213,41 @@ def parse_prevalence(path: str, text: str) -> float | None:
     return share
 
 
+def suits(kind: str, task: str) -> bool:
+    """Returns whether a kind of curation can be asked of a kind of task, one of `TASKS`."""
+    return task in _SUITED.get(kind, TASKS)
+
+
+def _is_tried(kind: str, task: str) -> bool:
+    """Whether a curation's setting is for a kind of task: of pairs few are."""
+    every = kind in _OF_EVERY_TASK
+    return suits(kind, task) and (every or (kind in _OF_PAIRS) == (task == "pairs"))
+
+
+def refuse_untried(study: Study) -> None:
+    """Refuses curations of finetuning data that no task of a study is tried with.
+
+    Not of pairs alone, which left out what is not theirs before there were tasks of several
+    outputs: their directories must be readable.
+
+    Raises:
+      InputError: naming the setting, and the tasks that it is for.
+    """
+    for kind in _SETTINGS if study.several else ():
+        asked = _tried(kind, getattr(study.curations, kind))
+        if asked and not any(_is_tried(kind, task) for task in study.tasks.values()):
+            fitting = " or ".join(f"config.{task}" for task in TASKS if _is_tried(kind, task))
+            raise InputError(
+                f"config.curations.{kind} is for tasks of {fitting}, and there is none; leave it "
+                "out"
+            )
+
+
 def curations_of(study: Study, task: str) -> list[Curation]:
     """Returns the curations a study tries on a task, the natural draw first."""
     curations = [Curation("natural")]
-    pair = task in study.pairs
     for kind in _SETTINGS:
-        if kind in _OF_EVERY_TASK or (kind in _OF_PAIRS) == pair:
+        if _is_tried(kind, study.tasks[task]):
             curations += _tried(kind, getattr(study.curations, kind))
     return curations
 

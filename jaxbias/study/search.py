@@ -17,9 +17,12 @@ def searched_curation(study: Study, task: str) -> Curation:
 
     Args:
       study: names it in config.search.curation (pair_curation for a pair); where it does not, it
-        is the middle of the study's levels, and the natural draw where there are none.
+        is the middle of the study's levels, and the natural draw where there are none, as of
+        tasks of several outputs always.
       task: one of the study's.
     """
+    if task in study.several:
+        return Curation("natural")
     pair = task in study.pairs
     named = study.search.pair_curation if pair else study.search.curation
     if named:
@@ -43,7 +46,7 @@ def search_basis(study: Study) -> dict[str, Any]:
         **{f"search.{name}": value for name, value in fields.items()},
         **{
             f"the searched curation of {task}": searched_curation(study, task).name
-            for task in (*study.targets, *study.pairs)
+            for task in study.tasks
         },
         "the evaluation population": to_dict(study.evaluations[population]),
         **(
@@ -79,6 +82,11 @@ def check_search(study: Study) -> None:
         raise InputError(
             f"config.search.first_epochs={search.first_epochs} is more than "
             f"config.search.max_epochs={search.max_epochs}; the first rung is the shortest"
+        )
+    if search.on and study.several and search.criterion != "val_loss":
+        raise InputError(
+            f"config.search.criterion='{search.criterion}' is measured of binary tasks, and "
+            f"'{study.several[0]}' has several outputs; set it to 'val_loss'"
         )
     for field, other in (("curation", "pair_mix"), ("pair_curation", "correlation")):
         name = getattr(search, field)

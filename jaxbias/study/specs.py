@@ -30,6 +30,8 @@ Optimizer = Literal["sgd", "adamw"]
 Curve = Literal["step", "cosine"]  # Of the learning rate.
 Mode = Literal["map", "vmap", "unroll"]
 MODES: tuple[str, ...] = typing.get_args(Mode)
+# The settings that name what is finetuned for, and so the kinds of tasks.
+TASKS = ("targets", "pairs", "classes", "labels")
 COMPUTED = ("engine", "lift", "save_every", "keep")  # Of pretraining: it gives the same bases.
 STUDIED = ("studied", "imported")  # Whose bias is asked for; the others are compared with them.
 
@@ -379,6 +381,9 @@ class Study:
     group: GroupSpec = GroupSpec()
     targets: tuple[str, ...] = ()  # Binary columns to finetune for.
     pairs: tuple[str, ...] = ()  # "A|B": positive is A or B, for underrepresentation.
+    classes: tuple[str, ...] = ()  # Columns of any number of classes, each learnt by itself.
+    # task -> binary columns that are learnt together, each where it is known.
+    labels: Mapping[str, tuple[str, ...]] = _mapping()
     bases: Mapping[str, BaseSpec] = _mapping()
     model: ModelSpec = ModelSpec()
     pretrain: PretrainSpec = PretrainSpec()
@@ -394,6 +399,16 @@ class Study:
     # name -> points, made with `jaxbias.study.sweep`; of what one leaves out, all values above.
     # Empty: the whole grid of the settings above.
     experiments: Mapping[str, Sweep] = _mapping()
+
+    @property
+    def tasks(self) -> dict[str, str]:
+        """Name of every task -> its kind, one of `TASKS`."""
+        return {task: kind for kind in TASKS for task in getattr(self, kind)}
+
+    @property
+    def several(self) -> tuple[str, ...]:
+        """The tasks of several outputs: of classes and of labels."""
+        return (*self.classes, *self.labels)
 
 
 def to_dict(spec: Any) -> Any:

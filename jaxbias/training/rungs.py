@@ -28,8 +28,8 @@ def make_rung(
     Returns:
       `rung(state, examples, hyper, key, scored, images, span) -> (state, scores)`: `scored`
       int32[M] are rows of `images`; `span` int32[2] are the epochs trained before the rung and in
-      the end; scores float[epochs, M] are logits after each epoch, 0 after those that are not of
-      the rung. The learning rate must not depend on the run's length.
+      the end; scores float[epochs, M, outputs] are logits after each epoch, 0 after those that are
+      not of the rung. The learning rate must not depend on the run's length.
     """
     step, score = Step(network, schedule), make_score(network)
     # A small n fills batches across epochs: one may have no step.
@@ -50,9 +50,10 @@ def make_rung(
             state, scores = carry
             span = (after[i], after[i + 1])
             state = advance(step, state, steps, span, examples, hyper, key, images)
-            return state, scores.at[i].set(score(state.params, scored, images)[:, 0])
+            return state, scores.at[i].set(score(state.params, scored, images))
 
-        scores = jnp.zeros((schedule.epochs, scored.shape[0]), state.loss.dtype)
+        shape = (schedule.epochs, scored.shape[0], network.outputs)
+        scores = jnp.zeros(shape, state.loss.dtype)
         return jax.lax.fori_loop(span[0], span[1], epoch, (state, scores))
 
     return rung

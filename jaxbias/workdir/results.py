@@ -227,17 +227,22 @@ class ResultDirectory(Records):
             )
         examples = self.examples()
         scored = int(examples["split"].isin(["validation", "test"]).sum())
-        models = sum(len(pack.members) for pack in done)
-        told = f"the scores of {words.count(models, 'model')} on {words.count(scored, 'example')}"
-        what = f"{told}, as read and stacked"
-        require_ram(12 * models * scored, what, "report on a machine with more memory")
+        models = [member for pack in done for member in pack.members]
+        outputs = sum(self._outputs(member.task, examples) for member in models)
+        told = f"the scores of {words.count(len(models), 'model')}"
+        what = f"{told} on {words.count(scored, 'example')}, as read and stacked"
+        require_ram(12 * outputs * scored, what, "report on a machine with more memory")
         table = _together(self._started_well(pack, self.read_pack(pack)) for pack in done)
-        matrices = {
-            name: np.stack(table[name].to_numpy()).astype(np.float32)
-            for name in ("validation_scores", "test_scores")
-        }
-        variants = _frame(table.drop_columns(["validation_scores", "test_scores"]))
-        return Scores(variants, matrices["validation_scores"], matrices["test_scores"], examples)
+        names = ("validation_scores", "test_scores")
+        validation, test = (_rows(table[name]) for name in names)
+        return Scores(_frame(table.drop_columns(names)), validation, test, examples)
+
+    def _outputs(self, task: str, examples: pd.DataFrame) -> int:
+        """How many scores a task has of an example."""
+        study = self.stored_study()["study"]
+        if task in study.labels:
+            return len(study.labels[task])
+        return examples[task].nunique() if task in study.classes else 1
 
     def _started_well(self, pack: Pack, table: pa.Table) -> pa.Table:
         """Returns a pack without the hashes of its bases, which must be those of the bases here."""
@@ -252,6 +257,19 @@ class ResultDirectory(Records):
                     f"({now[:12]}); delete it and run again: {_redone(pack)}"
                 )
         return _without(table, _STARTED)
+
+
+def _rows(column: pa.ChunkedArray) -> np.ndarray:
+    """Returns the lists of a column, float32[V, N] where all are as long, else V arrays."""
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    lengths = np.concatenate([chunk.value_lengths().to_numpy() for chunk in column.chunks])
+    values = np.concatenate(chunks).astype(np.float32, copy=False)
+    if (lengths == lengths[0]).all():
+        return values.reshape(len(lengths), lengths[0])
+    rows = np.empty(len(lengths), object)
+    for place, each in enumerate(np.split(values, np.cumsum(lengths)[:-1])):
+        rows[place] = each
+    return rows
 
 
 def _redone(pack: Pack) -> str:

@@ -88,7 +88,31 @@ def test_a_config_rejects_fields_it_does_not_have():
         ({"finetune__epochs": True}, r"config\.finetune\.epochs must be int"),
         ({"finetune__n": (0,)}, r"config\.finetune\.n\[0\]=0 must be in 1\.\.100,000,000"),
         ({"finetune__n": ()}, r"config\.finetune\.n is empty"),
-        ({"targets": ()}, r"config\.targets and config\.pairs are both empty"),
+        ({"targets": ()}, r"config\.targets, pairs, classes and labels are all empty"),
+        ({"classes": ("a", "a")}, r"config\.classes has a twice"),
+        ({"classes": ("target",)}, r"targets and config\.classes: 'target' is named twice"),
+        ({"labels__hair": ("brown",)}, r"config\.labels\.hair has 1 column; labels learnt"),
+        ({"labels__hair": ("a", "b", "a")}, r"config\.labels\.hair has a twice"),
+        (
+            {"targets": (), "classes": ("kind",)},
+            r"config\.curations\.correlation is for tasks of config\.targets, and there is none",
+        ),
+        (
+            {"classes": ("kind",), "finetune__mode": "head", "finetune__solver": "lbfgs"},
+            r"solver='lbfgs' fits heads of one output, and task 'kind' has several; use 'sgd'",
+        ),
+        (
+            {"classes": ("kind",), "screen__on": True, "screen__solver": "lbfgs"},
+            r"config\.screen\.solver='lbfgs' fits heads of one output, and task 'kind'",
+        ),
+        (
+            {
+                "classes": ("kind",),
+                "search__learning_rates": (0.1,),
+                "search__criterion": "val_auc",
+            },
+            r"criterion='val_auc' is measured of binary tasks, and 'kind' has several outputs",
+        ),
         ({"pairs": ("child",)}, r"two columns joined by '\|'"),
         ({"bases": {}}, r"config\.bases is empty"),
         ({"bases__Grouped__role": "studed"}, r"Grouped\.role='studed' is unknown; did you mean"),
@@ -145,7 +169,7 @@ def test_a_config_rejects_fields_it_does_not_have():
         ({"finetune__seeds": 10**7}, r"config\.finetune\.seeds=10000000 must be in 1\.\.100,000"),
         (
             {"finetune__seeds": 10**5},
-            r"asks for 900,000 variants \(3 bases × 3 curations of all targets and pairs × 1 n × "
+            r"asks for 900,000 variants \(3 bases × 3 curations of all tasks × 1 n × "
             r"config\.finetune\.seeds=100,000\), more than 200,000; lower config\.finetune\.seeds",
         ),
         (

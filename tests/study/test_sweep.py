@@ -118,7 +118,10 @@ def with_points(*points, **changes):
         ({"curation": "corelation 3"}, r"'corelation 3' is unknown; did you mean 'correlation'"),
         ({"curation": "correlation 11"}, r"a level that is not in 0\.\.10"),
         ({"curation": "correlation 3 at half"}, r"neither 'natural' nor a share"),
-        ({"curation": "pair_mix 3"}, r"'pair_mix 3' needs a pair 'A\|B', not task 'target'"),
+        (
+            {"curation": "pair_mix 3"},
+            r"'pair_mix 3' is for tasks of config\.pairs, not for 'target'",
+        ),
         ({3: 1}, r"E\[0\]: no such axis '3'; valid: "),
         ({"task": ["target"]}, r"E\[0\]: task must be str, got \['target'\]"),
         ({"curation": "correlation ²"}, r"'correlation ²' must be written like 'correlation 3'"),

@@ -31,16 +31,24 @@ class Double(Network):
         return jax.tree.map(lambda x: x.astype(np.float64), super().init(key))
 
 
-DOUBLE = Double(SINGLE.spec, SINGLE.preprocessing, SINGLE.outputs)
+def double(outputs):
+    return Double(SINGLE.spec, SINGLE.preprocessing, outputs)
 
 
-def members(network, warmup):
+DOUBLE = double(SINGLE.outputs)
+
+
+def members(network, warmup, columns=1):
     """Two runs: their parameters, examples, numbers and keys."""
     rng = np.random.default_rng(1)
     for seed in range(2):
+        if columns == network.outputs:  # Of several labels some are unknown.
+            labels = rng.integers(-int(columns > 1), 2, (N, columns)).astype(np.float32)
+        else:
+            labels = rng.integers(0, network.outputs, (N, 1)).astype(np.int32)
         examples = TrainingSet(
             ids=rng.permutation(40)[:N].astype(np.int32),
-            labels=rng.integers(0, 2, (N, 1)).astype(np.float32),
+            labels=labels,
             weights=rng.uniform(0.5, 2, N).astype(np.float32),
             cells=np.resize(np.arange(4), N).astype(np.int32),
             balanced=np.resize(rng.permutation(N)[:8], N).astype(np.int32),
@@ -73,7 +81,7 @@ def in_rungs(network, schedule, runs):
         shared = (SCORED, IMAGES, np.array([first, last], np.int32))
         out = executor.run(Rung(program_of(network, schedule)), each, 2, shared)
         states = [jax.tree.map(lambda x, i=i: x[i], out["state"]) for i in range(2)]
-    return {**out, "params": out["state"].params, "scores": out["scores"][:, -1, :, None]}
+    return {**out, "params": out["state"].params, "scores": out["scores"][:, -1]}
 
 
 def fed(network, schedule, runs):
@@ -110,17 +118,23 @@ def looped(network, schedule, runs, directory):
 @pytest.mark.parametrize(
     ("optimizer", "curve", "warmup"), [("sgd", "step", 0.0), ("adamw", "cosine", 0.3)]
 )
-@pytest.mark.parametrize("objective", ["erm", "group_dro", "dfr"])
-def test_every_driver_trains_the_same(objective, optimizer, curve, warmup, tmp_path):
-    schedule = Schedule(N, 4, BATCH, 0.9, "full", objective, 4, optimizer, curve)
+@pytest.mark.parametrize(
+    ("objective", "outputs", "columns"),
+    [("erm", 1, 1), ("group_dro", 1, 1), ("dfr", 1, 1), ("dfr", 3, 1), ("erm", 3, 3)],
+)
+def test_every_driver_trains_the_same(
+    objective, outputs, columns, optimizer, curve, warmup, tmp_path
+):
+    schedule = Schedule(N, 4, BATCH, 0.9, "full", objective, 4, optimizer, curve, labels=columns)
     with jax.enable_x64(True):
-        runs = list(members(DOUBLE, warmup))
-        expected = packed(DOUBLE, schedule, runs)
-        found = {"fed": fed(DOUBLE, schedule, runs)}
+        network = double(outputs)
+        runs = list(members(network, warmup, columns))
+        expected = packed(network, schedule, runs)
+        found = {"fed": fed(network, schedule, runs)}
         if objective != "dfr":
-            found["rungs"] = in_rungs(DOUBLE, schedule, runs)
+            found["rungs"] = in_rungs(network, schedule, runs)
         if objective == "erm":
-            found["loop"] = looped(DOUBLE, schedule, runs, tmp_path)
+            found["loop"] = looped(network, schedule, runs, tmp_path)
     starts = jax.tree.map(lambda *leaves: np.stack(leaves), *[params for params, *_ in runs])
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max() > 1e-3, starts, expected["params"])
     assert all(jax.tree.leaves(moved))
