@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
 from jaxbias.report.ledger import Block, Ledger
-from jaxbias.report.select import along_curations, panel_title, several_sizes, shown
-from jaxbias.report.tables import Column, Html, column, table
+from jaxbias.report.select import along_curations, gap_name, panel_title, several_sizes, shown
+from jaxbias.report.tables import Column, Content, column, folded, table
 
 _ROW = 0.25  # Inches per line.
 _APART = 0.22  # Lines between a row's middle and each group's mark.
@@ -63,30 +63,27 @@ def several(answer: Answer) -> Figure | None:
     return figure
 
 
-def section(answer: Answer) -> Html:
+def section(answer: Answer) -> Content:
     """Returns the tables, one per task and metric, the first open; empty for other studies."""
     macro = shown(answer.macro, answer.study)
     if macro.empty:
-        return Html("")
-    html = (
+        return Content()
+    content: str | Content = (
         "<p>A class or label is ranked against the rest; macro metrics are means over those that "
         "are defined among the examples. Worst group: the lowest of the groups; gap: "
-        f"{' − '.join(answer.study['group']['names'])}. Each "
-        f"{numbers.confidence(answer.study)} interval is of itself. The rules of the answer are of "
-        "binary tasks: no verdict is given. outputs.csv has every class and label.</p>"
+        f"{gap_name(answer.study)}. Each {numbers.confidence(answer.study)} interval is of itself. "
+        "The rules of the answer are of binary tasks: no verdict is given. outputs.csv has every "
+        "class and label.</p>"
     )
     for task, rows in macro.groupby("task", sort=False):
-        tables = [
+        first, *others = (
             _table(answer, rows, task, name) for name in _NAMES if (rows["metric"] == name).any()
-        ]
-        html += tables[0]
-        html += (
-            f"<details><summary>Other metrics of {task}</summary>{''.join(tables[1:])}</details>"
         )
-    return Html(html)
+        content = content + first + folded(f"Other metrics of {task}", sum(others, Content()))
+    return content
 
 
-def _table(answer: Answer, rows: pd.DataFrame, task: str, name: str) -> Html:
+def _table(answer: Answer, rows: pd.DataFrame, task: str, name: str) -> Content:
     groups = answer.study["group"]["names"]
     wanted = {
         "all": (name, "all"),
