@@ -42,6 +42,11 @@ def read_external(
     Raises:
       InputError: a file, column, id or value is missing or unknown.
     """
+    if study.several:
+        raise InputError(
+            f"scores of models trained elsewhere have one column per model, and "
+            f"'{study.several[0]}' has several outputs; name config.targets and config.pairs alone"
+        )
     read = read_table(labels_path)
     ids = read.column(ID, "the example's id")
     check_ids(ids, read.lines, labels_path)
