@@ -7,9 +7,9 @@ from jaxbias.plan.variants import expand
 from tests.tiny import tiny_dataset, tiny_study
 
 
-def run_all(width, study=None, devices=2, shuffle=False, mode="map", **layout):
+def run_all(width, study=None, devices=2, shuffle=False, mode="map", dataset=None, **layout):
     """Pretrains and finetunes everything; returns rows by variant id, and the runner."""
-    study, dataset = study or tiny_study(), tiny_dataset()
+    study, dataset = study or tiny_study(), dataset or tiny_dataset()
     params = {}
     layout = Layout(mode, devices, **layout)
     runner = Runner(study, dataset, layout, lambda base, _: params[base.id])
