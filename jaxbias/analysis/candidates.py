@@ -16,6 +16,9 @@ from jaxbias.analysis.evaluation import Evaluation
 from jaxbias.analysis.overwriting import auc_change, gap
 from jaxbias.study import AnswerSpec, Curation
 
+# By what curations of one kind differ along an axis: the first that they have.
+_DOSES = ("share", "k", "level")
+
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
@@ -66,13 +69,15 @@ def axes(curations: Iterable[Curation]) -> list[list[str]]:
     >>> axes([Curation("correlation", 5, 0.5), Curation("dfr"), Curation("correlation", 2, 0.5)])
     [['correlation 2', 'correlation 5'], ['dfr']]
     """
-    found: dict[tuple, dict[str, int]] = {}
+    found: dict[tuple, dict[str, float]] = {}
     for curation in curations:
         if curation.kind != "natural":
-            dose = curation.k if curation.level is None else curation.level
-            fixed = dataclasses.astuple(dataclasses.replace(curation, level=None, k=None))
+            # Of mixtures of one level, the dose is what is not natural.
+            name = next((n for n in _DOSES if getattr(curation, n) is not None), "level")
+            dose = getattr(curation, name) or 0
+            fixed = dataclasses.astuple(dataclasses.replace(curation, **{name: None}))
             axis = found.setdefault(fixed, {})
-            axis[curation.name] = 0 if dose is None else dose
+            axis[curation.name] = -dose if name == "share" else dose
     return [sorted(axis, key=axis.__getitem__) for axis in found.values()]
 
 

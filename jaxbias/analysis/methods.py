@@ -13,6 +13,7 @@ from jaxbias.study import (
     PretrainSpec,
     Study,
     in_head_mode,
+    parse_curation,
     searched_curation,
 )
 
@@ -109,6 +110,13 @@ def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
     told = [text for kind, text in _MITIGATIONS.items() if kind in kinds]
     if told:
         parts.append(f"Natural draws were also trained {'; '.join(told)}.")
+    named = {parse_curation(name, "variants").table for name in variants["curation"].unique()}
+    files = [f"{n} ({file})" for n, file in study.curations.drop.tables.items() if n in named]
+    if files:
+        parts.append(
+            "The images of natural draws that hurt most were dropped by tables of example scores: "
+            f"{', '.join(files)}."
+        )
     return parts
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from jaxbias.analysis.candidates import axes
+from jaxbias.analysis.costs import curation_of
 from jaxbias.analysis.deciding import Needed
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
@@ -113,14 +115,13 @@ def _needed(need: Needed | None) -> dict:
 
 
 def _neighbours(costs: pd.DataFrame, name: str) -> tuple[str, str]:
-    """The next lower and higher level planned of the same kind."""
+    """The next lower and higher dose planned of what has levels."""
     if not name or np.isnan(costs.loc[name, "level"]):
         return "", ""
-    arm = costs.loc[name]
-    same = costs[(costs["kind"] == arm["kind"]) & costs["level"].notna()].sort_values("level")
-    below = same.index[same["level"] < arm["level"]]
-    above = same.index[same["level"] > arm["level"]]
-    return below[-1] if len(below) else "", above[0] if len(above) else ""
+    doses = axes(curation_of(arm) for arm in costs.reset_index().itertuples())
+    axis = ["", *next(axis for axis in doses if name in axis), ""]
+    at = axis.index(name)
+    return axis[at - 1], axis[at + 1]
 
 
 def _rates(test: Evaluation, base: str, after: str, n: int) -> dict[str, float]:

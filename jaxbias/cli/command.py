@@ -75,6 +75,18 @@ COMMANDS = {
         (f"{_CONFIG} --out=FILE.csv",),
         {"config": "", "out": "A CSV file for the example ids."},
     ),
+    "attribute": Command(
+        "datasets:attribute",
+        "how much each finetuning example adds to the gap, as a table that 'drop' reads.",
+        (f"{_CONFIG} --workdir=DIR --base=NAME --target=COLUMN --out=FILE.csv",),
+        {
+            "config": "",
+            "workdir": "",
+            "base": "",
+            "target": "One of config.targets.",
+            "out": "A CSV file for the scores.",
+        },
+    ),
     "data describe": Command(
         "datasets:describe",
         "splits, cells, correlations and copies of a dataset, and a contact sheet.",

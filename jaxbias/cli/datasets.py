@@ -1,4 +1,4 @@
-"""`jaxbias curate`, `data describe` and `data prepare`: a study's data without any training.
+"""`jaxbias curate`, `attribute`, `data describe` and `data prepare`: a study's data.
 
 What takes seconds to import, pandas and JAX, is imported after what flags alone can tell.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from absl.flags import FlagValues
 
 from jaxbias.cli.arguments import required, study_of
+from jaxbias.cli.runs import set_up_devices
+from jaxbias.errors import InputError, nearest
 from jaxbias.files.atomic import check_file, write_bytes, write_csv
 from jaxbias.words import count
 
@@ -27,6 +29,28 @@ def curate(given: FlagValues) -> None:
     write_csv(out, table)
     sets = count(table["curated_set"].nunique(), "curated set")
     print(f"{out}: {count(len(table), 'row')}, {sets}")
+
+
+def attribute(given: FlagValues) -> None:
+    """Writes how much each finetuning example adds to the gap of a target on a base."""
+    study = study_of(given)
+    workdir = required(given, "workdir", "a directory for the results")
+    base = required(given, "base", "one of config.bases, whose features the heads see")
+    target = required(given, "target", "one of config.targets")
+    for flag, name, known in (("base", base, study.bases), ("target", target, study.targets)):
+        if name not in known:
+            raise InputError(f"--{flag}={name} is not in config.{flag}s; {nearest(name, known)}")
+    out = check_file(Path(required(given, "out", "a CSV file for the scores")))
+    set_up_devices(study)
+    from jaxbias.stages.attribute import attribute
+
+    table = attribute(study, workdir, base, target)
+    write_csv(out, table)
+    hurt = int((table["score"] > 0).sum())
+    print(
+        f"{out}: {count(len(table), 'example')}, {hurt:,} of which add to the gap. To drop the K "
+        f"worst of a draw: config.curations.drop = dict(k=(K,), tables={{'NAME': '{out}'}})"
+    )
 
 
 def describe(given: FlagValues) -> None:

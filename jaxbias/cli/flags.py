@@ -98,6 +98,7 @@ FLAGS = {
     "bootstrap": Flag("COUNT", "Bootstrap replicates; 0: no intervals.", 1000),
     "interval": Flag("KIND", "standard, percentile or bca.", "standard"),
     "confidence": Flag("SHARE", "Of the intervals.", 0.95),
+    "base": Flag("NAME", "One of config.bases."),
     "arch": Flag("NAME", "The architecture, such as resnet50."),
     "source": Flag("NAME", "Who saved the weights, such as torchvision."),
     "file": Flag("FILE", "A checkpoint.", path=True),

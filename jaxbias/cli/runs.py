@@ -36,7 +36,7 @@ def run(given: FlagValues) -> None:
     if given.dry_run:
         from jaxbias.stages import outlook
 
-        _set_up_devices(study)
+        set_up_devices(study)
         print(outlook.dry_run(study, workdir))
         return
     timings = _trained(given, study, workdir, stage, packs)
@@ -65,7 +65,7 @@ def _trained(
         raise InputError(f"--distributed needs a disk that all processes see, not {workdir}")
     if given.distributed and not supervisor.is_child():
         sys.exit(supervisor.supervise("jaxbias"))
-    _set_up_devices(study)
+    set_up_devices(study)
     if not given.distributed:
         from jaxbias.stages import train
 
@@ -131,11 +131,11 @@ def _time_modes(given: FlagValues, study: Study) -> None:
     refuse_unused(given, ("config", "calibrate"), "jaxbias run --calibrate")
     from jaxbias.stages import outlook
 
-    _set_up_devices(study)
+    set_up_devices(study)
     print(outlook.time_modes(study))
 
 
-def _set_up_devices(study: Study) -> None:
+def set_up_devices(study: Study) -> None:
     """One virtual CPU device per core, or as many as the config says; before JAX starts."""
     import jax
 

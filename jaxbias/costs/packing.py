@@ -4,11 +4,11 @@ import functools
 from collections.abc import Sequence
 
 from jaxbias.engine.catalog import Catalog
+from jaxbias.engine.identities import identities
 from jaxbias.plan.packs import Plan, extend_plan, most_members
 from jaxbias.plan.search import Results, follow
 from jaxbias.plan.variants import Maker, Variant, expand_by_experiment
 from jaxbias.study import Study
-from jaxbias.weights import identities
 
 
 def extend(

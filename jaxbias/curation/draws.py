@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxbias.curation.cells import Cells
 from jaxbias.curation.quotas import sample_weights
-from jaxbias.curation.redraws import with_both_classes
+from jaxbias.curation.redraws import refuse_one_class, with_both_classes
 from jaxbias.curation.sizes import realised
 from jaxbias.curation.streams import stream
 from jaxbias.study import Curation
@@ -58,6 +58,7 @@ def draw(
     data: str,
     split: str = "finetune",
     on_shortage: str = "error",
+    harm: np.ndarray | None = None,
 ) -> Draw:
     """Draws the examples of a curation.
 
@@ -70,6 +71,7 @@ def draw(
       data: the dataset's fingerprint, part of the permutation's key.
       split: the pool's name.
       on_shortage: "error", or "shrink" to the largest feasible n.
+      harm: float64[N], how much each example hurts, for a curation that drops by it.
 
     Returns:
       The draw.
@@ -94,15 +96,26 @@ def draw(
         for part in own:
             among = inside if parts is cells else inside[parts.codes[inside] == part]
             taken.append(among[: counts[part]])
-    places = np.repeat(np.arange(len(counts)), counts)
+    ids, places = np.concatenate(taken), np.repeat(np.arange(len(counts)), counts)
+    if harm is not None:
+        kept = _without_worst(harm[ids], curation.k)
+        ids, places = ids[kept], places[kept]
+        counts = np.bincount(places, minlength=len(counts))
+        refuse_one_class(curation, parts, n, counts)
     return Draw(
-        ids=np.concatenate(taken).astype(np.int32),
+        ids=ids.astype(np.int32),
         weights=np.repeat(weights, counts).astype(np.float32),
         cells=(places if parts.parts_of is None else parts.parts_of[places]).astype(np.int32),
         counts=counts,
         names=parts.names,
         redraws=redraws,
     )
+
+
+def _without_worst(harm: np.ndarray, k: int) -> np.ndarray:
+    """Returns the places of all but the k that hurt most, in order; of equals the last goes."""
+    worst = len(harm) - 1 - np.argsort(-harm[::-1], kind="stable")[:k]
+    return np.setdiff1d(np.arange(len(harm)), worst)
 
 
 def _rows(cells: Cells, pool: np.ndarray) -> list[np.ndarray]:

@@ -158,6 +158,19 @@ def _reduce_only(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     return counts
 
 
+def _mixture(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """A natural draw, and then a level."""
+    natural, rest = largest_remainder(n, [curation.share, 1 - curation.share])
+    return largest_remainder(int(natural), cells.shares) + _correlation(curation, cells, int(rest))
+
+
+def _drop(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    """The draw that images are dropped from; which ones, their scores tell."""
+    if n <= curation.k:
+        raise InputError(f"curation '{curation.name}' leaves nothing of n={n}")
+    return largest_remainder(n, cells.shares)
+
+
 def _source_mix(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     """Each source as it is: its classes and groups by their natural shares in it."""
     shares = cells.shares.reshape(-1, 2)
@@ -226,6 +239,8 @@ RULES: dict[str, Callable[[Curation, Cells, int], np.ndarray]] = {
     "pair_mix": _pair_mix,
     "source_mix": _source_mix,
     "reduce_only": _reduce_only,
+    "mixture": _mixture,
+    "drop": _drop,
     "group_balanced": _group_balanced,
     "class_balanced": _class_balanced,
     "reweight": _natural,

@@ -43,11 +43,8 @@ def with_both_classes(
     if lacking is None:
         return counts, 0
     size = int(counts.sum())
-    what = (
-        f"curation '{curation.name}' at n={n} has {count(size, 'image')} and none of "
-        f"({' or '.join(np.array(cells.names)[cells.targets == lacking])})"
-    )
-    if n >= FEW or curation.whole != curation:
+    what = _told(curation, cells, n, size, lacking)
+    if n >= FEW or curation.kind == "reduce_only":
         why = f"of n={FEW} or more" if n >= FEW else "that removal leaves"
         raise InputError(
             f"{what}: there is nothing to learn, and a set {why} is not drawn again; raise "
@@ -66,6 +63,24 @@ def with_both_classes(
         f"{what}, and no redraw has both classes; raise config.finetune.n, or choose another "
         "curation"
     )
+
+
+def refuse_one_class(curation: Curation, cells: Cells, n: int, counts: np.ndarray) -> None:
+    """Refuses what is left of a set where it has one of two classes.
+
+    Raises:
+      InputError: it has.
+    """
+    lacking = lacking_class(cells, counts)
+    if lacking is not None:
+        what = _told(curation, cells, n, int(counts.sum()), lacking)
+        raise InputError(f"{what}: there is nothing to learn; drop fewer, or raise the n")
+
+
+def _told(curation: Curation, cells: Cells, n: int, size: int, lacking: int) -> str:
+    names = " or ".join(np.array(cells.names)[cells.targets == lacking])
+    images = count(size, "image")
+    return f"curation '{curation.name}' at n={n} has {images} and none of ({names})"
 
 
 def lacking_class(cells: Cells, counts: np.ndarray) -> int | None:

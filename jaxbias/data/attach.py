@@ -42,6 +42,18 @@ def attach(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
     return source, soft
 
 
+def beside(path: str, root: str, setting: str) -> Path:
+    """Returns the file of a path: in the dataset's folder if it is there, else where the user is.
+
+    Args:
+      path: as it was given.
+      root: the dataset's folder; "" where it has none.
+      setting: what gave the path, for the message.
+    """
+    inside = expanded(root, "config.data.path") / path
+    return inside if root and inside.is_file() else expanded(path, setting)
+
+
 def rescaled(scores: np.ndarray, rate: float) -> np.ndarray:
     """Shifts probabilities so that their mean is a base rate.
 
@@ -67,7 +79,7 @@ def rescaled(scores: np.ndarray, rate: float) -> np.ndarray:
 
 
 def _annotated(source: Source, data: DataSpec) -> Source:
-    path = _path("annotations", data.annotations, data.path)
+    path = beside(data.annotations, data.path, "config.data.annotations")
     read, rows = _rows(read_table(path), source, "annotations")
     found, unusable, notes = labels(read.text.drop(columns=ID), data.missing_values)
     table, same = source.table.copy(), []
@@ -107,7 +119,7 @@ def _other_spellings(words: Iterable[str], there: Iterable[str]) -> dict[str, st
 
 
 def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
-    path = _path("scores", data.scores, data.path)
+    path = beside(data.scores, data.path, "config.data.scores")
     read, rows = _rows(read_table(path), source, "scores")
     names = [name for name in read.text.columns if name != ID]
     text, unknown = cleaned(read.text[names], data.missing_values)
@@ -141,12 +153,6 @@ def _scored(source: Source, data: DataSpec) -> tuple[Source, pd.DataFrame]:
     notes = (*source.notes, *read.notes, *unknown, note)
     source = dataclasses.replace(source, table=table, notes=notes)
     return source, pd.DataFrame(soft, index=table.index)
-
-
-def _path(name: str, setting: str, root: str) -> Path:
-    """A relative path is looked for in the dataset's folder first, then where the user is."""
-    inside = expanded(root, "config.data.path") / setting
-    return inside if root and inside.is_file() else expanded(setting, f"config.data.{name}")
 
 
 def _rows(table: Table, source: Source, setting: str) -> tuple[Table, np.ndarray]:

@@ -7,14 +7,23 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from jaxbias.curation import Draw, class_names, draw, realised, task_cells
+from jaxbias.curation import (
+    Draw,
+    check_scored,
+    class_names,
+    draw,
+    read_example_scores,
+    realised,
+    table_path,
+    task_cells,
+)
 from jaxbias.data.dataset import Dataset, listed
+from jaxbias.engine.identities import identities
 from jaxbias.errors import InputError
-from jaxbias.files.content import content_id
+from jaxbias.files.content import bytes_id, content_id
 from jaxbias.plan.variants import Base, Variant, expand
 from jaxbias.study import SPLITS, Curation, Study, parse_curation
 from jaxbias.training.objectives import label_type
-from jaxbias.weights import identities
 
 
 class Curator:
@@ -43,6 +52,7 @@ class Curator:
         )
         self.counts = functools.cache(self._counts)
         self.finetune = functools.cache(self._finetune)
+        self.harm = functools.cache(self._harm)
 
     def task_outputs(self, task: str) -> int:
         """Returns the logits of the network that is finetuned for a task."""
@@ -51,7 +61,10 @@ class Curator:
         return self.cells(task).classes if task in self.study.classes else 1
 
     def _counts(self, task: str, curation: Curation, n: int) -> np.ndarray:
-        """Returns int64[C], the realised counts of a finetuning set, told without drawing it."""
+        """Returns int64[C], the realised counts of a finetuning set, told without drawing it.
+
+        Of a curation that drops images by scores, those of the draw that it drops them from.
+        """
         return realised(
             curation,
             self.cells(task).along(curation.column),
@@ -62,7 +75,8 @@ class Curator:
 
     def size(self, task: str, curation: Curation, n: int) -> int:
         """Returns the realised n of a finetuning set, told without drawing it."""
-        return int(self.counts(task, curation, n).sum())
+        dropped = curation.k if curation.kind == "drop" else 0
+        return int(self.counts(task, curation, n).sum()) - dropped
 
     def pretrain_size(self, base: Base) -> int:
         """Returns the realised n of a pretraining set, told from counts without drawing it."""
@@ -93,7 +107,23 @@ class Curator:
             variant.seed,
             self.dataset.fingerprint,
             on_shortage=self.study.curations.on_shortage,
+            harm=self.harm(variant.task, variant.curation.table, variant.curation.digest),
         )
+
+    def _harm(self, task: str, table: str | None, digest: str | None) -> np.ndarray | None:
+        """Returns float64[N], how much each example hurts by a table; None where there is none.
+
+        Raises:
+          InputError: the table is wrong, lacks an example, or is not what the plan was made by.
+        """
+        if table is None:
+            return None
+        path = table_path(self.study, table)
+        if digest not in (None, bytes_id(path.read_bytes())):
+            raise InputError(f"{path} has changed since the plan was made; run again")
+        found = read_example_scores(path, self.dataset)
+        check_scored(found, path, self.cells(task), self.pools["finetune"])
+        return found
 
     def pretrain(self, base: Base) -> Draw:
         """Returns what a base is pretrained on."""

@@ -90,6 +90,7 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
     for each in wanted:
         counts = curator.counts(each.cells.task, each.curation, each.n)
         with_both_classes(*each[:4], counts, "any")
+        curator.harm(each.cells.task, each.curation.table, each.curation.digest)
     for base in bases:
         curator.pretrain_size(base)
         curator.base_labels(base)
@@ -102,7 +103,8 @@ def realised_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
 
     Returns:
       One row per set: task, curation, n, realised_n, quotas; the last two as the rows of variants
-      have them, see `jaxbias.workdir.results.Scores`.
+      have them, see `jaxbias.workdir.results.Scores`, but of what drops images by scores the
+      quotas before that.
 
     Raises:
       InputError: as of `check_limits`.
@@ -117,7 +119,7 @@ def realised_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
                 "task": task,
                 "curation": curation.name,
                 "n": n,
-                "realised_n": int(counts.sum()),
+                "realised_n": curator.size(task, curation, n),
                 "quotas": json.dumps(dict(zip(names, counts.tolist(), strict=True))),
             }
         )
@@ -187,7 +189,7 @@ def _check_batches(
 ) -> None:
     """Refuses a batch that is larger than a whole training, which would then be a longer one."""
     for each, trainings in sets.items():
-        n = int(curator.counts(*each).sum())
+        n = curator.size(*each)
         for epochs, batch in trainings:
             _check_batch("finetune", epochs, batch, n, f"'{each.curation.name}' of {each.task}")
     pretrain = study.pretrain

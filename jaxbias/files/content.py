@@ -16,6 +16,11 @@ def content_id(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def bytes_id(content: bytes) -> str:
+    """Returns 16 hex digits of the hash of a file's bytes."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def checked_id(id: str) -> str:
     """Returns an id that may become part of a path.
 

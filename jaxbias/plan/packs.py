@@ -149,7 +149,7 @@ def extend_plan(
       The longer plan.
 
     Raises:
-      InputError: an imported base of the plan has other weights now.
+      InputError: an imported base of the plan has other weights now, or a table other scores.
     """
     weights: dict[str, str] = {}
     for base in (v.base for v in (*plan.variants, *variants) if v.base.role == "imported"):
@@ -157,6 +157,13 @@ def extend_plan(
             raise InputError(
                 f"config.bases.{base.name}: its weights are not those that the variants in this "
                 "workdir started from; give the base another name"
+            )
+    tables: dict[str, str] = {}
+    for curation in (v.curation for v in (*plan.variants, *variants) if v.curation.table):
+        if tables.setdefault(curation.table, curation.digest) != curation.digest:
+            raise InputError(
+                f"config.curations.drop.tables.{curation.table}: its file is not the one that "
+                "variants in this workdir were drawn by; give the table another name"
             )
     have = {member.id for pack in (*plan.bases, *plan.finetunes) for member in pack.members}
     starts = {base.id: base for base in (*bases, *(v.base for v in (*trials, *variants)))}

@@ -140,7 +140,8 @@ def expand(study: Study, data: str, weights: Mapping[str, str] = NONE) -> list[V
     Args:
       study: the study.
       data: the dataset's fingerprint.
-      weights: base that is imported -> the identity of its weights.
+      weights: base that is imported -> the identity of its weights; "table NAME" -> the hash of a
+        table of example scores.
     """
     maker = Maker(study, data, weights)
     if study.experiments:
@@ -183,8 +184,13 @@ class Maker:
             **{task: {"learnt": list(columns)} for task, columns in study.labels.items()},
         }
         self.base = functools.cache(lambda name, seed: _base(study, data, weights, name, seed))
-        self.curations = functools.cache(lambda task: curations_of(study, task))
-        self.curation = functools.cache(lambda name: parse_curation(name, "config.experiments"))
+        self.identities = weights
+        self.curations = functools.cache(
+            lambda task: [self._identified(each) for each in curations_of(study, task)]
+        )
+        self.curation = functools.cache(
+            lambda name: self._identified(parse_curation(name, "config.experiments"))
+        )
         self.rule = functools.cache(lambda curation: curation.content)
         self.recipe = functools.cache(self._recipe)
         self.done = functools.cache(lambda recipe: recipe.content)
@@ -206,6 +212,13 @@ class Maker:
                             base = self.base(name, seed)
                             for curation in curations:
                                 yield self.make(base, task, curation, n, recipe, seed)
+
+    def _identified(self, curation: Curation) -> Curation:
+        """A table is what is in it."""
+        if curation.table is None:
+            return curation
+        digest = self.identities[f"table {curation.table}"]
+        return dataclasses.replace(curation, digest=digest)
 
     def _recipe(self, changed: tuple[tuple[str, Any], ...]) -> Recipe:
         return dataclasses.replace(Recipe.of(self.study.finetune), **dict(changed))

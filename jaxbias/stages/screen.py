@@ -14,11 +14,11 @@ from jaxbias.analysis.recipe import apart
 from jaxbias.analysis.screening import Standing, standings, to_confirm
 from jaxbias.curation import target_cells
 from jaxbias.data.dataset import Dataset
+from jaxbias.engine.identities import identities
 from jaxbias.errors import InputError
 from jaxbias.plan.variants import Variant, expand
 from jaxbias.scores.scores import Scores
 from jaxbias.study import STUDIED, Study, in_head_mode
-from jaxbias.weights import identities
 from jaxbias.workdir.results import ResultDirectory
 
 # Task, base and n: what has a smallest fix of its own.

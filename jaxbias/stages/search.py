@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from jaxbias import words
+from jaxbias.engine.identities import identities
 from jaxbias.engine.trials import Trials
 from jaxbias.errors import InputError
 from jaxbias.files.atomic import write_bytes
@@ -18,7 +19,6 @@ from jaxbias.plan.search_tables import tables
 from jaxbias.plan.selection import select
 from jaxbias.study import Study
 from jaxbias.training import State
-from jaxbias.weights import identities
 from jaxbias.workdir import states
 from jaxbias.workdir.crew import Bases, Crew, Work
 from jaxbias.workdir.results import ResultDirectory

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import re
 from collections.abc import Sequence
 
 from jaxbias.errors import echo, nearest, require
@@ -63,9 +64,20 @@ def check_study(study: Study) -> None:
         f"config.model.widths has {stages:,} stages, more than {_MOST_STAGES}",
     )
     _refuse_twice(study)
-    for name in ("correlation", "pair_mix", "reduce_only"):
+    for name in ("correlation", "pair_mix", "reduce_only", "mixture"):
         spec = getattr(study.curations, name)
         parse_prevalence(f"curations.{name}.prevalence", spec.prevalence)
+    drop = study.curations.drop
+    require(
+        not drop.k or bool(drop.tables),
+        "config.curations.drop.k drops images by tables of example scores, and there is none; name "
+        "one in config.curations.drop.tables",
+    )
+    for name in drop.tables:
+        require(
+            bool(re.fullmatch(r"[^\s:]+", name)),
+            f"config.curations.drop.tables: the name '{echo(name)}' must be one word",
+        )
     for task in study.tasks:
         for curation in curations_of(study, task):  # Numbers may be wrong together.
             parse_curation(curation.name, f"config.curations.{curation.kind}")
@@ -171,6 +183,9 @@ def _refuse_twice(study: Study) -> None:
             "curations.pair_mix.levels",
             "curations.source_mix.levels",
             "curations.reduce_only.levels",
+            "curations.mixture.levels",
+            "curations.mixture.shares",
+            "curations.drop.k",
             "curations.add_minority",
             "curations.replace_minority",
         )

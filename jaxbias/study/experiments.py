@@ -131,7 +131,12 @@ def _checked(axis: str, value: Any, place: str, valid: dict[str, Any], study: St
             f"{place}: {axis} '{echo(value)}' is not in the study; {nearest(value, valid[axis])}"
         )
     if axis == "curation":
-        parse_curation(value, place)
+        table, tables = parse_curation(value, place).table, study.curations.drop.tables
+        if table is not None and table not in tables:
+            raise InputError(
+                f"{place}: curation '{value}': '{echo(table)}' is not in "
+                f"config.curations.drop.tables; {nearest(table, tables)}"
+            )
     elif axis in SEARCHED and study.search.on:
         raise InputError(
             f"{place}: {axis} is chosen by config.search; leave it out of the point, or "

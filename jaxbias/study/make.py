@@ -22,6 +22,7 @@ def default_config() -> ConfigDict:
     config = to_config(Study()).lock()
     for mapping in (config.bases, config.labels, config.evaluations, config.experiments):
         mapping.unlock()  # Their keys are the config file's own names.
+    config.curations.drop.tables.unlock()
     for name in ("splits", "derived", "columns", "base_rates", "sources"):
         config.data[name].unlock()
     for mapping in ("strata", "salience", "frequencies"):

@@ -1,8 +1,9 @@
 """Rules of curation as a config names them."""
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxbias.errors import InputError, echo, nearest
@@ -19,8 +20,8 @@ _SETTINGS = {
 # The natural draw is always tried; the last two are of bases alone.
 KINDS = ("natural", *_SETTINGS, "first_group", "second_group")
 # What a name says of a setting, and the word before it.
-_WORDS = {"levels": "level", "start": "from start", "prevalence": "at prevalence"}
-_WORDS |= {"column": "of column"}
+_WORDS = {"levels": "level", "shares": "share", "k": "k", "tables": "by table"}
+_WORDS |= {"start": "from start", "prevalence": "at prevalence", "column": "of column"}
 
 
 def _form(setting: Any) -> tuple[str, ...]:
@@ -33,14 +34,15 @@ def _form(setting: Any) -> tuple[str, ...]:
 _FORMS = {kind: _form(setting) for kind, setting in _SETTINGS.items()}
 # What a name leaves out is this.
 _DEFAULTS = {"prevalence": 0.5, "column": "source"}
-_EXAMPLES = {"level": "3", "start": "2", "k": "3"}
+_EXAMPLES = {"level": "3", "start": "2", "k": "3", "share": "0.5", "table": "NAME"}
+_WHOLE = ("level", "start", "k")
 # Natural draws that are trained by an objective of their own, and not by the mean loss ("erm").
 _OBJECTIVES = ("group_dro", "dfr")
 # Kinds that a pair can be curated by, and those that it alone can.
-_OF_EVERY_TASK, _OF_PAIRS = ("source_mix",), ("pair_mix",)
+_OF_EVERY_TASK, _OF_PAIRS = ("source_mix", "drop"), ("pair_mix",)
 # Curations that do not suit every kind of task: the cells of labels are the groups, of no class.
 _SUITED = {
-    **dict.fromkeys(("correlation", "reduce_only"), ("targets",)),
+    **dict.fromkeys(("correlation", "reduce_only", "mixture"), ("targets",)),
     **dict.fromkeys(_OF_PAIRS, ("pairs",)),
     **dict.fromkeys(
         ("class_balanced", "reweight", "class_reweight"), ("targets", "pairs", "classes")
@@ -54,13 +56,16 @@ class Curation:
 
     Attributes:
       kind: one of `KINDS`.
-      level: 0..10 for `correlation` and `reduce_only` (0 ties positives to the first group, 5
-        balances, 10 reverses), `pair_mix` (tenths of the positives that are of the second
+      level: 0..10 for `correlation`, `reduce_only` and `mixture` (0 ties positives to the first
+        group, 5 balances, 10 reverses), `pair_mix` (tenths of the positives that are of the second
         attribute) and `source_mix` (tenths that are of the second source).
       prevalence: share of positives for all of these but the last; None is the natural share.
-      k: images added or replaced for `add_minority` and `replace_minority`.
+      k: images added, replaced or dropped for `add_minority`, `replace_minority` and `drop`.
       start: for `reduce_only`, the level that images are removed from.
       column: for `source_mix`, the column whose two values are mixed.
+      share: for `mixture`, the share of n that is drawn naturally.
+      table: for `drop`, the name of the table of example scores in config.curations.drop.tables.
+      digest: of that table's file, once it is known.
     """
 
     kind: str
@@ -69,6 +74,9 @@ class Curation:
     k: int | None = None
     start: int | None = None
     column: str | None = None
+    share: float | None = None
+    table: str | None = None
+    digest: str | None = None
 
     @property
     def name(self) -> str:
@@ -84,7 +92,7 @@ class Curation:
     @property
     def content(self) -> dict[str, Any]:
         """What ids are made of: fields that came later are left out of rules without them."""
-        later = ("start", "column")
+        later = ("start", "column", "share", "table", "digest")
         return {
             name: value
             for name, value in dataclasses.asdict(self).items()
@@ -101,7 +109,7 @@ class Curation:
         """What its images are taken from: another set of n where some are removed, else itself."""
         if self.kind == "reduce_only":
             return Curation("correlation", self.start, self.prevalence)
-        return self
+        return Curation("natural") if self.kind == "drop" else self
 
     def size(self, n: int) -> int:
         """Returns how many images it makes of n where none is short.
@@ -113,6 +121,8 @@ class Curation:
             # Every cell shrinks to its share of the fullest that the start has.
             bounds = ((self.start, self.level), (10 - self.start, 10 - self.level))
             return min(n * have // want for have, want in bounds if want)
+        if self.kind == "drop":
+            return max(n - self.k, 0)
         return n + (self.k or 0) * (self.kind == "add_minority")
 
 
@@ -137,7 +147,7 @@ def parse_curation(text: str, where: str) -> Curation:
     form = _FORMS.get(kind, ())
     found = re.fullmatch(_pattern(form), rest)
     fields = {} if found is None else {n: v for n, v in found.groupdict().items() if v is not None}
-    numbers = {n: whole(v) for n, v in fields.items() if n in _EXAMPLES}
+    numbers = {n: whole(v) for n, v in fields.items() if n in _WHOLE}
     if found is None or None in numbers.values():
         raise InputError(
             f"{where}: curation '{echo(text)}' must be written like '{_example(kind, form)}'"
@@ -160,6 +170,10 @@ def parse_curation(text: str, where: str) -> Curation:
             raise refuse(
                 "has a prevalence that is neither 'natural' nor a share between 0 and 1"
             ) from None
+    if "share" in fields:
+        values["share"] = real(fields["share"])
+        if values["share"] is None or not 0 < values["share"] < 1:
+            raise refuse("has a natural share that is not between 0 and 1")
     curation = Curation(kind, **values)
     if kind == "reduce_only":
         _check_removal(curation, refuse)
@@ -179,8 +193,8 @@ def _pattern(form: tuple[str, ...]) -> str:
 
 
 def _example(kind: str, form: tuple[str, ...]) -> str:
-    shown = (part.replace(part.split()[-1], _EXAMPLES.get(part.split()[-1], "")) for part in form)
-    return " ".join([kind, *(part for part in shown if part[-1:].isdigit())])
+    words = [part.split() for part in form if part.split()[-1] in _EXAMPLES]
+    return " ".join([kind, *(" ".join([*word, _EXAMPLES[field]]) for *word, field in words)])
 
 
 def _check_removal(curation: Curation, refuse: Callable[[str], InputError]) -> None:
@@ -258,9 +272,14 @@ def _tried(kind: str, setting: Any) -> list[Curation]:
         return [Curation(kind)] * setting
     if isinstance(setting, tuple):
         return [Curation(kind, k=k) for k in setting]
-    fixed = {f.name: getattr(setting, f.name) for f in dataclasses.fields(setting)}
-    levels = fixed.pop("levels")
-    if "prevalence" in fixed:
-        path = f"curations.{kind}.prevalence"
-        fixed["prevalence"] = parse_prevalence(path, fixed["prevalence"])
-    return [Curation(kind, level=level, **fixed) for level in levels]
+    values = {}
+    for field in dataclasses.fields(setting):
+        value = getattr(setting, field.name)
+        if field.name == "prevalence":
+            value = parse_prevalence(f"curations.{kind}.prevalence", value)
+        several = isinstance(value, tuple | Mapping)
+        values[_WORDS[field.name].split()[-1]] = tuple(value) if several else (value,)
+    return [
+        Curation(kind, **dict(zip(values, each, strict=True)))
+        for each in itertools.product(*values.values())
+    ]

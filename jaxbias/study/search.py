@@ -98,6 +98,11 @@ def check_search(study: Study) -> None:
             raise InputError(
                 f"config.search.{field}='{name}' is for other tasks; set config.search.{where}"
             )
+        if curation.kind == "drop":
+            raise InputError(
+                f"config.search.{field}='{name}' is searched at a whole set; search at another "
+                "curation, such as 'natural'"
+            )
         if curation.objective != "erm":  # Its trials would say little of the other curations'.
             raise InputError(
                 f"config.search.{field}='{name}' is trained otherwise than by the plain loss; "

@@ -306,6 +306,25 @@ class ReduceOnlySpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class MixtureSpec:
+    """Sets of which a share is drawn naturally and the rest at a correlation level 0..10."""
+
+    levels: tuple[Level, ...] = ()
+    shares: tuple[PartOf, ...] = (0.5,)  # Of n, drawn naturally.
+    prevalence: str = "0.5"  # Of the rest.
+
+
+@dataclasses.dataclass(frozen=True)
+class DropSpec:
+    """Natural draws without the k images that hurt most, by tables of example scores."""
+
+    k: tuple[Images, ...] = ()
+    # name -> CSV or Parquet file of columns id and score, relative to data.path or to where jaxbias
+    # is run: how much each finetuning example hurts. `jaxbias attribute` writes one.
+    tables: Mapping[str, str] = _mapping()
+
+
+@dataclasses.dataclass(frozen=True)
 class CurationsSpec:
     """Which curations of the finetuning data are tried. The natural draw always is."""
 
@@ -313,6 +332,8 @@ class CurationsSpec:
     pair_mix: PairMixSpec = PairMixSpec()
     source_mix: SourceMixSpec = SourceMixSpec()
     reduce_only: ReduceOnlySpec = ReduceOnlySpec()
+    mixture: MixtureSpec = MixtureSpec()
+    drop: DropSpec = DropSpec()
     group_balanced: bool = False
     class_balanced: bool = False
     # Natural draws trained otherwise: loss weights, group DRO, last-layer refit on a balanced part.

@@ -109,6 +109,12 @@ def test_fix_costs_by_hand():
     assert stats.binom.sf(24, got["images_screened"], 0.05) >= 0.975
     assert got["oversampling"] == pytest.approx(25 / 5)
     assert cost(Curation("add_minority", k=7), CELLS, 100)["images_changed"] == pytest.approx(7)
+    # Nothing is collected for what is dropped.
+    dropped = cost(Curation("drop", k=9, table="t"), CELLS, 100)
+    assert (dropped["images_changed"], dropped["images_screened"]) == (0, 100)
+    # Half natural (20, 19, 9, 2 of 50) and half balanced (13, 12, 13, 12): of the last cell 14.
+    mixed = cost(Curation("mixture", 5, 0.5, share=0.5), CELLS, 100)
+    assert mixed["images_changed"] == 14
     # Level 4 from level 2 is 10, 15, 15, 10: of these a natural draw has but 5 of the last cell.
     removed = cost(Curation("reduce_only", 4, 0.5, start=2), CELLS, 100)
     assert removed["images_changed"] == 5

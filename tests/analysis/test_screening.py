@@ -84,6 +84,8 @@ def test_axes_are_kinds_in_order_of_their_dose():
     curations += [Curation("correlation", 3, None), Curation("add_minority", k=9)]
     curations += [Curation("reduce_only", k, 0.5, start=s) for s, k in ((2, 4), (8, 4), (2, 3))]
     curations += [Curation("source_mix", k, column="source") for k in (3, 0)]
+    curations += [Curation("mixture", 5, 0.5, share=share) for share in (0.2, 0.9, 0.5)]
+    curations += [Curation("drop", k=k, table=t) for k, t in ((9, "a"), (3, "b"), (3, "a"))]
     assert axes(curations) == [
         ["add_minority 9", "add_minority 40"],
         ["dfr"],
@@ -92,6 +94,9 @@ def test_axes_are_kinds_in_order_of_their_dose():
         ["reduce_only 3 from 2", "reduce_only 4 from 2"],
         ["reduce_only 4 from 8"],
         ["source_mix 0", "source_mix 3"],
+        ["mixture 5 0.9", "mixture 5 0.5", "mixture 5 0.2"],
+        ["drop 3 by a", "drop 9 by a"],
+        ["drop 3 by b"],
     ]
 
 

@@ -102,6 +102,22 @@ SMALL = (
         (("report", "--scores=nowhere.csv"), "--scores: there is no file nowhere.csv"),
         (("report",), "--scores is missing"),
         (("curate", QUICK), "--out is missing"),
+        (("attribute", QUICK, "--workdir=x", "--base=Gendered", "--out=y.csv"), "--target is miss"),
+        (
+            (
+                "attribute",
+                QUICK,
+                "--workdir=x",
+                "--base=Gendred",
+                "--target=Smiling",
+                "--out=y.csv",
+            ),
+            "did you mean 'Gendered'?",
+        ),
+        (
+            ("run", QUICK, "--workdir=x", "--config.curations.drop.k=(3,)"),
+            "config.curations.drop.k drops images by tables of example scores, and there is none",
+        ),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(jaxbias, tmp_path, monkeypatch, words, message):

@@ -85,6 +85,10 @@ REFUSED = [
         "must name two",
     ),
     (("curate", QUICK, "--out=no/x.csv"), "there is no directory no"),
+    (
+        ("attribute", QUICK, "--workdir=x", "--base=Gendred", "--target=Smiling", "--out=y.csv"),
+        "did you mean 'Gendered'?",
+    ),
     (("data", "describe", QUICK, "--out=no/x.png"), "there is no directory no"),
     (("data", "prepare",), "--config=FILE.py is missing"),
     (("weights", "import", "--arch=resnet50"), "--source is missing"),

@@ -61,6 +61,22 @@ def test_pair_mix_by_hand():
     assert quotas(Curation("pair_mix", 10, 0.5), pair(), 100).tolist() == [50, 0, 50]
 
 
+def test_a_mixture_is_a_natural_draw_and_a_level():
+    # Of 100, 40 natural: 16, 15.2, 6.8, 2; 60 at level 2: 6, 24, 24, 6.
+    mixture = Curation("mixture", 2, 0.5, share=0.4)
+    assert quotas(mixture, CELLS, 100).tolist() == [22, 39, 31, 8]
+
+
+@given(level=st.integers(0, 10), share=st.floats(0.01, 0.99), n=st.integers(1, 3000))
+@settings(max_examples=150)
+def test_a_mixture_lies_between_both(level, share, n):
+    got = quotas(Curation("mixture", level, 0.5, share=share), CELLS, n)
+    natural = quotas(Curation("natural"), CELLS, n)
+    at_level = quotas(Curation("correlation", level, 0.5), CELLS, n)
+    assert got.sum() == n
+    assert np.abs(got - share * natural - (1 - share) * at_level).max() < 4
+
+
 def test_group_and_class_weights_even_out():
     counts = quotas(Curation("natural"), CELLS, 100)
     by_cell = counts * sample_weights(Curation("group_reweight"), CELLS, counts)

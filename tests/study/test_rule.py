@@ -29,13 +29,23 @@ removals = st.builds(
     prevalence=prevalences,
     start=st.integers(1, 9),
 ).filter(lambda rule: rule.level != rule.start)
+mixtures = st.builds(
+    Curation,
+    st.just("mixture"),
+    level=st.integers(0, 10),
+    prevalence=prevalences,
+    share=st.floats(0.001, 0.999),
+)
+drops = st.builds(
+    Curation, st.just("drop"), k=st.integers(1, 999), table=st.sampled_from(["trak", "a.b"])
+)
 counted = st.builds(
     Curation, st.sampled_from(["add_minority", "replace_minority"]), k=st.integers(0, 10**6)
 )
 plain = st.builds(Curation, st.sampled_from(["natural", "dfr", "group_balanced", "first_group"]))
 
 
-@given(st.one_of(leveled, mixes, removals, counted, plain))
+@given(st.one_of(leveled, mixes, removals, mixtures, drops, counted, plain))
 @settings(max_examples=300)
 def test_a_name_says_all_of_a_rule(rule):
     assert parse_curation(rule.name, "") == rule
@@ -54,6 +64,11 @@ def test_a_name_says_all_of_a_rule(rule):
         ("reduce_only 3 from 0", "level 0 has no image of two cells that level 3 needs"),
         ("reduce_only 9 from 10", "level 10 has no image of two cells that level 9 needs"),
         ("reduce_only 3 from 2 at 2", "has a prevalence that is neither"),
+        ("mixture 3", "must be written like 'mixture 3 0.5'"),
+        ("mixture 3 1.0", "has a natural share that is not between 0 and 1"),
+        ("mixture 3 half", "has a natural share that is not between 0 and 1"),
+        ("drop 3", "must be written like 'drop 3 by NAME'"),
+        ("drop many by t", "must be written like 'drop 3 by NAME'"),
         ("dfr 3", "must be written like 'dfr'"),
         ("add_minority", "must be written like 'add_minority 3'"),
         ("correlation 3 at", "must be written like 'correlation 3'"),
@@ -86,13 +101,18 @@ def test_tasks_are_tried_with_what_they_can_be_curated_by():
             "pair_mix": {"levels": (1,)},
             "source_mix": {"levels": (0, 3), "column": "group"},
             "reduce_only": {"levels": (3,), "start": 4, "prevalence": "natural"},
+            "mixture": {"levels": (5, 8), "shares": (0.9, 0.5)},
+            "drop": {"k": (4,), "tables": {"a": "a.csv", "b": "b.csv"}},
         },
     )
     tried = {task: [c.name for c in curations_of(study, task)] for task in ("target", *study.pairs)}
     mixes = ["source_mix 0 of group", "source_mix 3 of group"]
+    mixtures = [f"mixture {level} {share}" for level in (5, 8) for share in (0.9, 0.5)]
+    drops = ["drop 4 by a", "drop 4 by b"]
+    removed = "reduce_only 3 from 4 at natural"
     assert tried == {
-        "target": ["natural", "correlation 5", *mixes, "reduce_only 3 from 4 at natural"],
-        "other|target": ["natural", "pair_mix 1", *mixes],
+        "target": ["natural", "correlation 5", *mixes, removed, *mixtures, *drops],
+        "other|target": ["natural", "pair_mix 1", *mixes, *drops],
     }
 
 
@@ -105,6 +125,10 @@ def test_tasks_are_tried_with_what_they_can_be_curated_by():
         ),
         ({"reduce_only": {"levels": (3, 3)}}, r"reduce_only\.levels has 3 twice"),
         ({"source_mix": {"levels": (3, 3)}}, r"source_mix\.levels has 3 twice"),
+        ({"mixture": {"shares": (0.5, 0.5)}}, r"mixture\.shares has 0\.5 twice"),
+        ({"mixture": {"levels": (5,), "shares": (1.0,)}}, r"config\.curations\.mixture: curation"),
+        ({"drop": {"k": (5,)}}, r"drop\.k drops images by tables of example scores, and there is"),
+        ({"drop": {"tables": {"a b": "t.csv"}}}, r"drop\.tables: the name 'a b' must be one word"),
         ({"reduce_only": {"prevalence": "half"}}, r"reduce_only\.prevalence='half' must be"),
     ],
 )
