@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # TFDS take seconds that no other dataset should pay.
 READERS = {
     "faces": "jaxbias.data.faces",
+    "objects": "jaxbias.data.objects",
     "coco2014": "jaxbias.data.readers.coco",
     "coco2017": "jaxbias.data.readers.coco",
     **{

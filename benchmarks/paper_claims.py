@@ -1,0 +1,254 @@
+"""What the paper claims, held against what a study of its rows found, by intervals alone.
+
+A claim is a function of a row's tables (the CSV files of its report): it agrees where the whole
+interval says so, does not where the whole interval says the opposite, and else is undecided.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+
+from jaxbias.study import STUDIED, Study
+
+Tables = Mapping[str, pd.DataFrame]
+AGREES, DENIES, UNDECIDED = "agrees", "does not", "undecided"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One claim about one thing, and what was found of it.
+
+    Attributes:
+      claim: in words, as the paper means it.
+      about: the attribute, pair, class or base it is tested on.
+      found: in words.
+      value: the estimate the verdict is about; NaN where there is none.
+      low: of its interval.
+      high: of its interval.
+      verdict: "agrees", "does not" or "undecided".
+    """
+
+    claim: str
+    about: str
+    found: str
+    value: float
+    low: float
+    high: float
+    verdict: str
+
+
+def above(low: float, high: float, bound: float, opposite: float) -> str:
+    """Says whether a quantity is larger than a bound, or surely at most the opposite one.
+
+    >>> above(0.1, 0.3, 0, 0.05), above(-0.1, 0.01, 0, 0.05), above(-0.1, 0.3, 0, 0.05)
+    ('agrees', 'does not', 'undecided')
+    """
+    if low > bound:
+        return AGREES
+    return DENIES if high < opposite else UNDECIDED
+
+
+def inside(low: float, high: float, bound: float) -> str:
+    """Says whether a quantity lies inside ±bound, or surely outside.
+
+    >>> inside(-0.01, 0.02, 0.05), inside(0.06, 0.1, 0.05), inside(0.01, 0.1, 0.05)
+    ('agrees', 'does not', 'undecided')
+    """
+    if -bound < low and high < bound:
+        return AGREES
+    return DENIES if low > bound or high < -bound else UNDECIDED
+
+
+def salience(tables: Tables, study: Study) -> Iterator[Finding]:
+    """S1: some attributes are surely more salient than the group, others surely less."""
+    if tables["salience"].empty:
+        return
+    rows = tables["salience"].sort_values("salience")
+    first, last = rows.iloc[0], rows.iloc[-1]
+    under, over = (rows["high_family"] < 0.5).sum(), (rows["low_family"] > 0.5).sum()
+    gap = last["salience"] - first["salience"]
+    low, high = last["low_family"] - first["high_family"], last["high_family"] - first["low_family"]
+    yield Finding(
+        "attributes differ in salience: some are more salient than gender, others less",
+        f"{len(rows)} attributes",
+        f"surely more {under}, surely less {over}; from {first['task']} to {last['task']}",
+        gap,
+        low,
+        high,
+        AGREES if under and over else DENIES if max(under, over) == len(rows) else UNDECIDED,
+    )
+
+
+def within_pair(tables: Tables, study: Study) -> Iterator[Finding]:
+    """U1: the two attributes of a pair differ in salience."""
+    group = study.group.column
+    for row in tables["salience"].itertuples():
+        low, high = row.low_family - 0.5, row.high_family - 0.5
+        alike = inside(low, high, study.answer.epsilon) == AGREES
+        words = {"group": f"{group} is", "target": f"{row.task} is"}.get(row.more_salient)
+        yield Finding(
+            "the two attributes of a pair differ in salience",
+            f"{row.task}|{group}",
+            f"{words} the more salient" if words else "neither is surely the more salient",
+            row.salience,
+            row.low_family,
+            row.high_family,
+            AGREES if low > 0 or high < 0 else DENIES if alike else UNDECIDED,
+        )
+
+
+def inherited(tables: Tables, study: Study) -> Iterator[Finding]:
+    """S3: the studied base leaves a larger gap than every control, on natural draws."""
+    if tables["inherited"].empty:
+        return
+    verdicts = tables["inherited_verdicts"].set_index(["task", "base", "n"])["verdict"]
+    said = {"yes": AGREES, "practically none": AGREES, "no": DENIES, "reversed": DENIES}
+    for key, rows in tables["inherited"].groupby(["task", "base", "n"], sort=False):
+        least = rows.loc[rows["low_family"].idxmin()]
+        task, base, n = key
+        yield Finding(
+            "a finetuned model inherits the bias of its pretraining",
+            f"{task}, {base}, n = {n:,}",
+            f"{verdicts[key]}; its FPR gap beyond that of {least['against']}, the nearest",
+            least["difference"],
+            least["low_family"],
+            least["high_family"],
+            said.get(verdicts[key], UNDECIDED),
+        )
+
+
+def explained(tables: Tables, study: Study) -> Iterator[Finding]:
+    """S4: the more salient the group, the more is inherited."""
+    rows = tables["regression"]
+    for row in rows[rows["term"] == "salience"].itertuples() if len(rows) else ():
+        yield Finding(
+            "more is inherited where gender is the more salient",
+            f"{row.base}, {row.model}",
+            f"per unit of salience, {row.points} draws of {row.attributes} attributes",
+            row.value,
+            row.low,
+            row.high,
+            above(row.low, row.high, 0, 0),
+        )
+
+
+def meeting(tables: Tables, study: Study) -> Iterator[Finding]:
+    """S5: with more finetuning images bases meet."""
+    sizes = tables["sizes"]
+    for row in tables["meeting"].itertuples():
+        mine = (sizes["task"] == row.task) & (sizes["base"] == row.base)
+        mine &= (sizes["against"] == row.against) & (sizes["metric"] == row.metric)
+        last = sizes[mine & (sizes["n"] == row.largest)].iloc[0]
+        met = row.met_from == row.met_from
+        yield Finding(
+            "with enough finetuning images the pretraining no longer matters",
+            f"{row.task}, {row.base} and {row.against}, {row.metric}",
+            f"surely met from n = {row.met_from:,.0f} on; at n = {row.largest:,}"
+            if met
+            else f"difference at n = {row.largest:,}",
+            last["difference"],
+            last["low_all"],
+            last["high_all"],
+            AGREES if met else inside(last["low_all"], last["high_all"], row.bound),
+        )
+
+
+def overwritten(tables: Tables, study: Study) -> Iterator[Finding]:
+    """S6 and S8: a change of the finetuning data cuts the gap, at little cost in AUC."""
+    table = tables["overwritten"]
+    if table.empty:
+        return
+    studied = table[table["role"].isin(STUDIED) & (table["population"] == "natural")]
+    for (task, base, n), rows in studied.groupby(["task", "base", "n"], sort=False):
+        about = f"{task}, {base}, n = {n:,}"
+        cut = "finetuning data overwrites the bias: some level cuts the gap"
+        # Cuts are stated of sure gaps alone, and never of marked models.
+        tried = rows[rows["gap_reduction"].notna() & (rows["marked"].fillna("") == "")]
+        if tried.empty:
+            (own,) = rows[rows["curation"] == "natural"].itertuples()
+            gap = (own.gap, own.gap_low, own.gap_high)
+            yield Finding(cut, about, "the natural draw has no sure gap to cut", *gap, UNDECIDED)
+            continue
+        best = tried.loc[tried["gap_reduction_low"].idxmax()]
+        most = -study.answer.delta
+        least = tried["gap_reduction_high"].max()
+        yield Finding(
+            cut,
+            about,
+            f"at {best['curation']} the |FPR gap| falls from the natural draw's by",
+            best["gap_reduction"],
+            best["gap_reduction_low"],
+            best["gap_reduction_high"],
+            above(best["gap_reduction_low"], least, 0, study.answer.epsilon),
+        )
+        yield Finding(
+            "and at little loss of performance",
+            about,
+            f"AUC at {best['curation']} less that of the natural draw",
+            best["auc_change"],
+            best["auc_change_low"],
+            best["auc_change_high"],
+            above(best["auc_change_low"], best["auc_change_high"], most, most),
+        )
+
+
+def removal(tables: Tables, study: Study) -> Iterator[Finding]:
+    """S7: a level reached by removing images alone is as good as the same with all of them."""
+    table = tables["reduction"]
+    if table.empty:
+        return
+    studied = table[table["role"].isin(STUDIED)]
+    for (task, base), rows in studied.groupby(["task", "base"], sort=False):
+        good, worse = (rows["verdict"] == "as good").sum(), (rows["verdict"] == "worse").sum()
+        far = rows.loc[rows[["gap_change_low", "gap_change_high"]].abs().max(axis=1).idxmax()]
+        yield Finding(
+            "a level reached by removing images alone does as well as with all of them",
+            f"{task}, {base}",
+            f"as good at {good} of {len(rows)} levels, worse at {worse}; change of the FPR gap at "
+            f"{far['curation']}, the least sure",
+            far["gap_change"],
+            far["gap_change_low"],
+            far["gap_change_high"],
+            AGREES if good == len(rows) else DENIES if worse else UNDECIDED,
+        )
+
+
+def matching(tables: Tables, study: Study) -> Iterator[Finding]:
+    """U3: the wrong base is behind where its subgroup is rare, and catches up where it is less."""
+    for row in tables["matching_share"].itertuples():
+        about = f"{row.subgroup} of {row.task}, n = {row.n:,}"
+        yield Finding(
+            "a base that has not learnt a subgroup is behind on it where it is rare",
+            about,
+            f"AUC of the {row.base} base less the {row.against} base's, both at 10 %",
+            row.difference,
+            row.low,
+            row.high,
+            above(-row.high, -row.low, 0, 0),
+        )
+        caught, equal = row.sure_share == row.sure_share, row.share_low == row.share_low
+        yield Finding(
+            "more of the subgroup makes up for the wrong base",
+            about,
+            f"surely ahead from {row.sure_share:.0%} on; shares compatible with equality"
+            if caught
+            else "shares compatible with equality",
+            row.sure_share,
+            row.share_low,
+            row.share_high,
+            AGREES if caught else DENIES if row.high < 0 and not equal else UNDECIDED,
+        )
+
+
+# Row -> its claims.
+CLAIMS: dict[str, tuple[Callable[..., Iterator[Finding]], ...]] = {
+    "s1": (salience,),
+    "s3": (inherited, explained),
+    "s5": (meeting,),
+    "s6": (overwritten,),
+    "s7": (removal,),
+    "s8": (overwritten,),
+    "u1": (within_pair,),
+    "u3": (matching,),
+}
