@@ -24,7 +24,14 @@ from benchmarks.verdict_studies import (
     natural_gaps,
     with_levels,
 )
-from jaxbias.analysis import inheritance, overwriting, question, underrepresentation
+from jaxbias.analysis import (
+    evidence,
+    inheritance,
+    overwriting,
+    question,
+    rules,
+    underrepresentation,
+)
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
 
@@ -120,9 +127,15 @@ def fixes(
     return Scenario(says, study)
 
 
-def decided(drawn: Drawn) -> question.Decision:
+def decided(drawn: Drawn) -> rules.Decision:
     """The decision on the smallest fix."""
-    return question.answer_to(asked_of(drawn), drawn.design, BASE, N, RULE)[0]
+    return decided_on(asked_of(drawn), drawn)
+
+
+def decided_on(asked: question.Question, drawn: Drawn) -> rules.Decision:
+    """The same of what is known."""
+    known = evidence.evidence(asked, drawn.design, BASE, N, RULE)
+    return rules.decide(known, RULE.epsilon, RULE.delta)
 
 
 def asked_of(drawn: Drawn) -> question.Question:
@@ -141,8 +154,7 @@ def follows(says: str, natural: float, levels: dict, plan: Plan, law: Law) -> Sc
         none = {"decided with the checkpoints": None, "decided with the examples": None}
         drawn = draw(rng, law, plan, gaps)
         asked = asked_of(drawn)
-        decision, _ = question.answer_to(asked, drawn.design, BASE, N, RULE)
-        if decision.verdict != "undecided":
+        if decided_on(asked, drawn).verdict != "undecided":
             return none
         need = question.what_decides(asked, 2000, 4000, drawn.design, BASE, N, RULE)
         if need is None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from jaxbias.analysis.rules import Evidence
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
@@ -19,6 +21,7 @@ class Answer:
       curves: every arm's metrics with intervals.
       overwritten: one verdict per arm.
       smallest_fix: one row per target, studied base and n.
+      fix_evidence: what each of these rows was decided on.
       screen: heads of a screened study beside what was confirmed, one row per curation.
       screen_verdicts: what heads and finetuning chose, one row per target, studied base and n.
       underrepresentation: AUC per subgroup along the mix of a pair.
@@ -52,6 +55,7 @@ class Answer:
     curves: pd.DataFrame
     overwritten: pd.DataFrame
     smallest_fix: pd.DataFrame
+    fix_evidence: list[Evidence]
     screen: pd.DataFrame
     screen_verdicts: pd.DataFrame
     underrepresentation: pd.DataFrame

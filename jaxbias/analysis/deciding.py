@@ -59,7 +59,7 @@ class Truth:
 
 
 def chances(truth: Truth, units: int, times: float, rule: AnswerSpec) -> tuple[float, float]:
-    """Returns the chances of "confirmed" and of "none" by the rule of `question.decide`.
+    """Returns the chances of "confirmed" and of "none" by the rule of `rules.decide`.
 
     Args:
       truth: what is simulated.

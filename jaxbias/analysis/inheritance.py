@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from jaxbias.analysis import rules
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.estimates import Estimate, difference
 from jaxbias.analysis.evaluation import Evaluation
@@ -92,12 +93,9 @@ def excess_gaps(evaluation: Evaluation, sign: int, rule: AnswerSpec) -> pd.DataF
 def inherited(
     evaluation: Evaluation, design: Design, towards: Direction, rule: AnswerSpec
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Applies the rule to the natural draws of a task.
+    """Applies `rules.inherited` to the natural draws of a task.
 
-    Against every control and scratch, with all questions of the study answered for (Bonferroni):
-    yes: every lower bound is above zero (two-sided at the confidence); practically none: yes, and
-    every upper bound (one-sided at the confidence) is below epsilon; reversed: every upper bound is
-    below zero; no: every upper bound (one-sided) is below epsilon; else undecided.
+    Against every control and scratch, with all questions of the study answered for (Bonferroni).
 
     Args:
       evaluation: the task's, on test.
@@ -147,7 +145,9 @@ def of_base(
         "n": n,
         "direction": towards.sign,
         "direction_sure": towards.sure,
-        "verdict": "undecided" if open_reason else _verdict(rows, towards, rule),
+        "verdict": "undecided"
+        if open_reason
+        else rules.inherited(rows, towards.sure, rule.epsilon),
         "scope": CHECKPOINT if any(row["scope"] == CHECKPOINT for row in rows) else KIND,
         "p_value": max((row["p_family"] for row in rows), default=1.0),
         "questions": design.questions,
@@ -235,20 +235,6 @@ def _why_open(
     if not np.isfinite([(row["low"], row["high"]) for row in rows]).all():
         return "the gap is undefined in some models"
     return ""
-
-
-def _verdict(rows: Sequence[dict], towards: Direction, rule: AnswerSpec) -> str:
-    above = all(row["low_family"] > 0 for row in rows)
-    below = all(row["high_family"] < 0 for row in rows)
-    close = all(row["high_no"] < rule.epsilon for row in rows)
-    if not towards.sure:  # Bias in both directions is looked for, so "no" excludes both.
-        close &= all(row["low_no"] > -rule.epsilon for row in rows)
-        above, below = above or below, False
-    if above:
-        return "practically none" if close else "yes"
-    if below:
-        return "reversed"
-    return "no" if close else "undecided"
 
 
 def _lost(design: Design, bases: Sequence[str], n: int) -> str:

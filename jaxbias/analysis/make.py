@@ -32,6 +32,7 @@ from jaxbias.analysis.deviations import deviations
 from jaxbias.analysis.evaluation import Evaluation, evaluate_task
 from jaxbias.analysis.frames import together
 from jaxbias.analysis.methods import methods
+from jaxbias.analysis.rules import Evidence
 from jaxbias.analysis.wording import paragraphs
 from jaxbias.data.dataset import Dataset
 from jaxbias.progress import progress
@@ -107,6 +108,7 @@ def make_answer(
         study=to_dict(study),
         dataset=described(dataset, asked.cells),
         **tables,
+        fix_evidence=[each for part in parts for each in part.evidence],
         screen=screen.levels,
         screen_verdicts=screen.verdicts,
         unfinished=" ".join(filter(None, [progress_sentence(asked.planned), quarantined])),
@@ -142,12 +144,14 @@ class _Part:
     Attributes:
       task: the task.
       tables: frames of the answer, by name.
+      evidence: what each row of its smallest fixes was decided on.
       examples: how many test examples it rests on.
       heads: its heads beside what was confirmed, where there are any.
     """
 
     task: str
     tables: dict[str, pd.DataFrame]
+    evidence: list[Evidence]
     examples: int
     heads: screened.Confirmation | None = None
 
@@ -168,7 +172,7 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
     if task in study.several:
         tables, examples = several.of_task(asked, asked.cells[task])
         advance()
-        return _Part(task, tables, examples)
+        return _Part(task, tables, [], examples)
 
     def evaluated(population: str, split: str) -> Evaluation:
         found = evaluate_task(
@@ -192,21 +196,24 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
         "metrics": together(e.tidy() for e in tests.values()),
     }
     if task not in study.targets:
-        return _Part(task, tables | _of_pair(study, test, design), test.examples)
+        return _Part(task, tables | _of_pair(study, test, design), [], test.examples)
     validation = evaluated(rule.population, "validation") if asked.sound.validated else None
     towards = inheritance.direction(test.cells, training_counts(asked.dataset, test.cells))
-    tables |= _of_target(study, tests, validation, design, towards)
+    tables |= _of_target(study, tests, design, towards)
+    evidence: list[Evidence] = []
+    if validation is not None:
+        fixes = smallest_fix.smallest_fix(validation, test, design, rule)
+        tables["smallest_fix"], evidence = fixes
     tables["salience"] = salience.of_task(asked, tests, design)
     compared = None
     if validation is not None:
         compared = screened.compare(study, asked.heads, test.cells, validation, towards)
-    return _Part(task, tables, test.examples, compared)
+    return _Part(task, tables, evidence, test.examples, compared)
 
 
 def _of_target(
     study: Study,
     tests: Mapping[str, Evaluation],
-    validation: Evaluation | None,
     design: Design,
     towards: inheritance.Direction,
 ) -> dict[str, pd.DataFrame]:
@@ -214,15 +221,11 @@ def _of_target(
     rule = study.answer
     test = tests[rule.population]
     comparisons, verdicts = inheritance.inherited(test, design, towards, rule)
-    fixes = pd.DataFrame()
-    if validation is not None:
-        fixes = smallest_fix.smallest_fix(validation, test, design, rule)
     return {
         "excess": inheritance.excess_gaps(test, towards.sign, rule),
         "inherited": comparisons,
         "inherited_verdicts": verdicts,
         "overwritten": together(overwriting.overwritten(e, design, rule) for e in tests.values()),
-        "smallest_fix": fixes,
         "regression_points": regression.points(test, design, towards),
         "sizes": sizes.compared(test, design, towards, rule),
         "reduction": reduction.reduced(test, design, rule),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from jaxbias.analysis import rules
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.estimates import Estimate, difference, estimate
 from jaxbias.analysis.evaluation import Evaluation
@@ -72,13 +73,6 @@ def gap_reduction(before: Panel, after: Panel) -> Estimate:
     return difference(before.times(signs[0]), after.times(signs[1]))
 
 
-def _gap_verdict(interval: Interval, rule: AnswerSpec) -> str:
-    """Returns "no gap", "gap" or "undecided"."""
-    if interval.within(rule.epsilon):
-        return "no gap"
-    return "gap" if interval.outside(rule.epsilon) else "undecided"
-
-
 def of_base(
     evaluation: Evaluation, design: Design, base: str, n: int, arms: pd.DataFrame, rule: AnswerSpec
 ) -> list[dict]:
@@ -121,7 +115,7 @@ def _row(
     rule: AnswerSpec,
 ) -> dict:
     standing = design.arm(arm.base, arm.curation, arm.n)
-    verdict = _gap_verdict(interval, rule)
+    verdict = rules.overwritten(interval, rule.epsilon)
     if standing.unusable:
         verdict = "degenerate" if standing.marked else "not trained"
     nothing = Interval(float("nan"), float("nan"), float("nan"))

@@ -16,6 +16,7 @@ from jaxbias.analysis.candidates import candidate
 from jaxbias.analysis.costs import by_cost
 from jaxbias.analysis.evaluation import Evaluation
 from jaxbias.analysis.overwriting import gap
+from jaxbias.analysis.rules import margin
 from jaxbias.study import AnswerSpec
 
 
@@ -52,7 +53,7 @@ def standings(validation: Evaluation, base: str, n: int, rule: AnswerSpec) -> di
     for arm in by_cost(own, validation.cells).itertuples():
         one = candidate(validation, base, arm.curation, n, rule)
         if math.isfinite(one.gap.value):
-            fix = one.margin(natural, rule) > 0
+            fix = margin(one.measured, natural, rule.epsilon, rule.delta) > 0
             found[arm.curation] = Standing(arm.images_changed, one.gap.value, fix)
     return found
 

@@ -8,17 +8,9 @@ from jaxbias.analysis.costs import curation_of
 from jaxbias.analysis.deciding import Needed
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.evaluation import Evaluation
-from jaxbias.analysis.question import (
-    CONFIRMED,
-    COSTS,
-    UNDECIDED,
-    Decision,
-    Question,
-    answer_to,
-    nearest,
-    question,
-    what_decides,
-)
+from jaxbias.analysis.evidence import evidence
+from jaxbias.analysis.question import COSTS, Question, question, what_decides
+from jaxbias.analysis.rules import CONFIRMED, UNDECIDED, Decision, Evidence, decide
 from jaxbias.analysis.uncertainty import Interval, intervals
 from jaxbias.study import AnswerSpec
 
@@ -28,27 +20,35 @@ _UNKNOWN = float("nan")
 
 def smallest_fix(
     validation: Evaluation, test: Evaluation, design: Design, rule: AnswerSpec
-) -> pd.DataFrame:
-    """Finds the smallest fix of every studied base and n of a task: see `decide`.
+) -> tuple[pd.DataFrame, list[Evidence]]:
+    """Finds the smallest fix of every studied base and n of a task: see `rules.decide`.
 
     Returns:
       One row per studied base and n: the verdict, its curation, its costs, gap, AUC change and both
-      groups' rates before and after.
+      groups' rates before and after; and what each was decided on.
     """
-    rows = []
+    rows, known = [], []
     for base, n in design.studied():
         if len(design.curations(base, n)) and (base, "natural", n) in test.places:
-            rows.append(_of_base(validation, test, design, base, n, rule))
-    return pd.DataFrame(rows)
+            asked = question(validation, test, design, base, n, rule)
+            known.append(evidence(asked, design, base, n, rule))
+            rows.append(_row(asked, known[-1], validation, test, design, base, n, rule))
+    return pd.DataFrame(rows), known
 
 
-def _of_base(
-    validation: Evaluation, test: Evaluation, design: Design, base: str, n: int, rule: AnswerSpec
+def _row(
+    asked: Question,
+    known: Evidence,
+    validation: Evaluation,
+    test: Evaluation,
+    design: Design,
+    base: str,
+    n: int,
+    rule: AnswerSpec,
 ) -> dict:
-    asked = question(validation, test, design, base, n, rule)
-    decision, reason = answer_to(asked, design, base, n, rule)
+    decision = decide(known, rule.epsilon, rule.delta)
     need = None
-    if decision.verdict == UNDECIDED and not reason and asked.on_test:
+    if decision.verdict == UNDECIDED and not decision.reason and asked.on_test:
         need = what_decides(asked, validation.examples, test.examples, design, base, n, rule)
     unusable = {c: design.arm(base, c, n).unusable for c in asked.costs.index}
     return {
@@ -63,9 +63,9 @@ def _of_base(
         **_rates(test, base, decision.curation, n),
         **_moves(asked, decision, (1 - rule.confidence) / design.questions),
         "tested": "; ".join(f"{c} {'holds' if ok else 'fails'}" for c, ok in decision.tested),
-        "all_worse": bool(len(asked.on_test)) and not nearest(asked.natural.value, asked.on_test),
+        "all_worse": bool(len(asked.on_test)) and not known.nearest,
         "unusable": "; ".join(f"{c}: {why}" for c, why in unusable.items() if why),
-        "reason": reason,
+        "reason": decision.reason,
         **_needed(need),
     }
 
@@ -97,12 +97,11 @@ def _price(costs: pd.DataFrame, decision: Decision) -> dict:
 def _moves(asked: Question, decision: Decision, alpha: float) -> dict:
     """The gap before and after, and the change of the AUC, with intervals."""
     after = change = Interval(_UNKNOWN, _UNKNOWN, _UNKNOWN)
-    if decision.curation:
-        # Those that were tested stand beside a verdict that rests on them.
-        levels = decision.levels or (alpha, alpha)
+    if decision.bounds:  # Those that were tested stand beside a verdict that rests on them.
+        after, change = decision.bounds.gaps[0], decision.bounds.auc_change
+    elif decision.curation:
         found = asked.on_test[decision.curation]
-        (after,) = intervals([found.gap], levels[0])
-        (change,) = intervals([found.auc_change], levels[1])
+        after, change = intervals([found.gap, found.auc_change], alpha)
     (before,) = intervals([asked.natural], alpha)
     return before.named("gap_before") | after.named("gap_after") | change.named("auc_change")
 

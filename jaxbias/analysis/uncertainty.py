@@ -94,14 +94,15 @@ def interval(found: Estimate, level: float) -> Interval:
     return intervals([found], level)[0]
 
 
-def intervals(found: Sequence[Estimate], level: float) -> list[Interval]:
-    """Returns the two-sided interval of each estimate alone, erring at `level`."""
+def intervals(found: Sequence[Estimate], level: float | np.ndarray) -> list[Interval]:
+    """Returns the two-sided interval of each alone, erring at `level`: one, or float64[K]."""
     if not found:
         return []
     values, errors, shares, dfs = _parts(found)
     known = np.isfinite(errors) & np.isfinite(values)
     half = np.full(len(found), np.nan)
-    half[known] = critical(level / 2, shares[known], dfs[known]) * errors[known]
+    levels = np.broadcast_to(level, known.shape)[known]
+    half[known] = critical(levels / 2, shares[known], dfs[known]) * errors[known]
     return [
         Interval(*map(float, row)) for row in zip(values, values - half, values + half, strict=True)
     ]
@@ -118,7 +119,9 @@ def p_value(found: Estimate) -> float:
     return float(min(2 * one, 1.0))
 
 
-def simultaneous_level(found: Sequence[Estimate], level: float, family: int) -> float:
+def simultaneous_level(
+    found: Sequence[Estimate], level: float | np.ndarray, family: int
+) -> float | np.ndarray:
     """Returns the level of each interval at which all of a family hold together at `level`.
 
     Single-step max-t: correlated normal deviates through each estimate's own tail. Bonferroni's
@@ -127,7 +130,7 @@ def simultaneous_level(found: Sequence[Estimate], level: float, family: int) -> 
 
     Args:
       found: the estimates there are.
-      level: of the family, two-sided, such as 0.05.
+      level: of the family, two-sided, such as 0.05; or several, float64[L].
       family: members planned, at least as many as found.
     """
     family = max(family, len(found), 1)
@@ -136,7 +139,9 @@ def simultaneous_level(found: Sequence[Estimate], level: float, family: int) -> 
     return _max_t_level(parts and parts.total, level, family)
 
 
-def _max_t_level(matrix: np.ndarray | None, level: float, family: int) -> float:
+def _max_t_level(
+    matrix: np.ndarray | None, level: float | np.ndarray, family: int
+) -> float | np.ndarray:
     """Returns the level of each of a family: by max-t from the covariance of K of its estimates.
 
     Args:
@@ -153,12 +158,15 @@ def _max_t_level(matrix: np.ndarray | None, level: float, family: int) -> float:
     correlation = np.clip(matrix / np.outer(errors, errors), -1, 1)
     missing = (family - len(matrix)) * bonferroni
     bound = np.quantile(_largest(correlation), 1 - (level - missing), method="higher")
-    return float(max(2 * special.ndtr(-bound), bonferroni))
+    return np.maximum(2 * special.ndtr(-bound), bonferroni)
 
 
 def chosen_level(
-    choosing: Sequence[Estimate], testing: Sequence[Estimate], level: float, family: int
-) -> float:
+    choosing: Sequence[Estimate],
+    testing: Sequence[Estimate],
+    level: float | np.ndarray,
+    family: int,
+) -> float | np.ndarray:
     """Returns the one-sided level at which what one split chose is tested on another.
 
     The same units are evaluated on both splits, so what looks best on one by the luck of its units
@@ -170,7 +178,7 @@ def chosen_level(
     Args:
       choosing: the estimates that were chosen among.
       testing: the same on the other split.
-      level: of the test, one-sided.
+      level: of the test, one-sided; or several, float64[L].
       family: how many were planned.
     """
     if len(testing) < 2 and family < 2:
@@ -191,12 +199,12 @@ def chosen_level(
     return level_of_chosen(total, level)
 
 
-def level_of_chosen(total: np.ndarray, level: float) -> float:
+def level_of_chosen(total: np.ndarray, level: float | np.ndarray) -> float | np.ndarray:
     """Returns `chosen_level` from the covariance of K estimates chosen among and the same tested.
 
     Args:
       total: float64[2K, 2K].
-      level: of the test, one-sided.
+      level: of the test, one-sided; or several, float64[L].
     """
     count = len(total) // 2
     bonferroni = level / count
@@ -204,12 +212,12 @@ def level_of_chosen(total: np.ndarray, level: float) -> float:
     if not (errors > 0).all():
         return bonferroni
     drawn = _drawn(np.clip(total / np.outer(errors, errors), -1, 1))
-    bound = 0.0
+    bound = np.zeros(np.shape(level))
     for side in _sides(count):
         chosen = (drawn[:, :count] * side).argmin(axis=1)
         tested = -(drawn[:, count:] * side)[np.arange(len(drawn)), chosen]
-        bound = max(bound, float(np.quantile(tested, 1 - level, method="higher")))
-    return float(np.clip(special.ndtr(-bound), bonferroni, level))
+        bound = np.maximum(bound, np.quantile(tested, 1 - level, method="higher"))
+    return np.clip(special.ndtr(-bound), bonferroni, level)
 
 
 def _sides(count: int) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from jaxbias.analysis import Answer
 from jaxbias.report import numbers
-from jaxbias.report.select import along_curations, shown, studied
+from jaxbias.report.select import along_curations, records, shown, studied
 from jaxbias.report.tables import (
     Column,
     Content,
@@ -26,17 +26,24 @@ _OVERWRITTEN_TONES = {"no gap": "good", "gap": "bad", "undecided": "open"}
 
 
 def inherited_badge(row: dict[str, Any]) -> Html:
-    """Returns the badge of an "inherited?" verdict; of one checkpoint where it is said of one."""
-    who = "inherited from this checkpoint" if row["scope"] == "checkpoint" else "inherited"
-    return badge(f"{who}: {row['verdict']}", _INHERITED_TONES.get(row["verdict"], "open"))
+    """Returns the badge of an "inherited?" verdict."""
+    said = f"{inherited_words(row)}: {row['verdict']}"
+    tone = _INHERITED_TONES.get(row["verdict"], "open")
+    return badge(said, tone, f"inherited {row['place']}")
+
+
+def inherited_words(row: dict[str, Any]) -> str:
+    """Returns what an "inherited?" verdict is about: of one checkpoint where it is said of one."""
+    return "inherited from this checkpoint" if row["scope"] == "checkpoint" else "inherited"
 
 
 def fix_badge(fix: dict[str, Any]) -> Html:
     """Returns the badge of a smallest fix: the curation and whether test bears it out, or none."""
+    place = f"fix {fix['place']}"
     if not fix["curation"]:
         tone = {"none": "bad", "nothing to fix": "good"}.get(fix["verdict"], "open")
-        return badge(f"smallest fix: {_fix_words(fix)}", tone)
-    return badge(f"smallest fix: {fix['curation']}, confirmed on test", "good")
+        return badge(f"smallest fix: {_fix_words(fix)}", tone, place)
+    return badge(f"smallest fix: {fix['curation']}, confirmed on test", "good", place)
 
 
 def inherited(answer: Answer) -> Content:
@@ -54,7 +61,7 @@ def inherited(answer: Answer) -> Content:
         bounded("low_family", "high_family", "For all questions"),
         column("p_family", "p for all questions", numbers.p_value),
     ]
-    return table(_records(rows), columns, f"Studied base minus each other base{fixed}")
+    return table(records(rows), columns, f"Studied base minus each other base{fixed}")
 
 
 def overwritten(answer: Answer) -> Content:
@@ -81,16 +88,20 @@ def _levels(answer: Answer, rows: pd.DataFrame, task: str) -> Content:
         Column(f"Reduction of |gap| [{level}]", _change("gap_reduction"), True),
         Column(
             "Verdict",
-            lambda row: badge(row["verdict"], _OVERWRITTEN_TONES.get(row["verdict"], "open")),
+            lambda row: badge(
+                row["verdict"],
+                _OVERWRITTEN_TONES.get(row["verdict"], "open"),
+                f"overwritten {row['place']}",
+            ),
         ),
     ]
-    return table(_records(along_curations(rows)), columns, f"{task}: every curation{fixed}")
+    return table(records(along_curations(rows)), columns, f"{task}: every curation{fixed}")
 
 
 def smallest_fix(answer: Answer) -> Content:
     """Returns two tables: the fix with its cost, and both groups' rates before and after."""
     rows = shown(answer.smallest_fix, answer.study)
-    fixes = _records(rows)
+    fixes = records(rows)
     level = numbers.confidence(answer.study)
     settings = ("base", "n", "realised_n", "scope", "checkpoints", "draws")
     varying, fixed = _varying(rows, settings)
@@ -199,7 +210,7 @@ def _matching(answer: Answer) -> Content:
         "Share of a subgroup from which the other base is ahead of the subgroup's own at 10 %; "
         "intervals hold for all shares together"
     )
-    return table(_records(rows), columns, caption + fixed)
+    return table(records(rows), columns, caption + fixed)
 
 
 def _by_task(frame: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
@@ -239,10 +250,6 @@ def _change(name: str) -> Callable[[dict], str]:
         return numbers.estimate(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
     return write
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return frame.to_dict("records")
 
 
 def _neighbours(row: dict[str, Any]) -> str:

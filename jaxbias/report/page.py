@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import importlib.resources
 import string
 from html import escape
 from pathlib import Path
@@ -24,14 +23,11 @@ from jaxbias.report import (
     search,
     several,
     sizes,
+    what_if,
 )
-from jaxbias.report.select import shown
+from jaxbias.report.embedded import asset
+from jaxbias.report.select import records, shown
 from jaxbias.report.tables import Content, Html
-
-_PRINT_DETAILS = (
-    'addEventListener("beforeprint", () => '
-    'document.querySelectorAll("details").forEach((part) => { part.open = true; }));\n'
-)
 
 
 def write(answer: Answer, directory: Path, manifest: Path | None = None) -> Path:
@@ -79,6 +75,7 @@ def _sections(
 ) -> list[tuple[str, str, str | Content]]:
     """Returns name, heading and content of every section that the answer has."""
     sections = [
+        ("what-if", "What would change the answer", what_if.section(answer)),
         ("inherited", "Is the bias inherited?", _inherited(answer, pictures)),
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
@@ -105,23 +102,27 @@ def _page(answer: Answer, sections: list[tuple[str, str, str | Content]]) -> str
         for name, heading, body in sections
     )
     links = "".join(f'<a href="#{name}">{heading}</a> ' for name, heading, _ in sections)
-    script = _asset("interactive.js") if 'id="charts"' in main else ""
-    return string.Template(_asset("page.html")).substitute(
+    scripts = ["page.js"]
+    if 'id="what-if-data"' in main:
+        scripts += what_if.SCRIPTS
+    if 'id="charts"' in main:
+        scripts.append("interactive.js")
+    return string.Template(asset("page.html")).substitute(
         title=escape(f"{answer.study['name']}: jaxbias report"),
-        style=_asset("page.css"),
+        style=asset("page.css"),
         header=f'{record.heading(answer)}<nav aria-label="Sections">{links}</nav>',
         main=main,
-        script=_PRINT_DETAILS + script,
+        script="\n".join(asset(name) for name in scripts),
     )
 
 
 def _answer(answer: Answer) -> str:
     """Returns the verdicts as badges, one card per target, and the answer in words."""
     cards: dict[tuple, list[str]] = {}
-    for row in shown(answer.inherited_verdicts, answer.study).to_dict("records"):
+    for row in records(shown(answer.inherited_verdicts, answer.study)):
         badge = findings.inherited_badge(row)
         cards.setdefault((row["task"], row["base"], row["n"]), []).append(badge)
-    for row in shown(answer.smallest_fix, answer.study).to_dict("records"):
+    for row in records(shown(answer.smallest_fix, answer.study)):
         badge = findings.fix_badge(row)
         cards.setdefault((row["task"], row["base"], row["n"]), []).append(badge)
     items = "".join(
@@ -251,7 +252,3 @@ def _fingerprint(manifest: Path | None) -> tuple[str, str] | None:
         return None
     with manifest.open("rb") as file:
         return manifest.name, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _asset(name: str) -> str:
-    return importlib.resources.files("jaxbias.report").joinpath(name).read_text("utf-8")

@@ -31,6 +31,11 @@ def shown(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
     return frame.loc[order.sort_values(["task", "n"], kind="stable").index]
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns the rows as dicts, each with its `place` in the answer's frame."""
+    return frame.assign(place=frame.index).to_dict("records")
+
+
 def along_curations(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of every base and size as natural, then levels in order, then the rest."""
     rank = frame["kind"].map({"natural": 0, "correlation": 1}).fillna(2)

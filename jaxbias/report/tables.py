@@ -134,17 +134,19 @@ def folded(summary: str, content: Content) -> Content:
     return f"<details><summary>{escape(summary)}</summary>" + content + "</details>"
 
 
-def badge(word: str, tone: str) -> Html:
+def badge(word: str, tone: str, verdict: str = "") -> Html:
     """Returns a verdict as a badge; its word carries the meaning, its colour only repeats it.
 
     Args:
       word: the verdict.
       tone: "good", "bad" or "open".
+      verdict: which one it is: its kind and place, as what_if.js names it.
 
     >>> badge("undecided", "open")
     '<span class="badge open">undecided</span>'
     """
-    return Html(f'<span class="badge {tone}">{escape(word)}</span>')
+    named = f' data-verdict="{verdict}"' if verdict else ""
+    return Html(f'<span class="badge {tone}"{named}>{escape(word)}</span>')
 
 
 def _parts(content: str | Content) -> tuple[str | Table, ...]:

@@ -32,7 +32,7 @@ def inherits(gaps, towards=drawn.TOWARDS, **how):
 
 def fix(levels, natural=0.2, rule=RULE, **how):
     one = study(drawn.with_levels(natural, levels), **how)
-    found = smallest_fix.smallest_fix(one.validation, one.test, one.design, rule)
+    found, _ = smallest_fix.smallest_fix(one.validation, one.test, one.design, rule)
     return found.iloc[0]
 
 
@@ -111,7 +111,7 @@ def test_what_is_not_trained_yet_can_change_a_verdict_so_there_is_none():
     _, found = inheritance.of_base(one.test, design, BASE, N, drawn.TOWARDS, RULE)
     assert found["verdict"] == "undecided"
     assert found["reason"] == "Scratch: 5 of 5 models not trained yet"
-    row = smallest_fix.smallest_fix(one.validation, one.test, design, RULE).iloc[0]
+    row = smallest_fix.smallest_fix(one.validation, one.test, design, RULE)[0].iloc[0]
     assert (row["verdict"], row["reason"]) == (
         "undecided", "1 model of its curations not trained yet",
     )  # fmt: skip
@@ -206,7 +206,7 @@ def test_one_paragraph_per_question_says_what_it_rests_on():
     one = study(drawn.with_levels(0.2, STEPS))
     table, verdicts = inheritance.inherited(one.test, one.design, drawn.TOWARDS, RULE)
     rows = overwriting.overwritten(one.test, one.design, RULE)
-    fixes = smallest_fix.smallest_fix(one.validation, one.test, one.design, RULE)
+    fixes, _ = smallest_fix.smallest_fix(one.validation, one.test, one.design, RULE)
     (said,) = paragraphs(verdicts, table, rows, fixes, RULE, {"target": 4000})
     assert said.startswith(
         f"target, {BASE}, n = 1,024 (5 checkpoints, 5 draws, 4,000 test examples). Inherited: yes."

@@ -107,7 +107,7 @@ def test_choosing_among_few_is_as_hard_as_among_all_that_were_screened():
         design = Design("target", planned, questions(planned, ("target",)), sizes, test)
         for epsilon in np.arange(0.02, 0.4, 0.002):
             rule = dataclasses.replace(study.answer, epsilon=float(epsilon), delta=1.0)
-            (fix,) = smallest_fix(validation, test, design, rule).to_dict("records")
+            (fix,) = smallest_fix(validation, test, design, rule)[0].to_dict("records")
             if fix["curation"]:
                 return epsilon
         raise AssertionError

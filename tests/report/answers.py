@@ -9,6 +9,8 @@ import pandas as pd
 
 from jaxbias import study as study_lib
 from jaxbias.analysis import Answer
+from jaxbias.analysis.rules import Bounds, Evidence, Tried
+from jaxbias.analysis.uncertainty import Interval
 
 GROUPS = ("female", "male")
 ROLES = {
@@ -82,6 +84,7 @@ def inherited(rng):
                 gap=sign * PULL["Gendered"], gap_against=sign * PULL[base], low=low, high=high,
                 p_value=0.0004 if low > 0 else 0.08, p_family=0.0008 if low > 0 else 0.16,
                 low_family=low - 0.01, high_family=high + 0.01, direction=sign,
+                low_no=low, high_no=high,
             )
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -143,14 +146,32 @@ def smallest_fix():
     numbers = [k for k, v in found.items() if isinstance(v, float)]
     none = dict.fromkeys(numbers, float("nan")) | dict(
         task="Bags_Under_Eyes", curation="", verdict="none", gap_before=-0.149,
-        nearest="correlation 5", below="correlation 4", above="correlation 6", gap_after=-0.035,
-        gap_after_low=-0.065, gap_after_high=-0.005, auc_change=0.005, auc_change_low=-0.005,
+        nearest="correlation 5", below="correlation 4", above="correlation 6", gap_after=-0.085,
+        gap_after_low=-0.115, gap_after_high=-0.055, auc_change=0.005, auc_change_low=-0.005,
         auc_change_high=0.015, fpr_first_after=0.184, fpr_second_after=0.219,
         tpr_first_after=0.6, tpr_second_after=0.641,
         fpr_first_before=0.13, fpr_second_before=0.279, tpr_first_before=0.5,
         tpr_second_before=0.7, sentence="Bags_Under_Eyes: none of those tried removes the gap.",
     )  # fmt: skip
     return pd.DataFrame([found | common, none | common])
+
+
+def evidence(natural, middle, step):
+    """Of gaps in steps along the levels, and by `middle` at the fifth."""
+
+    def tried(level):
+        gap = middle + step * (5 - level)
+        one = Bounds((Interval(gap, gap - 0.03, gap + 0.022),), Interval(-0.004, -0.013, 0.005))
+        on_validation = ((gap, 0.012), (-0.004, 0.004))
+        return Tried(f"correlation {level}", abs(level - 2), gap, on_validation, (one,), (one,))
+
+    return Evidence(
+        reason="", waiting="", natural=Interval(natural, natural - 0.053, natural + 0.053),
+        natural_inside=Interval(natural, natural - 0.045, natural + 0.045),
+        natural_on_validation=natural, nearest="correlation 5",
+        tried=tuple(sorted(map(tried, range(11)), key=lambda one: one.cost)),
+        axes=(tuple(f"correlation {k}" for k in range(11)),), cheapest=(2,), family=11,
+    )  # fmt: skip
 
 
 def counts():
@@ -231,13 +252,13 @@ def make_answer(**changes):
         [
             dict(
                 task="Wearing_Earrings", population="natural", base="Gendered", n=512,
-                direction=1, verdict="yes", scope="kind",
+                direction=1, direction_sure=True, verdict="yes", scope="kind", reason="",
                 sentence="Wearing_Earrings inherits the bias of Gendered: its FPR gap is +0.153, "
                 "larger than from Control_Hat, Control_Bangs and Scratch.",
             ),
             dict(
                 task="Bags_Under_Eyes", population="natural", base="Gendered", n=512,
-                direction=-1, verdict="undecided", scope="kind",
+                direction=-1, direction_sure=True, verdict="undecided", scope="kind", reason="",
                 sentence="Bags_Under_Eyes: undecided whether the bias of Gendered is inherited.",
             ),
         ]
@@ -253,6 +274,7 @@ def make_answer(**changes):
         curves=frame,
         overwritten=overwritten(frame),
         smallest_fix=fix,
+        fix_evidence=[evidence(0.153, 0.021, 0.055), evidence(-0.149, -0.085, 0.26)],
         screen=pd.DataFrame(),
         screen_verdicts=pd.DataFrame(),
         underrepresentation=pd.DataFrame(),
@@ -314,6 +336,7 @@ def make_pair_answer():
         curves=pd.DataFrame(),
         overwritten=pd.DataFrame(),
         smallest_fix=pd.DataFrame(),
+        fix_evidence=[],
         screen=pd.DataFrame(),
         screen_verdicts=pd.DataFrame(),
         underrepresentation=pd.DataFrame(rows),
@@ -337,8 +360,10 @@ def make_hostile_answer():
     def rename(value):
         if isinstance(value, dict):
             return {rename(k): rename(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [rename(v) for v in value]
+        if isinstance(value, list | tuple):
+            return type(value)(rename(v) for v in value)
+        if dataclasses.is_dataclass(value):
+            return dataclasses.replace(value, **rename(vars(value)))
         if isinstance(value, pd.DataFrame):
             return value.map(rename)
         if isinstance(value, str):
@@ -357,6 +382,7 @@ def make_empty_answer():
         answer,
         **{name: pd.DataFrame() for name in frames},
         dataset=answer.dataset | {"counts": pd.DataFrame()},
+        fix_evidence=[],
         sentences=[],
         timings={},
         deviations=[],

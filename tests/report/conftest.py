@@ -9,6 +9,13 @@ from tests.report.answers import (
     make_hostile_answer,
     make_pair_answer,
 )
+from tests.report.browsing import browsing
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with browsing() as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -174,12 +174,15 @@ def test_the_search_shows_every_trial_and_choice(written):
 def test_hostile_names_are_text(written_hostile):
     answer, directory = written_hostile
     page = Parsed((directory / "report.html").read_text())
-    assert [tag for tag, _ in page.elements].count("script") == 3  # Data, plotly, and our own.
+    assert [tag for tag, _ in page.elements].count(
+        "script"
+    ) == 4  # Bounds, charts, plotly, our own.
     assert "onerror" not in {name for _, attributes in page.elements for name in attributes}
     said = {text for texts in page.text.values() for text in texts}
     for sentence in answer.sentences:
         assert sentence in said
-    charts = json.loads(page.text["script"][0])
+    bounds, charts = map(json.loads, page.text["script"][:2])
+    assert "<script>" in bounds["inherited"][0]["question"]
     names = {trace["name"] for chart in charts for trace in chart["data"]}
     assert not any("<" in name for name in names)
 
