@@ -22,17 +22,32 @@ from jaxbias.report import (
     trade_off,
 )
 from jaxbias.report.select import gap_name
+from jaxbias.study import TASKS
+
+_SHEET = 12  # Targets times sizes on a sheet: more are no longer read.
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A drawn figure, ready for the page."""
+    """A drawn figure, ready for the page.
+
+    Attributes:
+      name: of the figure.
+      png: its first sheet.
+      caption: what it shows.
+      alt: the same for who cannot see it.
+      width: of the text width.
+      sheets: the names of the files of all its sheets, without their ends.
+      frame: the name of the CSV with its numbers.
+    """
 
     name: str
     png: bytes
     caption: str
     alt: str
-    width: float  # Of the text width.
+    width: float
+    sheets: tuple[str, ...]
+    frame: str
 
 
 def draw(answer: Answer, directory: Path) -> dict[str, Picture]:
@@ -40,27 +55,71 @@ def draw(answer: Answer, directory: Path) -> dict[str, Picture]:
 
     Args:
       answer: the `Answer`.
-      directory: an existing directory; NAME.png and NAME.pdf are written into it.
+      directory: an existing directory; NAME.png and NAME.pdf are written into it, and of a figure
+        of many targets and sizes further sheets, NAME_2.png and so on.
 
     Returns:
       name -> picture, in reading order.
     """
-    pictures = {}
+    pictures, parts = {}, sheets(answer)
     for make, caption, alt in _FIGURES:
-        with style.drawing():
-            figure = make(answer)
-        if figure is None:
-            continue
-        content = {kind: style.render(figure, kind) for kind in ("png", "pdf")}
-        name = make.__name__
-        for kind, data in content.items():
-            atomic.write_bytes(directory / f"{name}.{kind}", data)
-        width = figure.get_figwidth() / style.WIDTH
-        said = caption(answer.study)
-        if any(text.get_text() == style.DEGENERATE for key in figure.legends for text in key.texts):
-            said += " Hollow marks are degenerate models: at chance, or predicting all or nothing."
-        pictures[name] = Picture(name, content["png"], said, alt, width)
+        name, drawn = make.__name__, []
+        for part in [answer] if make in _WHOLE else parts:
+            with style.drawing():
+                figure = make(part)
+            if figure is not None:
+                drawn.append((f"{name}_{len(drawn) + 1}" if drawn else name, figure))
+        for file, figure in drawn:
+            for kind in ("png", "pdf"):
+                atomic.write_bytes(directory / f"{file}.{kind}", style.render(figure, kind))
+        _forget(directory, name, len(drawn))
+        if drawn:
+            files = tuple(file for file, _ in drawn)
+            pictures[name] = _picture(answer, directory, files, drawn[0][1], caption, alt)
     return pictures
+
+
+def _forget(directory: Path, name: str, drawn: int) -> None:
+    """Removes the sheets of an earlier answer that had more."""
+    while (old := directory / f"{name}_{drawn + 1}.png").exists() and drawn:
+        for path in (old, old.with_suffix(".pdf")):
+            path.unlink(missing_ok=True)
+        drawn += 1
+
+
+def sheets(answer: Answer) -> list[Answer]:
+    """Returns the answer in parts that a sheet can show: target by target, all sizes of each."""
+    tasks = [task for kind in TASKS for task in answer.study[kind]]
+    sizes = max(len(answer.study["finetune"]["n"]), 1)
+    each = max(_SHEET // sizes, 1)
+    if len(tasks) <= each:
+        return [answer]
+    frames = {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
+    frames = {name: one for name, one in frames.items() if "task" in getattr(one, "columns", ())}
+    return [
+        dataclasses.replace(
+            answer,
+            **{name: one[one["task"].isin(tasks[i : i + each])] for name, one in frames.items()},
+        )
+        for i in range(0, len(tasks), each)
+    ]
+
+
+def _picture(
+    answer: Answer,
+    directory: Path,
+    files: tuple[str, ...],
+    first: Figure,
+    caption: Callable[[dict], str],
+    alt: str,
+) -> Picture:
+    said, name = caption(answer.study), files[0]
+    if any(text.get_text() == style.DEGENERATE for key in first.legends for text in key.texts):
+        said += " Hollow marks are degenerate models: at chance, or predicting all or nothing."
+    if len(files) > 1:
+        said += f" This is the first of {len(files)} sheets, each with scales of its own."
+    png, width = (directory / f"{name}.png").read_bytes(), first.get_figwidth() / style.WIDTH
+    return Picture(name, png, said, alt, width, files, _FRAMES.get(name, name))
 
 
 def _intervals(study: dict) -> str:
@@ -237,3 +296,14 @@ _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], 
         "with fewer; its numbers are in the table that follows.",
     ),
 )
+
+# Figures of all targets together, in order of what they show.
+_WHOLE = (salience.salience, regression.residuals)
+# Of figures that are not drawn from the frame of their name: which it is.
+_FRAMES = {
+    "dose_response": "curves",
+    "auc_gap": "curves",
+    "rates": "curves",
+    "residuals": "regression_points",
+    "several": "macro",
+}

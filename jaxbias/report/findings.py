@@ -7,7 +7,7 @@ import pandas as pd
 
 from jaxbias.analysis import Answer
 from jaxbias.report import numbers
-from jaxbias.report.select import along_curations, records, shown, studied
+from jaxbias.report.select import along_curations, metric_name, records, shown, studied
 from jaxbias.report.tables import (
     Column,
     Content,
@@ -22,6 +22,7 @@ from jaxbias.report.tables import (
 )
 
 _INHERITED_TONES = {"yes": "bad", "practically none": "good", "no": "good", "reversed": "bad"}
+_OPEN = 4  # Targets whose tables are not folded.
 _OVERWRITTEN_TONES = {"no gap": "good", "gap": "bad", "undecided": "open"}
 
 
@@ -65,15 +66,18 @@ def inherited(answer: Answer) -> Content:
 
 
 def overwritten(answer: Answer) -> Content:
-    """Returns the tables per level: the studied bases' open, the others' folded."""
+    """Returns the tables per level: open are those of studied bases, of a few targets."""
     rows = shown(answer.overwritten, answer.study)
     first = studied(rows, answer.study)
-    others = rows.drop(first.index)
-    open_, rest = (
-        sum((_levels(answer, block, task) for task, block in _by_task(rows)), Content())
-        for rows in (first, others)
-    )
-    return open_ + folded("The same for controls and scratch", rest) if rest else open_
+    mine, others = _by_targets(answer, first), _by_targets(answer, rows.drop(first.index))
+    return mine + folded("The same for controls and scratch", others) if others else mine
+
+
+def _by_targets(answer: Answer, rows: pd.DataFrame) -> Content:
+    tables = {task: _levels(answer, block, task) for task, block in _by_task(rows)}
+    if len(tables) > _OPEN:
+        tables = {task: folded(task, content) for task, content in tables.items()}
+    return sum(tables.values(), Content())
 
 
 def _levels(answer: Answer, rows: pd.DataFrame, task: str) -> Content:
@@ -180,16 +184,6 @@ def underrepresentation(answer: Answer) -> Content:
     return content
 
 
-def _metric_name(name: str) -> str:
-    """Returns a metric's name as a reader knows it.
-
-    >>> _metric_name("fpr_gap"), _metric_name("worst_group_accuracy")
-    ('FPR gap', 'worst group accuracy')
-    """
-    words = name.split("_")
-    return " ".join(word.upper() if word in ("fpr", "tpr", "auc") else word for word in words)
-
-
 def _matching(answer: Answer) -> Content:
     rows = shown(answer.matching_share, answer.study)
     if rows.empty:
@@ -294,7 +288,7 @@ def _said_of(scope: str) -> str:
 
 # Field -> its heading, how it is written, and how a caption says it once for all rows.
 _SETTINGS: dict[str, tuple[str, Callable[[Any], str], str]] = {
-    "metric": ("Metric", _metric_name, "{}"),
+    "metric": ("Metric", metric_name, "{}"),
     "base": ("Base", str, "base {}"),
     "n": ("n", numbers.count, "n = {}"),
     "realised_n": ("Realised n", numbers.count, "realised n = {}"),

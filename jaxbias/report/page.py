@@ -12,9 +12,9 @@ from jaxbias.report import (
     figures,
     files,
     findings,
-    interactive,
     latex,
     numbers,
+    panel,
     record,
     reduction,
     regression,
@@ -76,6 +76,7 @@ def _sections(
     """Returns name, heading and content of every section that the answer has."""
     sections = [
         ("what-if", "What would change the answer", what_if.section(answer)),
+        ("panel", "Look closer", panel.section(answer)),
         ("inherited", "Is the bias inherited?", _inherited(answer, pictures)),
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
@@ -105,8 +106,8 @@ def _page(answer: Answer, sections: list[tuple[str, str, str | Content]]) -> str
     scripts = ["page.js"]
     if 'id="what-if-data"' in main:
         scripts += what_if.SCRIPTS
-    if 'id="charts"' in main:
-        scripts.append("interactive.js")
+    if 'id="panel-data"' in main:
+        scripts += panel.SCRIPTS
     return string.Template(asset("page.html")).substitute(
         title=escape(f"{answer.study['name']}: jaxbias report"),
         style=asset("page.css"),
@@ -167,7 +168,6 @@ def _overwritten(answer: Answer, pictures: dict[str, figures.Picture]) -> Conten
     return (
         _figure(pictures, "dose_response")
         + _figure(pictures, "auc_gap")
-        + interactive.section(answer)
         + rule
         + findings.overwritten(answer)
     )
@@ -242,9 +242,22 @@ def _figure(pictures: dict[str, figures.Picture], name: str) -> Html:
         f'aria-label="Figure {name}"><img alt="{escape(picture.alt)}" '
         f'style="max-width: {62 * picture.width:.1f}rem" '
         f'src="data:image/png;base64,{data}"></div>'
-        f"<figcaption>{escape(picture.caption)} Files: {name}.png, {name}.pdf.</figcaption>"
-        "</figure>\n"
+        f"<figcaption>{escape(picture.caption)} {_files(picture)}</figcaption></figure>\n"
     )
+
+
+def _files(picture: figures.Picture) -> str:
+    """Links to the files beside the page."""
+    sheets = [f"{_link(f'{name}.png')}, {_link(f'{name}.pdf')}" for name in picture.sheets]
+    files = f"Files: {sheets[0]}, numbers: {_link(f'{picture.frame}.csv')}."
+    if sheets[1:]:
+        more = ", ".join(sheets[1:])
+        files += f" <details><summary>Other sheets</summary>{more}.</details>"
+    return files
+
+
+def _link(file: str) -> str:
+    return f'<a href="{file}">{file}</a>'
 
 
 def _fingerprint(manifest: Path | None) -> tuple[str, str] | None:

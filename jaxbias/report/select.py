@@ -121,6 +121,16 @@ def gap_name(study: Mapping[str, Any]) -> str:
     return f"{first} − {second}"
 
 
+def metric_name(name: str) -> str:
+    """Returns a metric's name as a reader knows it.
+
+    >>> metric_name("fpr_gap"), metric_name("worst_group_accuracy")
+    ('FPR gap', 'worst group accuracy')
+    """
+    words = name.split("_")
+    return " ".join(word.upper() if word in ("fpr", "tpr", "auc") else word for word in words)
+
+
 def several_sizes(frame: pd.DataFrame) -> bool:
     """Returns whether finetunes of more than one size are among the rows."""
     return frame["n"].nunique() > 1

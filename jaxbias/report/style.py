@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from PIL import Image
 
 WIDTH = 7.0  # Inches: the text width of a two-column paper.
 FONT = "DejaVu Sans"  # Ships with matplotlib: the same picture on every machine.
@@ -21,6 +22,7 @@ PALE = "#8a8a8a"
 MUTED = "#595959"
 DEGENERATE = "degenerate"
 _BAND = "#ebebeb"
+_PALETTE = 128  # Colours of a PNG.
 _LONGEST = 24  # Characters of a name.
 _LEGEND = 100  # Characters across the text width, an entry's mark counting as six.
 
@@ -223,4 +225,13 @@ def render(figure: Figure, kind: str) -> bytes:
         metadata = {"CreationDate": None} if kind == "pdf" else {}
         figure.savefig(buffer, format=kind, metadata=metadata)
     figure.set_layout_engine("none")  # Laid out once; a second file keeps the places.
-    return buffer.getvalue()
+    return buffer.getvalue() if kind == "pdf" else _of_few_colours(buffer)
+
+
+def _of_few_colours(picture: io.BytesIO) -> bytes:
+    """A picture with a palette: a third of the size, and lines and letters look the same."""
+    smaller = io.BytesIO()
+    with Image.open(picture) as image:
+        dpi = image.info["dpi"]
+        image.convert("RGB").quantize(_PALETTE).save(smaller, "PNG", optimize=True, dpi=dpi)
+    return smaller.getvalue()

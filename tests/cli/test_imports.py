@@ -36,11 +36,11 @@ json.dump(ends, sys.stdout)
 """
 # Packages that take a tenth of a second or more; NumPy does too, and names of metrics need it.
 SLOW = {
-    "PIL", "flax", "grain", "jax", "matplotlib", "optax", "orbax", "pandas", "plotly", "pyarrow",
+    "PIL", "flax", "grain", "jax", "matplotlib", "optax", "orbax", "pandas", "pyarrow",
     "rich", "scipy", "tensorboardX", "tensorflow_datasets", "tensorstore", "torch",
 }  # fmt: skip
 # Nothing but what is named beside a command below may import these.
-RARE = {"flax", "grain", "matplotlib", "optax", "orbax", "plotly", "tensorflow_datasets", "torch"}
+RARE = {"flax", "grain", "matplotlib", "optax", "orbax", "tensorflow_datasets", "torch"}
 
 
 def ends(calls, folder):

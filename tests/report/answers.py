@@ -295,6 +295,12 @@ def make_answer(**changes):
     return dataclasses.replace(answer, **changes)
 
 
+def with_curves(answer, more):
+    """The same answer with more rows of curves."""
+    curves = pd.concat([answer.curves, *more], ignore_index=True)
+    return dataclasses.replace(answer, curves=curves)
+
+
 def make_pair_answer():
     rng = np.random.default_rng(1)
     task, bases = "child|older", {"Child": "studied", "Older": "control", "Scratch": "scratch"}

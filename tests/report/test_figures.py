@@ -12,8 +12,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from jaxbias.report import forest, groups, interactive, levels, numbers, style, trade_off
-from tests.report.answers import make_answer, make_pair_answer
+from jaxbias.report import figures, forest, groups, levels, numbers, panel, style, trade_off
+from tests.report.answers import make_answer, make_pair_answer, with_curves
 
 FIGURES = (
     forest.inherited,
@@ -112,10 +112,9 @@ def test_other_curations_stand_right_of_the_levels(answer):
     answer = with_curves(answer, [more])
     assert "group balanced" in texts(drawn(levels.dose_response, answer))
     assert "group balanced" in texts(drawn(trade_off.auc_gap, answer))
-    for chart in interactive.charts(answer):
-        assert chart["wide"]["xaxis2"]["ticktext"][-1] == "group balanced"
-        diamonds = [t for t in chart["data"] if t["marker"]["symbol"] == "diamond"]
-        assert len(diamonds) == 2 * len(answer.study["bases"])  # Both panels.
+    assert panel.contents(answer)["curations"][-1] == {
+        "name": "group_balanced", "course": "", "tick": "group balanced",
+    }  # fmt: skip
 
 
 def test_rates_names_what_is_no_fix(answer):
@@ -146,11 +145,6 @@ def test_ends_and_what_the_verdicts_name_are_labelled_on_the_studied_base_alone(
     figure = drawn(trade_off.auc_gap, answer)
     assert [[t.get_text() for t in axes.texts] for axes in figure.axes] == [["0", "10"]] * 2
     assert "fix or nearest" not in texts(figure)
-
-
-def with_curves(answer, more):
-    curves = pd.concat([answer.curves, *more], ignore_index=True)
-    return dataclasses.replace(answer, curves=curves)
 
 
 def crowded():
@@ -213,6 +207,27 @@ def test_no_text_covers_another_or_leaves_the_figure(make, name):
     for said, box in boxes:
         assert box.x0 >= -1 and box.x1 <= figure.bbox.width + 1, said
         assert box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, said
+
+
+def test_figures_of_many_targets_and_sizes_come_in_sheets(answer, tmp_path):
+    assert figures.sheets(answer) == [answer]
+    answer.study["finetune"]["n"] = list(range(1, 8))  # Two targets would be 14 panels.
+    parts = figures.sheets(answer)
+    assert [set(part.curves["task"]) for part in parts] == [
+        {task} for task in answer.study["targets"]
+    ]
+    assert [len(part.smallest_fix) for part in parts] == [1, 1]
+    (tmp_path / "rates_3.png").write_bytes(b"of an earlier answer")
+    pictures = figures.draw(answer, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}{number}.{kind}"
+        for name in ("inherited", "dose_response", "auc_gap", "rates")
+        for number in ("", "_2")
+        for kind in ("png", "pdf")
+    }
+    assert pictures["rates"].sheets == ("rates", "rates_2")
+    assert "the first of 2 sheets" in pictures["rates"].caption
+    assert pictures["rates"].png == (tmp_path / "rates.png").read_bytes()
 
 
 def test_degenerate_models_are_hollow_and_in_the_legend(answer):
