@@ -1,5 +1,7 @@
 """The methods paragraph, generated from what was done."""
 
+import json
+
 import pandas as pd
 
 from jaxbias.analysis.layouts import mixed_layouts
@@ -12,6 +14,7 @@ from jaxbias.study import (
     FinetuneSpec,
     PretrainSpec,
     Study,
+    described,
     in_head_mode,
     parse_curation,
     searched_curation,
@@ -32,7 +35,11 @@ def methods(
       choices: the hyperparameters of every arm, where they were searched.
       bases: those pretrained here.
     """
-    trained = _training(study, scores, choices) if trained_here(scores) else _elsewhere(scores)
+    trained = (
+        _training(study, dataset, scores, choices, bases)
+        if trained_here(scores)
+        else _elsewhere(scores)
+    )
     screened = _screened(study) if study.screen.on and trained_here(scores) else []
     mixed = mixed_layouts(scores.variants, bases)
     parts = [_data(study, dataset, scores), *screened, *trained, mixed, _statistics(study, scores)]
@@ -77,10 +84,17 @@ _MITIGATIONS = {
 }
 
 
-def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
+def _training(
+    study: Study,
+    dataset: Dataset,
+    scores: Scores,
+    choices: pd.DataFrame,
+    bases: pd.DataFrame,
+) -> list[str]:
     variants, fine, pre = scores.variants, study.finetune, study.pretrain
     pretrained = [
-        f"{name} ({base.role}: {_learnt(base)}, {base.curation.replace('_', ' ')})"
+        f"{name} ({base.role}: {described(base)}{_classes(base, dataset)}, "
+        f"{base.curation.replace('_', ' ')}{_accuracy(bases, name)})"
         for name, base in study.bases.items()
         if base.target
     ]
@@ -120,11 +134,25 @@ def _training(study: Study, scores: Scores, choices: pd.DataFrame) -> list[str]:
     return parts
 
 
-def _learnt(base: BaseSpec) -> str:
-    """What a base learns."""
-    if base.objective == "simclr":
-        return f"SimCLR, without labels, of images drawn by {base.target}"
-    return " and ".join((base.target, *base.also))
+def _classes(base: BaseSpec, dataset: Dataset) -> str:
+    """How many classes a base learns, where that is more than yes and no."""
+    if base.objective != "supervised" or dataset.table[base.target].dtype == "boolean":
+        return ""
+    count = len(dataset.table[base.target].cat.categories)
+    return f" of {count:,} classes" if count > 2 else ""
+
+
+def _accuracy(bases: pd.DataFrame, name: str) -> str:
+    """How well the seeds of a base predict what they learnt."""
+    if "learnt" not in bases:  # Of scores from elsewhere, and of earlier versions.
+        return ""
+    found = map(json.loads, bases["learnt"][bases["base"] == name])
+    shares = [told["accuracy"] for told in found if told]
+    if not shares:
+        return ""
+    low, high = (f"{100 * share:.1f}" for share in (min(shares), max(shares)))
+    span = low if low == high else f"{low} to {high}"
+    return f", right on {span} % of the validation labels"
 
 
 def _screened(study: Study) -> list[str]:

@@ -1,10 +1,12 @@
 """`jaxbias run` and `jaxbias pretrain`: a study from its config to what is done of it."""
 
 import dataclasses
+import json
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from absl.flags import FlagValues
 
@@ -15,7 +17,7 @@ from jaxbias.files.claims import Claims
 from jaxbias.files.objects import is_url
 from jaxbias.plan.selection import PACKED, STAGES, check_words
 from jaxbias.stages import supervisor
-from jaxbias.study import Study
+from jaxbias.study import Study, described
 from jaxbias.workdir.places import place_of
 from jaxbias.workdir.stopping import give_back_and_end, on_sigterm
 
@@ -103,8 +105,25 @@ def pretrain(given: FlagValues) -> None:
     from jaxbias.workdir.results import ResultDirectory
 
     directory = ResultDirectory(workdir)
-    for base in [base for pack in directory.plan().bases for base in pack.members]:
-        print(f"{base.name}, seed {base.seed}: {directory.place}/bases/{base.id}")
+    plan = directory.plan()
+    rows = {row.id: row for row in directory.base_rows(plan).itertuples()}
+    for base in [base for pack in plan.bases for base in pack.members]:
+        how = _learnt(rows[base.id]) if base.id in rows else ""
+        print(f"{base.name}, seed {base.seed} ({described(base)}{how}):")
+        print(f"  {directory.place}/bases/{base.id}")
+
+
+def _learnt(row: Any) -> str:
+    """How the training of a base went: its failure, or how well it predicts what it learnt."""
+    if row.status != "ok":
+        return f"; {row.status}"
+    told = json.loads(getattr(row, "learnt", "{}"))  # Earlier versions did not tell.
+    if not told:
+        return ""
+    return (
+        f"; right on {100 * told['accuracy']:.1f} % of the labels of {told['examples']:,} "
+        f"validation images, mean loss {told['loss']:.3g}"
+    )
 
 
 def _asked(given: FlagValues, study: Study) -> tuple[str, str, str]:

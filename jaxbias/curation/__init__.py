@@ -10,6 +10,7 @@ from jaxbias.curation.example_scores import (
     table_path,
 )
 from jaxbias.curation.influence import Sample, harms
+from jaxbias.curation.pretraining import base_cells
 from jaxbias.curation.quotas import quotas
 from jaxbias.curation.redraws import with_both_classes
 from jaxbias.curation.sizes import Wanted, realised, shortage
@@ -20,6 +21,7 @@ __all__ = [
     "Draw",
     "Sample",
     "Wanted",
+    "base_cells",
     "check_scored",
     "class_names",
     "digests",

@@ -59,6 +59,11 @@ class Cells:
         """The number of classes of the target."""
         return int(self.targets.max()) + 1
 
+    @property
+    def grouped(self) -> bool:
+        """Whether cells are of groups, and not of classes alone."""
+        return bool((self.groups != _BOTH).any())
+
     def along(self, column: str | None) -> "Cells":
         """Returns the cells parted by the two values of a column; None: as they are.
 
@@ -127,7 +132,9 @@ def label_cells(dataset: Dataset, task: str, columns: Sequence[str], group: Grou
     return _cells(dataset, task, tuple(group.names), no_class, own, group.names, codes)
 
 
-def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
+def target_cells(
+    dataset: Dataset, target: str, group: GroupSpec, pool: np.ndarray | None = None
+) -> Cells:
     """Builds the cells of a target crossed with a group.
 
     Args:
@@ -135,6 +142,8 @@ def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
       target: a binary or categorical column. Where it is the group's own column, the cells are
         its two values.
       group: the column and the two values compared.
+      pool: bool[N], whom natural shares are counted in, 0 where nobody is; None: as the data
+        declares them, or in the finetuning split.
 
     Returns:
       The cells, in the order (class 0, first group), (class 0, second group), (class 1, ...).
@@ -156,7 +165,16 @@ def target_cells(dataset: Dataset, target: str, group: GroupSpec) -> Cells:
         cell_targets = np.repeat(np.arange(len(values)), 2)
         cell_groups = np.tile([0, 1], len(values))
         names = tuple(f"{target}={value}, {name}" for value in values for name in group.names)
-    return _cells(dataset, target, names, cell_targets, cell_groups, group.names, codes)
+    return _cells(dataset, target, names, cell_targets, cell_groups, group.names, codes, pool)
+
+
+def class_cells(dataset: Dataset, target: str, group: GroupSpec, pool: np.ndarray) -> Cells:
+    """Builds the classes of a target, of both groups each; see `target_cells`."""
+    values = class_names(dataset, target)
+    codes = np.where(_eligible(dataset, target), dataset.codes(target, values), -1)
+    names = tuple(f"{target}={value}" for value in values)
+    both, places = np.full(len(values), _BOTH), np.arange(len(values))
+    return _cells(dataset, target, names, places, both, group.names, codes, pool)
 
 
 def pair_cells(dataset: Dataset, pair: str) -> Cells:
@@ -231,6 +249,7 @@ def _cells(
     groups: np.ndarray,
     group_names: tuple[str, ...],
     codes: np.ndarray,
+    pool: np.ndarray | None = None,
 ) -> Cells:
     first, second = group_names
     cells = Cells(
@@ -243,7 +262,8 @@ def _cells(
         shares=np.zeros(len(names)),
         dataset=dataset,
     )
-    return dataclasses.replace(cells, shares=_natural_shares(dataset, cells))
+    shares = _natural_shares(dataset, cells) if pool is None else _shares_in(dataset, cells, pool)
+    return dataclasses.replace(cells, shares=shares)
 
 
 def _eligible(dataset: Dataset, target: str) -> np.ndarray:
@@ -265,3 +285,11 @@ def _natural_shares(dataset: Dataset, cells: Cells) -> np.ndarray:
     if counts.sum() == 0:
         raise InputError(f"no finetuning example of task '{cells.task}' has known labels")
     return counts / counts.sum()
+
+
+def _shares_in(dataset: Dataset, cells: Cells, pool: np.ndarray) -> np.ndarray:
+    """Counted in a pool; 0 where it has nobody."""
+    counts = cells.available(pool & (dataset.table["stratum"] == "").to_numpy())
+    if not counts.any():  # All were rendered for the target.
+        counts = cells.available(pool)
+    return counts / max(counts.sum(), 1)

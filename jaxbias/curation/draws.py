@@ -59,6 +59,7 @@ def draw(
     split: str = "finetune",
     on_shortage: str = "error",
     harm: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
 ) -> Draw:
     """Draws the examples of a curation.
 
@@ -72,6 +73,7 @@ def draw(
       split: the pool's name.
       on_shortage: "error", or "shrink" to the largest feasible n.
       harm: float64[N], how much each example hurts, for a curation that drops by it.
+      left_out: bool[N], examples that are passed over in the permutation of the pool; None: none.
 
     Returns:
       The draw.
@@ -81,7 +83,7 @@ def draw(
         and has one class alone, and no redraw has both.
     """
     parts = cells.along(curation.column)
-    available = parts.available(pool)
+    available = parts.available(pool if left_out is None else pool & ~left_out)
     counts, redraws = realised(curation, parts, available, n, split, on_shortage), 0
     key = f"{data}/{split}/{cells.task}"
     if split == "finetune":
@@ -93,6 +95,7 @@ def draw(
         if not counts[own].any():
             continue
         inside = inside[_order(len(inside), f"{key}/{cells.names[cell]}/{seed}")]
+        inside = inside if left_out is None else inside[~left_out[inside]]
         for part in own:
             among = inside if parts is cells else inside[parts.codes[inside] == part]
             taken.append(among[: counts[part]])

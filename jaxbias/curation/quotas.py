@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from jaxbias.curation.cells import Cells
+from jaxbias.data.dataset import listed
 from jaxbias.errors import InputError, nearest
 from jaxbias.study import Curation
+
+_NAMED = 4  # Cells that a message names.
 
 
 def largest_remainder(total: int, shares: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -101,17 +104,12 @@ def _natural(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     return largest_remainder(n, cells.shares)
 
 
-def _one_group(curation: Curation, cells: Cells, n: int) -> np.ndarray:
-    """Natural, with the other group left out."""
-    inside = cells.groups == ("first_group", "second_group").index(curation.kind)
-    if not (cells.shares * inside).sum():
-        raise InputError(
-            f"curation '{curation.kind}': task '{cells.task}' has nobody of that group"
-        )
-    return largest_remainder(n, cells.shares * inside)
-
-
 def _group_balanced(curation: Curation, cells: Cells, n: int) -> np.ndarray:
+    if not cells.grouped:
+        raise InputError(
+            f"curation 'group_balanced' of '{cells.task}': nobody is known to be of either group; "
+            "'natural' and 'class_balanced' do without"
+        )
     return largest_remainder(n, np.ones(len(cells.names)))
 
 
@@ -130,7 +128,7 @@ def _correlation(curation: Curation, cells: Cells, n: int) -> np.ndarray:
     if cells.classes != 2 or set(cells.groups.tolist()) != {0, 1} or len(cells.names) != 4:
         raise InputError(
             f"curation '{curation.kind}' needs a binary target and two groups; task "
-            f"'{cells.task}' has cells {', '.join(cells.names)}"
+            f"'{cells.task}' has cells {listed(cells.names, _NAMED)}"
         )
     k = curation.level
     p = _prevalence(curation, cells)
@@ -250,8 +248,6 @@ RULES: dict[str, Callable[[Curation, Cells, int], np.ndarray]] = {
     "dfr": _natural,
     "add_minority": _minority,
     "replace_minority": _minority,
-    "first_group": _one_group,
-    "second_group": _one_group,
 }
 
 

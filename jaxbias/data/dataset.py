@@ -81,6 +81,19 @@ class Dataset:
             )
         return column.astype("Int8").fillna(UNKNOWN).to_numpy(np.int8)
 
+    def probabilities(self, name: str) -> np.ndarray:
+        """Returns float32[N], what a model gave for a label (`soft`); -1 where it gave nothing.
+
+        Raises:
+          InputError: there are none of this column.
+        """
+        if name not in self.soft.columns:
+            raise InputError(
+                f"{self.name} has no probabilities of '{name}', which config.data.scores gives; "
+                f"{nearest(name, self.soft.columns)}"
+            )
+        return self.soft[name].fillna(UNKNOWN).to_numpy(np.float32)
+
     def codes(self, name: str, values: Sequence[str]) -> np.ndarray:
         """Returns each example's place in `values`.
 

@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from jaxbias.curation import (
+    Cells,
     Draw,
+    Wanted,
+    base_cells,
     check_scored,
     class_names,
     draw,
@@ -22,7 +25,7 @@ from jaxbias.engine.identities import identities
 from jaxbias.errors import InputError
 from jaxbias.files.content import bytes_id, content_id
 from jaxbias.plan.variants import Base, Variant, expand
-from jaxbias.study import SPLITS, Curation, Study, parse_curation
+from jaxbias.study import SPLITS, Curation, Study, excluded, parse_curation
 from jaxbias.training.objectives import label_type
 
 
@@ -51,6 +54,8 @@ class Curator:
             )
         )
         self.counts = functools.cache(self._counts)
+        self.left_out = functools.cache(self._left_out)
+        self._of_target = functools.cache(self._cells_of_target)
         self.finetune = functools.cache(self._finetune)
         self.harm = functools.cache(self._harm)
 
@@ -78,17 +83,46 @@ class Curator:
         dropped = curation.k if curation.kind == "drop" else 0
         return int(self.counts(task, curation, n).sum()) - dropped
 
+    def _left_out(self, without: tuple[str, ...]) -> np.ndarray | None:
+        """Returns bool[N], who is of one of some "column=value", or may be; None: nobody is."""
+        out = np.zeros(len(self.dataset.table), bool)
+        for text in without:
+            column, value = excluded(text, "without")
+            out |= self.dataset.codes(column, [value]) == 0
+            out |= self.dataset.column(column).isna().to_numpy()
+        return out if without else None
+
+    def _drawable(self, base: Base, split: str) -> np.ndarray:
+        """Returns bool[N], who of a split has a base's target and is not left out."""
+        inside = self.pools[split] & (self.base_cells(base).codes >= 0)
+        out = self.left_out(base.without)
+        return inside if out is None else inside & ~out
+
+    def _cells_of_target(self, target: str, without: tuple[str, ...]) -> Cells:
+        return base_cells(self.dataset, target, self.study.group, self.left_out(without))
+
+    def base_cells(self, base: Base) -> Cells:
+        """Returns the cells of what a base is pretrained on.
+
+        Raises:
+          InputError: its target does not exist, or nobody is left to learn from.
+        """
+        with _of_base(base):
+            return self._of_target(base.target, base.without)
+
+    def wanted(self, base: Base) -> Wanted:
+        """Returns the pretraining set that a base asks for."""
+        curation = parse_curation(base.curation, f"config.bases.{base.name}.curation")
+        cells = self.base_cells(base)
+        available = cells.available(self._drawable(base, "pretrain"))
+        return Wanted(curation, cells, available, self.study.pretrain.n, f"base '{base.name}': ")
+
     def pretrain_size(self, base: Base) -> int:
         """Returns the realised n of a pretraining set, told from counts without drawing it."""
-        cells, available = self.cells(base.target), self.available(base.target, "pretrain")
+        wanted = self.wanted(base)
+        cells = wanted.cells
         with _of_base(base):
-            counts = realised(
-                parse_curation(base.curation, f"config.bases.{base.name}.curation"),
-                cells,
-                available,
-                self.study.pretrain.n,
-                "pretrain",
-            )
+            counts = realised(*wanted[:4], "pretrain")
             classes = {int(y) for y, count in zip(cells.targets, counts, strict=True) if count}
             if base.objective == "supervised" and len(classes) < 2:
                 raise InputError(
@@ -127,22 +161,24 @@ class Curator:
 
     def pretrain(self, base: Base) -> Draw:
         """Returns what a base is pretrained on."""
+        cells = self.base_cells(base)
         with _of_base(base):
             return draw(
-                self.cells(base.target),
+                cells,
                 self.pools["pretrain"],
                 parse_curation(base.curation, f"config.bases.{base.name}.curation"),
                 self.study.pretrain.n,
                 base.seed,
                 self.dataset.fingerprint,
                 split="pretrain",
+                left_out=self.left_out(base.without),
             )
 
     def outputs(self, base: Base) -> int:
         """Returns the logits of the network a base is pretrained with."""
         if base.objective == "simclr":  # It has a head, but does not train it.
             return 1
-        classes = self.cells(base.target).classes
+        classes = self.base_cells(base).classes
         return 1 + len(base.also) if classes == 2 else classes
 
     def _task_labels(self, task: str) -> np.ndarray:
@@ -155,16 +191,30 @@ class Curator:
         """Returns [N, K], what a base is pretrained for, as of `objectives.example_losses`.
 
         Raises:
-          InputError: several columns are to be learnt together, and one is not binary.
+          InputError: several columns are to be learnt together, and one is not binary; there are
+            no probabilities of one; or it is unknown of everybody.
         """
-        first = self.cells(base.target).labels()
-        with _of_base(base):
-            if base.also:
-                first = self.dataset.binary(base.target)
-            more = [self.dataset.binary(name) for name in base.also]
-        return np.stack([first, *more], axis=1).astype(
-            label_type(1 + len(more), self.outputs(base))
-        )
+        columns = (base.target, *base.also)
+        if not (base.soft or base.also):
+            labels = [self.base_cells(base).labels()]
+        else:
+            read = self.dataset.probabilities if base.soft else self.dataset.binary
+            with _of_base(base):
+                labels = [read(name) for name in columns]
+        stacked = np.stack(labels, axis=1).astype(label_type(len(columns), self.outputs(base)))
+        known = (stacked[self._drawable(base, "pretrain")] >= 0).any(axis=0)
+        if not known.all():
+            raise InputError(
+                f"base '{base.name}': '{columns[int(np.argmin(known))]}' is known of none of the "
+                f"pretraining examples that have a '{base.target}'; leave it out"
+            )
+        return stacked
+
+    def validation_labels(self, base: Base) -> np.ndarray:
+        """Returns [M, K], labels of the validation examples; of who is left out none is known."""
+        labels = self.base_labels(base)[self.validation]
+        labels[~self._drawable(base, "validation")[self.validation]] = -1
+        return labels
 
     def check_evaluation(self, task: str) -> None:
         """Refuses a task that cannot be learnt or evaluated.

@@ -84,7 +84,7 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
     shrink = study.curations.on_shortage == "shrink"
     problems.append(shortage(wanted, "finetune", setting, shrink))
     bases = _bases(study) if trained else []
-    problems.append(shortage([_pretraining(curator, base) for base in bases], "pretrain"))
+    problems.append(shortage([curator.wanted(base) for base in bases], "pretrain"))
     if any(problems):
         raise InputError(". Also: ".join(filter(None, problems)))
     for each in wanted:
@@ -171,17 +171,10 @@ def _bases(study: Study) -> list[Base]:
     """The kinds of base that are pretrained here and that any variant starts from."""
     names = {name for point in _points(study) for name in _of(point, "base", study.bases)}
     return [
-        Base(name, spec.role, spec.target, spec.curation, 0, "", spec.objective, spec.also)
+        Base.of(name, spec, 0)
         for name, spec in study.bases.items()
         if spec.target and name in names
     ]
-
-
-def _pretraining(curator: Curator, base: Base) -> Wanted:
-    curation = parse_curation(base.curation, f"config.bases.{base.name}.curation")
-    cells, n = curator.cells(base.target), curator.study.pretrain.n
-    available = curator.available(base.target, "pretrain")
-    return Wanted(curation, cells, available, n, f"base '{base.name}': ")
 
 
 def _check_batches(

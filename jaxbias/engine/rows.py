@@ -4,24 +4,28 @@ import dataclasses
 import json
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxbias.curation import Draw
 from jaxbias.plan.variants import Base, Variant
+from jaxbias.training.objectives import example_losses
 
 Row = dict[str, Any]
 # What a failed training is called, before the number of its step.
 DIVERGED = "diverged at step"
 
 
-def base_row(base: Base, draw: Draw, out: Row, i: int) -> Row:
+def base_row(base: Base, draw: Draw, out: Row, i: int, labels: np.ndarray) -> Row:
     """Returns the row of a base.
 
     Args:
       base: it.
       draw: what it was pretrained on.
-      out: of its pack.
+      out: of its pack, with the scores [M, C] of validation examples; none where it learnt no
+        labels.
       i: its place there.
+      labels: [M, K] of these examples, as of `objectives.example_losses`.
     """
     return {
         "base": base.name,
@@ -31,7 +35,37 @@ def base_row(base: Base, draw: Draw, out: Row, i: int) -> Row:
         "seed": base.seed,
         "id": base.id,
         **outcome(draw, out, i),
-        "validation_scores": np.asarray(out["scores"][i], np.float32).reshape(-1),
+        # Not the scores themselves: of a thousand classes they are larger than the network.
+        "learnt": json.dumps(learnt(np.asarray(out["scores"][i], np.float32), labels)),
+    }
+
+
+def learnt(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Returns how well labels are predicted that a network was trained for.
+
+    Args:
+      scores: float32[M, C], logits; of no example where nothing was learnt that could be scored.
+      labels: [M, K], as of `objectives.example_losses`.
+
+    Returns:
+      examples that have a label; loss, the mean of theirs; accuracy, the share of their labels
+      that are predicted, of probabilities on which side of a half they are. {} without examples.
+    """
+    if not len(scores):
+        return {}
+    known = labels >= 0
+    some = known.any(axis=1)
+    if not some.any():
+        return {}
+    losses = np.asarray(example_losses(jnp.asarray(scores[some]), jnp.asarray(labels[some])))
+    if labels.shape[1] == scores.shape[1]:
+        right = (scores > 0) == (labels >= 0.5)
+    else:
+        right = scores.argmax(axis=1)[:, None] == labels
+    return {
+        "examples": int(some.sum()),
+        "loss": float(losses.mean(dtype=np.float64)),
+        "accuracy": float(right[known].mean()),
     }
 
 

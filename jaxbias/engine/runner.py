@@ -75,7 +75,7 @@ class Runner:
         """Pretrains a pack of bases.
 
         Returns:
-          One row per base (its settings, realised counts, status, validation scores), and the
+          One row per base (its settings, realised counts, status, how well it learnt), and the
           parameters of each.
         """
         program = self.catalog.base(pack.members[0])
@@ -92,7 +92,7 @@ class Runner:
         ]
         out = self._train_networks(pack, program, members, self.curator.validation)
         rows = [
-            base_row(base, draw, out, i)
+            base_row(base, draw, out, i, self.curator.validation_labels(base))
             for i, (base, draw) in enumerate(zip(pack.members, draws, strict=True))
         ]
         params = [jax.tree.map(lambda x, i=i: x[i], out["params"]) for i in range(len(rows))]

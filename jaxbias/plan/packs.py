@@ -243,7 +243,8 @@ def _width(members: int, most: int, used: Collection[int]) -> int:
 
 
 def _base(content: dict[str, Any]) -> Base:
-    return Base(**{**content, "also": tuple(content.get("also", ()))})
+    plain = {name: tuple(x) if isinstance(x, list) else x for name, x in content.items()}
+    return Base(**plain)
 
 
 def _variant(content: dict[str, Any]) -> Variant:

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxbias.files.content import content_id
 from jaxbias.study import (
+    BaseSpec,
     Curation,
     FinetuneSpec,
     Point,
@@ -96,6 +97,8 @@ class Base:
       id: hash of the data, the network, the schedule and the rest (the name and role excepted).
       objective: what it is pretrained by, "supervised" or "simclr".
       also: columns learnt together with the target.
+      soft: whether their probabilities are learnt.
+      without: "column=value", who is left out of its pretraining set.
     """
 
     name: str
@@ -106,6 +109,15 @@ class Base:
     id: str
     objective: str = "supervised"
     also: tuple[str, ...] = ()
+    soft: bool = False
+    without: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, spec: BaseSpec, seed: int, id: str = "") -> "Base":
+        """Returns the base of a study's settings."""
+        own = {"name": name, "seed": seed, "id": id}
+        fields = [field.name for field in dataclasses.fields(cls) if field.name not in own]
+        return cls(**own, **{field: getattr(spec, field) for field in fields})
 
     @property
     def trained_here(self) -> bool:
@@ -251,18 +263,10 @@ def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
 
 def _base(study: Study, data: str, weights: Mapping[str, str], name: str, seed: int) -> Base:
     spec = study.bases[name]
-    imported = spec.role == "imported"  # One checkpoint for every seed.
-    base = Base(
-        name,
-        spec.role,
-        spec.target,
-        spec.curation,
-        0 if imported else seed,
-        content_id({"weights": weights[name]}) if imported else "",
-        spec.objective,
-        spec.also,
-    )
-    return base if imported else dataclasses.replace(base, id=base_id(study, data, base))
+    if spec.role == "imported":  # One checkpoint for every seed.
+        return Base.of(name, spec, 0, content_id({"weights": weights[name]}))
+    base = Base.of(name, spec, seed)
+    return dataclasses.replace(base, id=base_id(study, data, base))
 
 
 def base_id(study: Study, data: str, base: Base) -> str:
@@ -288,4 +292,8 @@ def base_id(study: Study, data: str, base: Base) -> str:
     }
     if base.objective != "supervised" or base.also:
         content |= {"objective": base.objective, "also": list(base.also)}
+    if base.soft:
+        content["soft"] = True
+    if base.without:
+        content["without"] = sorted(base.without)
     return content_id(content)

@@ -27,6 +27,8 @@ from jaxbias.training.loop import Tell, fit
 from jaxbias.training.saves import Saves
 from jaxbias.workdir.results import ResultDirectory
 
+_SCORED = 4096  # Images that are on a device at once.
+
 
 def pretrain_base(
     runner: Runner,
@@ -111,7 +113,7 @@ def pretrain_base(
         "scores": [_scores(runner, base, network, params)],
         "layouts": saves.layouts,
     }
-    return base_row(base, drawn, out, 0), params
+    return base_row(base, drawn, out, 0, curator.validation_labels(base)), params
 
 
 def _shape(state: Any) -> str:
@@ -166,12 +168,15 @@ def check_batch(spec: PretrainSpec, devices: int) -> None:
 
 
 def _scores(runner: Runner, base: Base, network: Network, params: Params) -> np.ndarray:
-    """Of the validation examples; empty where nothing was learnt that could be scored."""
+    """[M, C] of the validation examples; of none where nothing was learnt that could be scored."""
     if base.objective == "simclr":
-        return np.zeros(0, np.float32)
-    chosen = runner.curator.dataset.images[runner.curator.validation]
-    ids = np.arange(len(chosen), dtype=np.int32)
-    return np.asarray(_scorer(network)(params, ids, chosen))
+        return np.zeros((0, 1), np.float32)
+    images, rows = runner.curator.dataset.images, runner.curator.validation
+    size = min(_SCORED, len(rows))
+    score = functools.partial(_scorer(network), params, np.arange(size, dtype=np.int32))
+    starts = range(0, len(rows), size)
+    parts = [np.asarray(score(images[np.resize(rows[i : i + size], size)])) for i in starts]
+    return np.concatenate(parts)[: len(rows)]
 
 
 _scorer = functools.lru_cache(maxsize=8)(lambda network: jax.jit(make_score(network)))

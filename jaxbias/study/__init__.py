@@ -5,7 +5,7 @@ curations, `checks` and `experiments` what settings may not say together; `make_
 freezes.
 """
 
-from jaxbias.study.bases import by_loop
+from jaxbias.study.bases import by_loop, described, excluded
 from jaxbias.study.experiments import AXES, MOST_VARIANTS, typed
 from jaxbias.study.make import default_config, in_head_mode, make_study, to_config
 from jaxbias.study.rule import Curation, curations_of, parse_curation, parse_prevalence
@@ -61,6 +61,8 @@ __all__ = [
     "by_loop",
     "curations_of",
     "default_config",
+    "described",
+    "excluded",
     "in_head_mode",
     "make_study",
     "parse_curation",

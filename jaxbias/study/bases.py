@@ -6,14 +6,7 @@ from jaxbias.errors import echo, nearest, require
 from jaxbias.study.rule import parse_curation
 from jaxbias.study.specs import BaseSpec, PretrainSpec, Study
 
-_CURATIONS = (
-    "natural",
-    "class_balanced",
-    "group_balanced",
-    "correlation",
-    "first_group",
-    "second_group",
-)
+_CURATIONS = ("natural", "class_balanced", "group_balanced", "correlation")
 
 
 def check_bases(study: Study) -> None:
@@ -61,9 +54,37 @@ def _check_base(place: str, base: BaseSpec) -> None:
         "'supervised'",
     )
     require(
+        not base.soft or (bool(base.target) and base.objective == "supervised"),
+        f"{place}.soft is of a target that is learnt by objective 'supervised'",
+    )
+    require(
+        not base.without or bool(base.target),
+        f"{place}.without={echo(base.without)}: nothing is pretrained here that could leave it out",
+    )
+    for text in base.without:
+        excluded(text, f"{place}.without")
+    require(len(set(base.without)) == len(base.without), f"{place}.without names a value twice")
+    require(
         base.target not in base.also and len(set(base.also)) == len(base.also),
         f"{place}: target and also name a column twice",
     )
+
+
+def excluded(text: str, place: str) -> tuple[str, str]:
+    """Returns the column and the value of one entry of `BaseSpec.without`.
+
+    Raises:
+      InputError: beginning with `place`; it is not written so.
+
+    >>> excluded("race=Black", "")
+    ('race', 'Black')
+    """
+    column, _, value = text.partition("=")
+    require(
+        bool(column and value),
+        f"{place} has '{echo(text)}'; write who is left out as 'column=value', such as 'Male=1'",
+    )
+    return column, value
 
 
 class Learns(Protocol):
@@ -72,6 +93,34 @@ class Learns(Protocol):
     @property
     def objective(self) -> str:
         """As of `BaseSpec`."""
+
+    @property
+    def target(self) -> str:
+        """As of `BaseSpec`."""
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Columns learnt together with the target."""
+
+    @property
+    def soft(self) -> bool:
+        """Whether their probabilities are learnt."""
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Who is left out."""
+
+
+def described(base: Learns) -> str:
+    """Returns what a base learns, in words.
+
+    >>> described(BaseSpec(target="Smiling", also=("Bangs",), soft=True, without=("Male=1",)))
+    'probabilities of Smiling and Bangs, leaving out Male=1'
+    """
+    text = f"SimCLR, without labels, of images drawn by {base.target}"
+    if base.objective == "supervised":
+        text = ("probabilities of " if base.soft else "") + " and ".join((base.target, *base.also))
+    return text + (f", leaving out {' and '.join(base.without)}" if base.without else "")
 
 
 def _loop_only(pretrain: PretrainSpec, base: Learns) -> str:

@@ -17,8 +17,7 @@ _SETTINGS = {
     for field in dataclasses.fields(CurationsSpec)
     if field.name != "on_shortage"
 }
-# The natural draw is always tried; the last two are of bases alone.
-KINDS = ("natural", *_SETTINGS, "first_group", "second_group")
+KINDS = ("natural", *_SETTINGS)  # The natural draw is always tried.
 # What a name says of a setting, and the word before it.
 _WORDS = {"levels": "level", "shares": "share", "k": "k", "tables": "by table"}
 _WORDS |= {"start": "from start", "prevalence": "at prevalence", "column": "of column"}

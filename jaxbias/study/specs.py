@@ -159,6 +159,10 @@ class BaseSpec:
     curation: str = "group_balanced"
     objective: Literal["supervised", "simclr"] = "supervised"  # simclr learns without labels.
     also: tuple[str, ...] = ()  # Binary columns learnt together with the target.
+    # Learns the probabilities of config.data.scores for these columns, and not yes and no.
+    soft: bool = False
+    # "column=value": who is of one of these, or may be (unknown), is left out of its images.
+    without: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

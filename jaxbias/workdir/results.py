@@ -204,7 +204,7 @@ class ResultDirectory(Records):
             self.read_pack(pack)
 
     def base_rows(self, plan: Plan) -> pd.DataFrame:
-        """Returns one row per finished base, without its scores."""
+        """Returns one row per finished base, without the scores that earlier versions kept."""
         tables = [
             _without(self.read_pack(pack), "validation_scores", PARAMETERS)
             for pack in plan.bases
@@ -286,7 +286,7 @@ def _together(tables: Iterable[pa.Table]) -> pa.Table:
 def _frame(table: pa.Table) -> pd.DataFrame:
     """Rows of packs, those of earlier versions with what they were; no layout was recorded."""
     frame = table.to_pandas()
-    later = {**LATER, "layouts": "[]", "redraws": 0}
+    later = {**LATER, "layouts": "[]", "redraws": 0, "learnt": "{}"}
     return frame.fillna({k: v for k, v in later.items() if k in frame})
 
 

@@ -1,5 +1,6 @@
 """study.json: what a result directory belongs to, what of it may grow, and what is refused."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ from jaxbias.errors import InputError
 from jaxbias.files import sealed
 from jaxbias.files.atomic import damaged
 from jaxbias.plan.packs import Plan
+from jaxbias.plan.variants import Base
 from jaxbias.study import COMPUTED, Study, make_study, search_basis, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
@@ -175,14 +177,14 @@ def refuse_other_bases(path: Path, plan: Plan, study: Study) -> None:
         spec = study.bases.get(base.name)
         if spec is None:
             continue
-        planned = (base.role, base.target, base.curation, base.objective, tuple(base.also))
-        wanted = (spec.role, spec.target, spec.curation, spec.objective, tuple(spec.also))
-        if planned != wanted:
-            raise InputError(
-                f"workdir {path} has planned a base named '{base.name}' with role, target, "
-                f"curation, objective, also = {planned}, but the config says {wanted}; give it "
-                "another name"
-            )
+        wanted = Base.of(base.name, spec, base.seed, base.id)
+        for field in dataclasses.fields(Base):
+            old, new = getattr(base, field.name), getattr(wanted, field.name)
+            if old != new:
+                raise InputError(
+                    f"workdir {path} has planned a base named '{base.name}' with "
+                    f"{field.name}={old!r}, but the config says {new!r}; give it another name"
+                )
 
 
 def refuse_another_search(path: Path, stored: Study, wanted: Study) -> None:

@@ -25,6 +25,15 @@ def test_draws_are_prefixes_of_one_permutation_per_cell():
     assert len(set(small) & set(other)) == 2 * (4 + 14)
 
 
+def test_who_is_left_out_is_passed_over_in_the_same_permutation():
+    out = np.random.default_rng(1).random(len(CELLS.codes)) < 0.3
+    whole = ids(Curation("group_balanced"), 80)
+    got = ids(Curation("group_balanced"), 80, left_out=out)
+    assert not out[got].any() and len(set(got)) == 80
+    # All of the others are there that were before: a cell's places are filled by who comes next.
+    assert set(whole[~out[whole]]) <= set(got)
+
+
 def test_realised_counts_pool_and_weights():
     got = draw(CELLS, POOL, Curation("correlation", 9, 0.5), 50, 3, data="d")
     assert got.counts.tolist() == np.bincount(CELLS.codes[got.ids], minlength=4).tolist()

@@ -44,8 +44,6 @@ def test_correlation_keeps_natural_prevalence():
     [
         (Curation("natural"), [40, 38, 17, 5]),
         (Curation("reweight"), [40, 38, 17, 5]),
-        (Curation("first_group"), [70, 0, 30, 0]),
-        (Curation("second_group"), [0, 88, 0, 12]),
         (Curation("group_balanced"), [25, 25, 25, 25]),
         (Curation("class_balanced"), [26, 24, 39, 11]),
         (Curation("add_minority", k=10), [40, 38, 17, 15]),

@@ -45,6 +45,22 @@ def test_bases_depend_on_what_makes_them_alone():
     assert renamed["Control"] == names["Control"] != names["Grouped"]
 
 
+def test_what_bases_may_say_since_changes_the_ids_of_those_that_say_it_alone():
+    plain = {"target": "group", "curation": "class_balanced"}
+    bases = {
+        "Plain": plain,
+        "Several": {"target": "target", "also": ("other",)},  # Group-balanced.
+        "Soft": {"target": "target", "also": ("other",), "soft": True},
+        "Others": {**plain, "without": ("target=1", "other=1")},
+        "Others too": {**plain, "without": ("other=1", "target=1")},
+    }
+    found = {v.base.name: v.base.id for v in expand(tiny_study(bases=bases), "d") if v.seed == 0}
+    # As earlier versions made them.
+    assert (found["Plain"], found["Several"]) == ("f6cb70fbd76b115c", "7e37b005593934dc")
+    assert found["Others"] == found["Others too"]
+    assert len(set(found.values())) == 4
+
+
 def test_every_repeat_has_a_pretraining_seed_of_its_own():
     pairs = {(v.seed, v.base.seed) for v in expand(tiny_study(), "d")}
     assert pairs == {(0, 0), (1, 1)}

@@ -180,7 +180,14 @@ def test_a_base_that_everything_starts_from_ends_the_command(tmp_path):
     [
         ({"target": "other", "also": ("nope",)}, "base 'Grouped': tiny has no label column 'nope'"),
         ({"also": ("target",)}, "base 'Grouped': column 'group' of tiny has the values 'a', 'b'"),
-        ({"curation": "first_group"}, "curation 'first_group' leaves one class of 'group'"),
+        ({"without": ("group=a",)}, "curation 'class_balanced' leaves one class of 'group'"),
+        ({"without": ("group=c",)}, "base 'Grouped': column 'group' of tiny has no value 'c'"),
+        ({"without": ("grup=a",)}, "no label column 'grup'; did you mean 'group'"),
+        ({"without": ("other=0", "other=1")}, "no pretraining example has a known 'group' and is"),
+        (
+            {"target": "other", "soft": True},
+            "base 'Grouped': tiny has no probabilities of 'other', which config.data.scores gives",
+        ),
     ],
 )
 def test_what_a_base_cannot_learn_is_refused_before_any_is_trained(tmp_path, change, message):

@@ -42,7 +42,7 @@ drops = st.builds(
 counted = st.builds(
     Curation, st.sampled_from(["add_minority", "replace_minority"]), k=st.integers(0, 10**6)
 )
-plain = st.builds(Curation, st.sampled_from(["natural", "dfr", "group_balanced", "first_group"]))
+plain = st.builds(Curation, st.sampled_from(["natural", "dfr", "group_balanced", "group_dro"]))
 
 
 @given(st.one_of(leveled, mixes, removals, mixtures, drops, counted, plain))

@@ -125,6 +125,13 @@ def test_a_config_rejects_fields_it_does_not_have():
         ),
         ({"bases__Grouped__also": ("group",)}, r"Grouped: target and also name a column twice"),
         ({"bases__Scratch__also": ("group",)}, r"Scratch\.also=\('group',\) is learnt together"),
+        ({"bases__Scratch__soft": True}, r"Scratch\.soft is of a target that is learnt by"),
+        ({"bases__Scratch__without": ("x=1",)}, r"nothing is pretrained here that could leave"),
+        (
+            {"bases__Grouped__without": ("Male",)},
+            r"Grouped\.without has 'Male'; write who is left out as 'column=value'",
+        ),
+        ({"bases__Grouped__without": ("x=1", "x=1")}, r"Grouped\.without names a value twice"),
         (
             {"bases__Grouped__objective": "simclr", "pretrain__engine": "packed"},
             r"engine='packed' cannot do config\.bases\.Grouped\.objective='simclr'; set it to",

@@ -24,10 +24,15 @@ def lifted_of(step, mesh, kind):
     return lift(run, mesh, kind)
 
 
-def data(labels=1):
+def data(labels=1, classes=0):
+    """Images, labels (one of several classes, or probabilities, -1 where unknown) and weights."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, SIZE, SIZE, 3), np.uint8)
-    known = rng.integers(-(labels > 1), 2, (40, labels)).astype(np.int32)
+    known = rng.integers(0, 2, (40, labels)).astype(np.float32)
+    if classes:
+        known = rng.integers(0, classes, (40, 1)).astype(np.int32)
+    elif labels > 1:
+        known = np.where(rng.random((40, labels)) < 0.3, -1, rng.random((40, labels)))
     return images, known, rng.uniform(0.5, 2, 40).astype(np.float32)
 
 
@@ -39,10 +44,10 @@ def batch_of(places, pieces, arrays):
     return jax.tree.map(lambda x: x.reshape(pieces, BATCH // pieces, *x.shape[1:]), whole)
 
 
-def trained(name, kind="jit", devices=1, labels=1, accumulate=1, **changes):
+def trained(name, kind="jit", devices=1, labels=1, accumulate=1, classes=0, **changes):
     """All steps of a run in float64: its parameters, and the loss of each step."""
     with jax.enable_x64(True):
-        network = make_network(ModelSpec(name=name, widths=(4,)), SIZE, labels)
+        network = make_network(ModelSpec(name=name, widths=(4,)), SIZE, classes or labels)
         step = Step(network, Schedule(40, 2, BATCH, 0.9, cells=4, projection=8, **changes))
         key = jax.random.key_data(jax.random.key(3))
         fresh = jax.tree.map(
@@ -54,7 +59,7 @@ def trained(name, kind="jit", devices=1, labels=1, accumulate=1, **changes):
         lifted, losses = lifted_of(step, mesh, kind), []
         order = np.asarray(batches_of(key, step.schedule))
         for places in order[:STEPS]:
-            batch = split_batch(batch_of(places, accumulate, data(labels)), mesh)
+            batch = split_batch(batch_of(places, accumulate, data(labels, classes)), mesh)
             state, (loss, diverged_at) = lifted(state, batch, numbers, None)
             losses.append(float(loss))
             assert diverged_at == -1
@@ -91,9 +96,12 @@ def test_gradients_add_up_over_pieces_and_devices():
     assert_same(trained("resnet_block", "jit", 8, accumulate=2), pieces)
 
 
-def test_several_labels_some_unknown():
-    alone = trained("convnet", labels=3, optimizer="adamw")
-    assert_same(trained("convnet", "jit", 8, labels=3, optimizer="adamw"), alone)
+@pytest.mark.parametrize(
+    ("learnt", "kind"),
+    [({"labels": 3, "optimizer": "adamw"}, "jit"), ({"classes": 5}, "shard_map")],
+)
+def test_probabilities_some_unknown_and_classes_on_eight_devices(learnt, kind):
+    assert_same(trained("convnet", kind, 8, **learnt), trained("convnet", **learnt))
 
 
 def one_step(change=lambda state: state, weights=1.0):

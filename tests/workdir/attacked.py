@@ -75,8 +75,9 @@ def made_up(network, *of):
 
 def pretrain_one(runner, base):
     draw = runner.curator.pretrain(base)
-    out = outcome(numbers((1, len(runner.curator.validation)), base.id), 1)
-    return base_row(base, draw, out, 0), made_up(runner.starts.network_of(base), base.id)
+    out = outcome(numbers((1, len(runner.curator.validation), 1), base.id), 1)
+    row = base_row(base, draw, out, 0, runner.curator.validation_labels(base))
+    return row, made_up(runner.starts.network_of(base), base.id)
 
 
 def pretrain(runner, pack):
