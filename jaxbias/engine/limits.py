@@ -9,6 +9,7 @@ import pandas as pd
 
 from jaxbias.curation import Wanted, shortage, with_both_classes
 from jaxbias.data.dataset import Dataset
+from jaxbias.data.groupings import groupings_of, refuse_empty
 from jaxbias.engine.curator import Curator
 from jaxbias.errors import InputError
 from jaxbias.plan.variants import Base
@@ -69,6 +70,11 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
             whole.add(task)
         except InputError as error:
             problems.append(str(error))
+    labels = {task: curator.cells(task).labels() for task in whole}
+    try:
+        refuse_empty(groupings_of(dataset, study), labels, curator.pools["test"])
+    except InputError as error:
+        problems.append(str(error))
     wanted = [
         Wanted(
             each.curation,

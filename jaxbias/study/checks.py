@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from jaxbias.errors import echo, nearest, require
 from jaxbias.study.bases import check_bases
+from jaxbias.study.groupings import check_groupings
 from jaxbias.study.rule import (
     curations_of,
     parse_curation,
@@ -54,6 +55,7 @@ def check_study(study: Study) -> None:
             len(two) == 2 == len(set(two)),
             f"config.group.{field}={echo(two)} must be two different values",
         )
+    check_groupings(study)
     require(bool(study.bases), "config.bases is empty: add at least one, such as a scratch base")
     check_bases(study)
     require(bool(study.finetune.n), "config.finetune.n is empty")

@@ -20,7 +20,8 @@ def default_config() -> ConfigDict:
     (512,)
     """
     config = to_config(Study()).lock()
-    for mapping in (config.bases, config.labels, config.evaluations, config.experiments):
+    named = (config.bases, config.groupings, config.labels, config.evaluations, config.experiments)
+    for mapping in named:
         mapping.unlock()  # Their keys are the config file's own names.
     config.curations.drop.tables.unlock()
     for name in ("splits", "derived", "columns", "base_rates", "sources"):

@@ -117,6 +117,18 @@ class GroupSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class GroupingSpec:
+    """More groups, of any number, that the same scores are evaluated in; no part of any id."""
+
+    column: str = ""  # A label column, whose values are the groups.
+    values: tuple[str, ...] = ()  # Those compared, in order; empty: all that the data have.
+    names: tuple[str, ...] = ()  # Of the values; empty: the values themselves.
+    # In place of a column: groupings of one column whose groups are crossed; "group" is
+    # config.group's.
+    crossed: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """The network every base and every finetune uses."""
 
@@ -404,6 +416,7 @@ class Study:
     name: str = "study"
     data: DataSpec = DataSpec()
     group: GroupSpec = GroupSpec()
+    groupings: Mapping[str, GroupingSpec] = _mapping()  # name -> more groups, beside `group`.
     targets: tuple[str, ...] = ()  # Binary columns to finetune for.
     pairs: tuple[str, ...] = ()  # "A|B": positive is A or B, for underrepresentation.
     classes: tuple[str, ...] = ()  # Columns of any number of classes, each learnt by itself.

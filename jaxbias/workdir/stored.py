@@ -18,7 +18,10 @@ from jaxbias.plan.variants import Base
 from jaxbias.study import COMPUTED, Study, make_study, search_basis, to_dict
 
 # A study may grow in these; everything else must stay as the directory has it.
-_GROWS = ("name", "bases", "curations", "evaluations", "answer", "grid", "experiments", "screen")
+_GROWS = (
+    *("name", "groupings", "bases", "curations", "evaluations", "answer", "grid", "experiments"),
+    "screen",
+)
 _GROWS_WITHIN = {
     # Finetunes of several modes stand side by side, on the same bases; one of them answers.
     "finetune": ("n", "seeds", "mode", "solver", "C", "tolerance"),

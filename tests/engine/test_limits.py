@@ -256,3 +256,17 @@ def test_the_data_of_a_study_say_what_shrank(monkeypatch):
     assert shrunk_text(study, tiny_dataset()) in planning.load_data(study).notes
     with pytest.raises(InputError, match=r"Lower config\.finetune\.n to"):
         planning.load_data(tiny_study(**(changes | {"curations": LEVELS})))
+
+
+def test_groupings_that_the_data_lack_are_in_that_line():
+    text = refused(groupings={"x": {"column": "othr"}}, finetune={"n": (3000,), "seeds": 1})
+    assert "config.groupings.x: tiny has no label column 'othr'; did you mean 'other'?" in text
+    assert text.index("config.groupings") < text.index("at n=3000 needs")
+    table = tiny_dataset().table
+    gone = (table["split"] == "test") & table["other"] & table["target"]
+    dataset = dataclasses.replace(tiny_dataset(), table=table[~gone].reset_index(drop=True))
+    named = {"x": {"column": "other", "values": ("0", "1")}}
+    assert "config.groupings.x: group 'other=1' has 0 positive and" in refused(
+        dataset, groupings=named
+    )
+    check_limits(tiny_study(groupings={"x": {"column": "other"}}), dataset)
