@@ -41,6 +41,11 @@ class Answer:
       sizes: the studied bases beside the others along the sizes of the natural draw.
       meeting: from which size on they have met.
       reduction: correlation levels reached by removal alone beside the same with all images.
+      grouping_rates: rates of every group of further groupings in every arm.
+      grouping_gaps: between every two of its groups.
+      grouping_ranges: over all of them.
+      grouping_fixes: the range at a smallest fix beside the natural draw.
+      grouping_changes: each group's rate likewise.
       regression: coefficients of what makes a gap larger than the controls', model by model.
       macro: of tasks of several outputs, every arm's metrics over all outputs, per group.
       outputs: the same of each output.
@@ -79,3 +84,8 @@ class Answer:
     macro: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     outputs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     reduction: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    grouping_rates: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    grouping_gaps: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    grouping_ranges: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    grouping_fixes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    grouping_changes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

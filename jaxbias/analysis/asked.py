@@ -11,6 +11,7 @@ from jaxbias.analysis.recipe import apart, of_one_recipe, planned_of
 from jaxbias.analysis.screened import ScreenedHeads
 from jaxbias.curation import Cells
 from jaxbias.data.dataset import Dataset
+from jaxbias.data.groupings import Grouping, groupings_of, refuse_empty
 from jaxbias.errors import InputError
 from jaxbias.scores.scores import Scores
 from jaxbias.study import Study
@@ -29,6 +30,7 @@ class Asked:
       heads: of its screen.
       planned: every variant planned, with what became of it.
       cells: task -> its cells.
+      groupings: name -> more groups of all examples.
       aside: what was set aside, in sentences.
     """
 
@@ -39,6 +41,7 @@ class Asked:
     heads: ScreenedHeads
     planned: pd.DataFrame
     cells: Mapping[str, Cells]
+    groupings: Mapping[str, Grouping]
     aside: list[str]
 
     @classmethod
@@ -60,6 +63,12 @@ class Asked:
         if planned is not None:
             planned = planned_of(study, planned)
         cells = cells_of(study, dataset, finished.variants)
+        groupings = groupings_of(dataset, study)
+        test = (dataset.table["split"] == "test").to_numpy()
+        binary = {
+            task: cells[task].labels() for task in (*study.targets, *study.pairs) if task in cells
+        }
+        refuse_empty(groupings, binary, test)
         targets = [target for target in study.targets if target in cells]
         validated = tuple(targets) if finished.validated else ()
         return cls(
@@ -70,6 +79,7 @@ class Asked:
             heads=ScreenedHeads.of(heads, validated),
             planned=with_status(planned, finished.variants),
             cells=cells,
+            groupings=groupings,
             aside=aside,
         )
 

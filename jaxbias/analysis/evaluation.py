@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -136,6 +137,8 @@ def evaluate_task(
     split: str,
     replicates: int,
     confidence: float,
+    groups: Groups | None = None,
+    metrics: Sequence[str] = _METRICS,
 ) -> Evaluation:
     """Evaluates every variant of a task on a split weighted to a population.
 
@@ -147,18 +150,22 @@ def evaluate_task(
       split: "test" (threshold from validation) or "validation" (threshold from itself).
       replicates: bootstrap replicates.
       confidence: of the intervals per variant.
+      groups: of all examples; None: the two of the cells.
+      metrics: what is measured of them.
 
     Returns:
       The evaluation.
     """
+    if groups is None:
+        groups = Groups(cells.group_names, cells.membership())
     chosen = (scores.variants["task"] == cells.task).to_numpy()
     level = spec.level if spec.level >= 0 else None
     prevalence = parse_prevalence("evaluations", spec.prevalence)
     shares = population_shares(
         cells.shares, cells.targets, cells.groups, level, prevalence, cells.task
     )
-    test = _examples(scores, chosen, cells, shares, "test")
-    validation = _examples(scores, chosen, cells, shares, "validation")
+    test = _examples(scores, chosen, cells, groups, shares, "test")
+    validation = _examples(scores, chosen, cells, groups, shares, "validation")
     evaluated = test if split == "test" else validation
     names = [f"{i}" for i in scores.variants["variant"][chosen]]
     report = evaluate(
@@ -167,7 +174,7 @@ def evaluate_task(
         evaluated.groups,
         weights=evaluated.weights,
         validation=validation if split == "test" and len(validation.labels) else None,
-        metrics=_METRICS,
+        metrics=metrics,
         bootstrap=replicates,
         confidence=confidence,
         names=names,
@@ -181,6 +188,7 @@ def _examples(
     scores: Scores,
     chosen: np.ndarray,
     cells: Cells,
+    groups: Groups,
     shares: np.ndarray,
     split: str,
 ) -> Examples:
@@ -191,7 +199,7 @@ def _examples(
     return Examples(
         scores=scores.matrix(split, chosen)[:, inside],
         labels=cells.labels()[rows],
-        groups=Groups(cells.group_names, cells.membership()[:, rows].astype(np.float64)),
+        groups=dataclasses.replace(groups, membership=groups.membership[:, rows]),
         weights=population_weights(
             cells.codes[rows], shares, cells.names, where=f"the {split} split"
         )

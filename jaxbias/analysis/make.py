@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from jaxbias.analysis import (
+    groupings,
+    groupings_wording,
     inheritance,
     overwriting,
     reduction,
@@ -56,6 +58,11 @@ _OF_TASKS = (
     "reduction",
     "macro",
     "outputs",
+    "grouping_rates",
+    "grouping_gaps",
+    "grouping_ranges",
+    "grouping_fixes",
+    "grouping_changes",
 )
 
 
@@ -196,7 +203,8 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
         "metrics": together(e.tidy() for e in tests.values()),
     }
     if task not in study.targets:
-        return _Part(task, tables | _of_pair(study, test, design), [], test.examples)
+        tables |= _of_pair(study, test, design) | groupings.of_task(asked, design, pd.DataFrame())
+        return _Part(task, tables, [], test.examples)
     validation = evaluated(rule.population, "validation") if asked.sound.validated else None
     towards = inheritance.direction(test.cells, training_counts(asked.dataset, test.cells))
     tables |= _of_target(study, tests, design, towards)
@@ -205,6 +213,7 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
         fixes = smallest_fix.smallest_fix(validation, test, design, rule)
         tables["smallest_fix"], evidence = fixes
     tables["salience"] = salience.of_task(asked, tests, design)
+    tables |= groupings.of_task(asked, design, tables.get("smallest_fix", pd.DataFrame()))
     compared = None
     if validation is not None:
         compared = screened.compare(study, asked.heads, test.cells, validation, towards)
@@ -271,6 +280,7 @@ def _sentences(
     spoken += several.sentences(asked.study, tables["macro"])
     spoken += matching["sentence"].tolist() if len(matching) else []
     spoken += reduction.sentences(tables["reduction"], rule)
+    spoken += groupings_wording.sentences(tables, asked.groupings, groupings.family(asked), rule)
     spoken += sizes.sentences(tables["meeting"], rule)
     spoken += salience.sentences(
         tables["salience"], asked.study.group.column, salience.family(asked), rule

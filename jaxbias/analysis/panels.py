@@ -79,6 +79,12 @@ def paired(mine: Panel, theirs: Panel) -> Panel | None:
     return _minus(mine, theirs, a, b, units, scope)
 
 
+def in_common(mine: Panel, theirs: Panel) -> tuple[Panel, Panel]:
+    """Returns the models of the same unit and draw, in the same order."""
+    a, b = _matches(_keys(mine), _keys(theirs))
+    return mine.of(a), theirs.of(b)
+
+
 def _keys(panel: Panel) -> np.ndarray:
     """One whole number for each (unit, draw)."""
     return panel.units * 2**32 + panel.draws

@@ -70,8 +70,9 @@ def check_limits(study: Study, dataset: Dataset, trained: bool = True) -> None:
             whole.add(task)
         except InputError as error:
             problems.append(str(error))
-    labels = {task: curator.cells(task).labels() for task in whole}
+    binary = whole & {*study.targets, *study.pairs}
     try:
+        labels = {task: curator.cells(task).labels() for task in sorted(binary)}
         refuse_empty(groupings_of(dataset, study), labels, curator.pools["test"])
     except InputError as error:
         problems.append(str(error))

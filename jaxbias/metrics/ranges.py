@@ -21,7 +21,7 @@ import numpy as np
 from scipy import special
 
 from jaxbias.metrics.comparisons import Comparison
-from jaxbias.metrics.resampling import Resampled, Share, share_bounds
+from jaxbias.metrics.resampling import Resampled, Share, share_bounds, wilson_bounds
 
 _FURTHEST = 37.0  # Standard errors; beyond them a normal tail is no number.
 _STEPS = 40  # Of bisection, to less than a billionth.
@@ -95,6 +95,28 @@ def tukey(alpha: float, groups: int) -> float:
     return float(_studentized_range().isf(alpha, groups, np.inf)) / 2**0.5
 
 
+def difference_bounds(
+    values: np.ndarray, low: np.ndarray, high: np.ndarray, r: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes bounds of every group's rate minus every other's, from the bounds of each.
+
+    Args:
+      values: float64[G, V].
+      low: float64[G, V], lower bounds.
+      high: float64[G, V], upper bounds.
+      r: float64[G, G, V], the correlations of their errors.
+
+    Returns:
+      Lower and upper bounds of the first minus the second, float64[G, G, V].
+    """
+    below, above = values - low, high - values
+    d = values[:, None] - values[None, :]
+    return (
+        d - _together(below[:, None], above[None, :], r),
+        d + _together(above[:, None], below[None, :], r),
+    )
+
+
 def _studentized_range() -> Any:
     from scipy import stats  # A second or more, and of three groups and more alone.
 
@@ -134,25 +156,11 @@ class _Groups(NamedTuple):
             return self.values - z * self.error, self.values + z * self.error
         if not self.share.counted:
             return share_bounds(self.values, self.error, z, self.share)
-        # Wilson's, of as many examples as the standard error is of.
-        inside = (self.values * (1 - self.values) > 0) & (self.error > 0)
-        variance = np.where(inside, self.error, 1.0) ** 2
-        size = np.where(inside, self.values * (1 - self.values) / variance, self.share.size)
-        size = np.maximum(size, 1e-9)
-        middle = (self.values + z**2 / (2 * size)) / (1 + z**2 / size)
-        spread = self.values * (1 - self.values) / size + z**2 / (4 * size**2)
-        half = z / (1 + z**2 / size) * np.sqrt(np.maximum(spread, 0.0))
-        return middle - half, middle + half
+        return wilson_bounds(self.values, self.error, z, self.share.size)
 
     def differences(self, z: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Bounds of the first group minus the second, float64[G, G, V]."""
-        low, high = self.bounds(z)
-        below, above = self.values - low, high - self.values
-        d = self.values[:, None] - self.values[None, :]
-        return (
-            d - _together(below[:, None], above[None, :], self.r),
-            d + _together(above[:, None], below[None, :], self.r),
-        )
+        return difference_bounds(self.values, *self.bounds(z), self.r)
 
     def ratios(self, z: float) -> tuple[np.ndarray, np.ndarray]:
         """Bounds of the first group over the second, float64[G, G, V]."""

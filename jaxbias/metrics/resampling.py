@@ -152,6 +152,30 @@ def share_bounds(
     return low, high
 
 
+def wilson_bounds(
+    values: np.ndarray, error: np.ndarray, z: float | np.ndarray, size: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes Wilson's bounds of shares, of as many examples as the standard error is of.
+
+    Args:
+      values: float64[...], the shares.
+      error: float64[...], their standard errors.
+      z: the bounds' distance in standard errors.
+      size: how many examples they are shares of, where all or none of them count.
+
+    Returns:
+      Lower and upper bounds, float64[...].
+    """
+    inside = (values * (1 - values) > 0) & (error > 0)
+    variance = np.where(inside, error, 1.0) ** 2
+    size = np.where(inside, values * (1 - values) / variance, size)
+    size = np.maximum(size, 1e-9)
+    middle = (values + z**2 / (2 * size)) / (1 + z**2 / size)
+    spread = values * (1 - values) / size + z**2 / (4 * size**2)
+    half = z / (1 + z**2 / size) * np.sqrt(np.maximum(spread, 0.0))
+    return middle - half, middle + half
+
+
 def _students(z: float | np.ndarray, share: Share) -> float | np.ndarray:
     """Returns z as large as it must be where a standard error is of few examples.
 
