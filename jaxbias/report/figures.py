@@ -10,6 +10,7 @@ from jaxbias.analysis import Answer
 from jaxbias.files import atomic
 from jaxbias.report import (
     forest,
+    groupings,
     groups,
     levels,
     numbers,
@@ -76,6 +77,14 @@ def draw(answer: Answer, directory: Path) -> dict[str, Picture]:
         if drawn:
             files = tuple(file for file, _ in drawn)
             pictures[name] = _picture(answer, directory, files, drawn[0][1], caption, alt)
+    for grouping, name in groupings.names(answer).items():
+        with style.drawing():
+            figure = groupings.draw(answer, grouping)
+        for kind in ("png", "pdf"):
+            atomic.write_bytes(directory / f"{name}.{kind}", style.render(figure, kind))
+        said = groupings.caption(answer, grouping)
+        drawn = _picture(answer, directory, (name,), figure, lambda _, said=said: said, _GROUPS)
+        pictures[name] = dataclasses.replace(drawn, frame="grouping_rates")
     return pictures
 
 
@@ -229,6 +238,10 @@ def _reduction(study: dict) -> str:
     )
 
 
+_GROUPS = (
+    "Heat map of the false-positive rate of every group after every curation, with the range over "
+    "all groups; its numbers are in the CSVs, those of the fix in the tables that follow."
+)
 _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], str], ...] = (
     (
         forest.inherited,

@@ -42,7 +42,7 @@ class Ledger:
     def margin(self) -> float:
         """The share of the text width that the names take."""
         heads = [_points(block.heading, "bold") for block in self.blocks]
-        names = [_INDENT + _points(name) for block in self.blocks for name in block.names]
+        names = [_INDENT + _points(name) for block in self.blocks for name in block.names if name]
         return (_EDGE + max(heads + names) + _CLEAR) / (72 * style.WIDTH)
 
     def places(self, block: int) -> tuple[float, list[float]]:

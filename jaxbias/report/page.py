@@ -7,11 +7,14 @@ from html import escape
 from pathlib import Path
 
 from jaxbias.analysis import Answer
+from jaxbias.analysis.groupings import LEAST
 from jaxbias.files import atomic
 from jaxbias.report import (
     figures,
     files,
     findings,
+    groupings,
+    groupings_tables,
     latex,
     numbers,
     panel,
@@ -80,6 +83,7 @@ def _sections(
         ("inherited", "Is the bias inherited?", _inherited(answer, pictures)),
         ("overwritten", "Does finetuning data overwrite it?", _overwritten(answer, pictures)),
         ("fix", "The smallest fix", _fix(answer, pictures)),
+        ("groupings", "Other groupings", _groupings(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
         ("several", "Tasks of many classes and labels", _several(answer, pictures)),
         ("reduction", "By removal alone", _reduction(answer, pictures)),
@@ -187,6 +191,24 @@ def _fix(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
         "curation nearest to it is shown.</p>"
     )
     return rule + _figure(pictures, "rates") + findings.smallest_fix(answer)
+
+
+def _groupings(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+    found = groupings.names(answer)
+    settings, content = answer.study["answer"], Content()
+    for name, file in found.items():
+        content += f"<h3>{escape(name)}</h3>" + _figure(pictures, file)
+        content += groupings_tables.section(answer, name)
+    if not found:
+        return content
+    return (
+        "<p>The same scores in more groups, on the same test examples and at the same thresholds. "
+        "A range is the highest rate minus the lowest; it is above zero by chance alone, so its "
+        "lower bound holds for every two groups together (Tukey), and only that bound says that "
+        f"groups differ. “Surely above ε”: above {settings['epsilon']:g}, in intervals for all "
+        "ranges together; likewise “larger” and “not larger”: after the smallest fix, beside the "
+        f"natural draw. Groups with fewer than {LEAST} positives or negatives are left out.</p>"
+    ) + content
 
 
 def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
