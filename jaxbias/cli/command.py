@@ -39,7 +39,7 @@ COMMANDS = {
         "reports:report",
         "answer again from stored scores, or from those of models trained elsewhere.",
         (
-            "--workdir=DIR",
+            "--workdir=DIR [--config=FILE.py]",
             "--scores=FILE --variants=FILE --labels=FILE --target=COLUMN --group=COLUMN",
             "--scores=FILE --variants=FILE --labels=FILE --config=FILE.py [--out=DIR]",
         ),
@@ -51,7 +51,8 @@ COMMANDS = {
             "target": "What the models predict, or 'A|B' for a pair.",
             "group": "",
             "group_values": "",
-            "config": "The study, instead of --target and --group: a file with get_config(arg).",
+            "config": "The study, instead of --target and --group, or of a result directory with"
+            " groupings, evaluations or rules of the answer that it was not run with.",
             "out": "The report's directory. Default: report.",
         },
     ),

@@ -23,10 +23,10 @@ def report(given: FlagValues) -> None:
     """Draws the report of a result directory, or of models trained elsewhere."""
     if given.workdir:
         workdir = given.workdir
-        refuse_unused(given, ("workdir",), "jaxbias report --workdir")
+        refuse_unused(given, ("workdir", "config"), "jaxbias report --workdir")
         if not is_url(workdir) and not Path(workdir).is_dir():
             raise InputError(f"there is no directory {workdir}")
-        show_report(workdir)
+        show_report(workdir, None if given.config is None else study_of(given))
         return
     paths = [
         required_file(given, name, what)

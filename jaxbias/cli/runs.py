@@ -32,7 +32,7 @@ def run(given: FlagValues) -> None:
         return
     workdir, stage, packs = _asked(given, study)
     if stage == "report":
-        show_report(workdir)
+        show_report(workdir, study)
         return
     # JAX, Flax and pandas, which take seconds: after everything that flags alone can tell.
     if given.dry_run:
@@ -81,12 +81,17 @@ def _trained(
     return timings if leads else None
 
 
-def show_report(workdir: str) -> None:
-    """Answers the study of a result directory, draws its report and prints the answer."""
+def show_report(workdir: str, study: Study | None = None) -> None:
+    """Answers the study of a result directory, draws its report and prints the answer.
+
+    Args:
+      workdir: the result directory.
+      study: what is asked of its scores instead of what it recorded; see `train.write_report`.
+    """
     from jaxbias.report import show_answer
     from jaxbias.stages import train
 
-    answer, page = train.write_report(workdir)
+    answer, page = train.write_report(workdir, study)
     show_answer(answer)
     print(f"Report: {page}")
 

@@ -1,5 +1,6 @@
 """Training a study and answering it, stage by stage: the flow from a config to its report."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ from jaxbias.workdir import manifest
 from jaxbias.workdir.crew import Bases, Crew
 from jaxbias.workdir.results import ResultDirectory
 from jaxbias.workdir.telemetry import Clock, Telemetry
+
+# Settings that are asked of scores, and change nothing that is trained.
+_OF_SCORES = ("groupings", "evaluations", "answer")
 
 
 def train(study: Study, workdir: str | Path, stage: str = "", packs: str = "") -> dict[str, float]:
@@ -161,25 +165,33 @@ def _are_done(directory: ResultDirectory, study: Study, stage: str, packs: str) 
     return True
 
 
-def write_report(workdir: str | Path) -> tuple[Answer, Path | str]:
+def write_report(workdir: str | Path, asked: Study | None = None) -> tuple[Answer, Path | str]:
     """Answers the study of a directory from its stored scores, and draws the report.
+
+    Args:
+      workdir: the result directory.
+      asked: its groupings, evaluations and rules of the answer stand for those that the directory
+        recorded; nothing is recorded of it.
 
     Returns:
       The answer, and where the report's page is.
 
     Raises:
-      InputError: the directory holds no study, or no finished variant.
+      InputError: the directory holds no study, or no finished variant, or not those of `asked`.
     """
     directory = ResultDirectory(workdir)
     with directory.place.named():
-        return _write_report(directory)
+        return _write_report(directory, asked)
 
 
-def _write_report(directory: ResultDirectory) -> tuple[Answer, Path | str]:
+def _write_report(directory: ResultDirectory, asked: Study | None) -> tuple[Answer, Path | str]:
     stored = directory.stored_study()
+    study = stored["study"]
+    if asked is not None:
+        directory.check(asked)
+        study = dataclasses.replace(study, **{name: getattr(asked, name) for name in _OF_SCORES})
     plan = directory.plan()
     scores = directory.scores()
-    study = stored["study"]
     answer = make_answer(
         study,
         directory.dataset(),
