@@ -37,14 +37,16 @@ def base_cells(
     pool = pool if left_out is None else pool & ~left_out
     cells = target_cells(dataset, target, group, pool)
     if not cells.available(pool).any():
-        cells = class_cells(dataset, target, group, pool)
-    if not cells.available(pool).any():
-        who = "" if left_out is None else " and is not left out"
-        raise InputError(f"no pretraining example has a known '{target}'{who}")
+        alone = class_cells(dataset, target, group, pool)
+        cells = alone if alone.available(pool).any() else cells
     if left_out is not None:
+        if not cells.available(pool).any():
+            raise InputError(f"no pretraining example has a known '{target}' and is not left out")
         return _remaining(cells, cells.available(pool))
     if cells.grouped and cells.available(split == "finetune").any():
         return target_cells(dataset, target, group)
+    if not cells.available(pool).any():
+        raise InputError(f"no pretraining example has a known '{target}'")
     return cells
 
 
