@@ -42,7 +42,8 @@ def _counted(rows: pd.DataFrame) -> dict[str, int]:
 def _text(layout: dict) -> str:
     """Names a layout, but for the width of its programs, in which packs differ anywhere."""
     images = "" if layout["store"] == "device" else " with images on the host"
+    trunks = " on stored activations of trunks" if layout.get("trunks") else ""
     return (
-        f"on {layout['devices']} × {layout['device']} by '{layout['mode']}'{images} "
+        f"on {layout['devices']} × {layout['device']} by '{layout['mode']}'{images}{trunks} "
         f"(JAX {layout['jax']})"
     )

@@ -213,7 +213,7 @@ def _trained(study: Study) -> str:
     network = f"a {study.model.name}"
     if study.model.name == "convnet":
         network += f" (widths {', '.join(map(str, study.model.widths))})"
-    if any(base.role == "imported" for base in study.bases.values()):
+    if any(base.weights for base in study.bases.values()):
         network += " (or the network of the imported weights)"
     fine = study.finetune
     fixed = fine.solver == "sgd" and not study.search.on

@@ -14,17 +14,16 @@ import jax
 import numpy as np
 
 from jaxbias import words
+from jaxbias.costs.extraction import extraction_flops, extraction_seconds, to_extract
 from jaxbias.costs.timing import (
     Rates,
     count_rates,
-    extraction_flops,
-    extraction_seconds,
     measure_rates,
 )
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.members import inputs_of
-from jaxbias.engine.programs import BLOCK, Program, Training
+from jaxbias.engine.programs import Program, Training
 from jaxbias.models import Network
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.search import rung_epochs
@@ -120,7 +119,7 @@ def estimate(
     plan: Plan,
     experiments: Mapping[str, Sequence[Variant]],
     has: Callable[[Pack], bool] = lambda pack: False,
-    has_features: Callable[[Base, str], bool] = lambda base, solver: False,
+    has_features: Callable[[str], bool] = lambda name: False,
     budget: float = 15.0,
     run: bool = True,
 ) -> PlanCost:
@@ -131,7 +130,7 @@ def estimate(
       plan: every pack.
       experiments: the variants of each.
       has: whether a pack has results.
-      has_features: whether the features of a base for a solver are stored.
+      has_features: whether features, or activations of a trunk, are stored under a name.
       budget: seconds after which no further kind of program is timed.
       run: whether any is: else all seconds are 0.
     """
@@ -164,11 +163,8 @@ def estimate(
         for variant in variants
         if variant.recipe.mode == "head"
     }
-    shape = (min(len(images), BLOCK), *images.shape[1:])
-    seconds_of = functools.cache(lambda network: extraction_seconds(executor, network, shape))
-    flops_of = functools.cache(lambda network: extraction_flops(network, shape))
-    extracted = [starts.finetuned(each[0]) for each in seen if not has_features(*each)]
     rows = len(starts.rows)
+    extracted = to_extract(starts, plan, seen, has_features)
     bases = {base.id: base for pack in plan.bases for base in pack.members}
     return PlanCost(
         experiments={
@@ -178,8 +174,14 @@ def estimate(
         bases=cost(pretraining),
         finetunes=cost(wanted),
         trials=dataclasses.replace(cost(trying), score_bytes=0),
-        feature_seconds=rows * sum(map(seconds_of, extracted)) if run else 0.0,
-        feature_flops=rows * sum(map(flops_of, extracted)),
+        feature_seconds=sum(
+            count * extraction_seconds(executor, program) for program, count in extracted.items()
+        )
+        if run
+        else 0.0,
+        feature_flops=sum(
+            count * extraction_flops(program) for program, count in extracted.items()
+        ),
         parameter_bytes=sum(_bytes(starts.network_of(base)) for base in bases.values()),
         feature_bytes=sum(4 * rows * inputs_of(starts.finetuned(base)) for base, _ in seen),
         image_bytes=images.nbytes,

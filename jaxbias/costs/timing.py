@@ -12,9 +12,8 @@ import numpy as np
 from jaxbias.costs.flops import count_flops
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.memory import program_bytes
-from jaxbias.engine.passes import Extraction, Rated
+from jaxbias.engine.passes import Rated
 from jaxbias.engine.programs import BLOCK, Program, Training
-from jaxbias.models import Network
 from jaxbias.parallel import replicate, split_variants
 from jaxbias.training import Step
 
@@ -117,23 +116,17 @@ def count_rates(widths: Mapping[Training, int]) -> dict[Training, Rates]:
     }
 
 
-def extraction_seconds(executor: Executor, network: Network, images: tuple[int, ...]) -> float:
-    """Returns the seconds per image of extracting features from images of a shape."""
-    blocks = 4 * executor.mesh.size
-    return Timed(executor, Extraction(network, images), blocks).seconds() / (blocks * BLOCK)
-
-
 def step_flops(brief: Training) -> float:
     """Returns the floating-point operations of one step of one member; 0 for a fit."""
     if not brief.batch:
         return 0.0
     # Of loops one turn is counted: one step, and the scores of one block.
-    return _flops(brief.resized(brief.n, 1)) - BLOCK * score_flops(brief)
+    return program_flops(brief.resized(brief.n, 1)) - BLOCK * score_flops(brief)
 
 
 def score_flops(brief: Training) -> float:
     """Returns the floating-point operations of scoring one image."""
-    return _flops(Rated(brief.model, (BLOCK, *brief.store[1:]))) / BLOCK
+    return program_flops(Rated(brief.model, (BLOCK, *brief.store[1:]))) / BLOCK
 
 
 def step_traffic(brief: Training) -> float:
@@ -156,11 +149,6 @@ def score_traffic(brief: Training) -> float:
     return math.prod(brief.store[1:]) * store.dtype.itemsize
 
 
-def extraction_flops(network: Network, images: tuple[int, ...]) -> float:
-    """Returns the floating-point operations of extracting the features of one image."""
-    return _flops(Extraction(network, (BLOCK, *images[1:]))) / BLOCK
-
-
 def _counts(brief: Training) -> dict[str, float]:
     return {
         "unit_flops": step_flops(brief),
@@ -174,7 +162,7 @@ def _bytes(*trees: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trees))
 
 
-def _flops(program: Program) -> float:
+def program_flops(program: Program) -> float:
     """Of one member, by XLA's cost analysis of the program as it is written."""
     member, shared = program.shapes
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), member)

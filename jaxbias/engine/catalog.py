@@ -11,7 +11,7 @@ from jaxbias.engine.feed import Feed
 from jaxbias.engine.members import schedule_of
 from jaxbias.engine.programs import Networks, Rung, Training, training_of
 from jaxbias.engine.starts import Starts
-from jaxbias.models import Head
+from jaxbias.models import Head, Tail
 from jaxbias.plan.variants import Base, Recipe, Variant
 from jaxbias.study import by_loop
 
@@ -46,11 +46,12 @@ class Catalog:
             learn cannot be learnt together.
         """
         labels = self.curator.base_labels(base).shape[1]
-        recipe, size = Recipe.of(self.study.pretrain), self.curator.pretrain_size(base)
+        recipe, size = Recipe.of_base(self.study.pretrain, base), self.curator.pretrain_size(base)
+        model = self.starts.trained(self.starts.network_of(base), base, recipe.mode)
         return Networks(
-            self.starts.network_of(base),
+            model,
             len(self.curator.validation),
-            self.curator.dataset.images.shape,
+            self.starts.store_shape(model, base),
             schedule_of(recipe, "erm", size, cells=1, labels=labels),
             keep=True,
         )
@@ -62,7 +63,7 @@ class Catalog:
           InputError: its curation needs examples that the data does not have.
         """
         return self._finetune(
-            variant.base if variant.base.role == "imported" else None,
+            variant.base if variant.base.weights else None,
             variant.recipe,
             variant.objective,
             self.curator.size(variant.task, variant.curation, variant.n),
@@ -73,7 +74,7 @@ class Catalog:
 
     def _made(
         self,
-        imported: Base | None,
+        weighted: Base | None,
         recipe: Recipe,
         objective: str,
         n: int,
@@ -81,14 +82,17 @@ class Catalog:
         labels: int,
         outputs: int,
     ) -> Training:
-        starts = self.starts
-        network = starts.finetuned(imported, outputs) if imported else starts.network(outputs)
+        model, images = self.starts.network(outputs), self.curator.dataset.images.shape
+        if weighted:
+            model = self.starts.finetuned(weighted, outputs)
+            model = self.starts.trained(model, weighted, recipe.mode)
+            images = self.starts.store_shape(model, weighted)
         return training_of(
-            network,
+            model,
             recipe,
             schedule_of(recipe, objective, n, cells, labels),
             scored=len(self.curator.validation) + len(self.curator.test),
-            images=self.curator.dataset.images.shape,
+            images=images,
             rows=len(self.starts.rows),
         )
 
@@ -99,14 +103,14 @@ class Catalog:
         return Rung(dataclasses.replace(whole, scored=len(self.curator.validation)))
 
     def _part_width(self, program: Training | Rung, width: int) -> int:
-        if isinstance(program, Networks) and self.feed:
+        if isinstance(program, Networks) and self.feed and not isinstance(program.model, Tail):
             fed = functools.partial(self.feed.held, program)
             brief, _ = fed(self.executor.mesh.size)
             return self.executor.part_width(fed, brief, width)
         whole = program.longest if isinstance(program, Rung) else program
-        # Of heads, which are trained on features.
+        # Of heads and tails, which are trained on features and activations.
         images = self.curator.dataset.images.nbytes
-        beside = images if isinstance(whole.model, Head) and not self.feed else 0
+        beside = images if isinstance(whole.model, Head | Tail) and not self.feed else 0
         # One epoch holds what more do.
         brief = program if isinstance(program, Rung) else program.resized(program.n, 1)
         return self.executor.part_width(lambda part: (program, beside), brief, width)
@@ -121,7 +125,7 @@ class Catalog:
         """
         bases = {v.base.id: v.base for v in variants if v.base.trained_here}
         found: dict[str, Any] = {
-            id: (self.base(base), by_loop(self.study, base), base.objective)
+            id: (self.base(base), by_loop(self.study, base), base.objective, base.trunk)
             for id, base in bases.items()
         }
         for variant in variants:
@@ -129,5 +133,7 @@ class Catalog:
             if variant.recipe.mode == "head":  # They share features and batch orders.
                 cells = len(self.curator.cells(variant.task).names)
                 shared = (variant.base.id, variant.seed, cells)
+            elif variant.recipe.mode == "last_block":  # They share what it makes of images.
+                shared = (variant.base.trunk,)
             found[variant.id] = (self.finetune(variant), *shared)
         return found

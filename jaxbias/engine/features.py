@@ -1,8 +1,12 @@
-"""Features: what a frozen base makes of every image, extracted once and kept.
+"""Features: what a frozen base, or a frozen trunk, makes of every image, extracted once and kept.
 
 WORKDIR/features/ID.npy holds float32[M, F], a row per finetuning, validation and test example,
 without flips; ID.json its checksum and how it was made. The record is written last: it exists only
 beside a whole array. ID is made of the data, the network, the base and the axes.
+
+Of a trunk of imported weights it holds float32[M, 2, ...], what the last block sees of each image
+and of its mirror image: NaN of mirror images that nothing is trained on. Where a base goes on from
+the weights, the images for pretraining are among them.
 
 Heads trained by SGD see the features as they are: the head of the network itself, with everything
 below it frozen. For heads fitted to convergence they are stored in the principal axes of the base's
@@ -14,7 +18,7 @@ feature is to a base is part of the question.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +33,23 @@ from jaxbias.files.atomic import make_directory
 from jaxbias.files.content import content_id
 from jaxbias.models import Network
 from jaxbias.plan.variants import Base
+from jaxbias.progress import progress
 
 _FORMAT = 1
-# Splits that heads are trained or scored on.
+# Splits that finetunes are trained or scored on, and those that anything is trained on.
 EXTRACTED = ("finetune", "validation", "test")
+LEARNT = ("pretrain", "finetune")
 # Blocks of images per device and call: one program, in bounded memory.
 _BLOCKS = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-    """The features of one base.
+    """The features of one base, or what one trunk makes of images and their mirror images.
 
     Attributes:
-      values: float32[M, F], memory-mapped where they come from a file.
+      values: float32[M, F], or of a trunk float32[M, 2, ...]; memory-mapped where they come from a
+        file.
       variances: float32[F], of the pool along each principal axis; None for plain features.
       mean: float32[F], of the pool before rotation; None for plain features.
       scale: what the centred features were divided by.
@@ -68,32 +75,62 @@ def features_id(base: Base, network: Network, data: str, principal: bool) -> str
     )
 
 
+def trunk_id(base: Base, network: Network, data: str, splits: Sequence[str]) -> str:
+    """Returns the name of what a base's trunk makes of the images of some splits, likewise."""
+    return content_id(
+        {
+            "format": _FORMAT,
+            "trunk": base.trunk,
+            "data": data,
+            "model": network.spec.content,
+            "image_size": network.image_size,
+            "splits": list(splits),
+        }
+    )
+
+
 def extract(
     rows: np.ndarray,
+    mirrored: np.ndarray,
     mesh: Mesh,
-    load: Callable[[np.ndarray], Any],
+    load: Callable[[np.ndarray, np.ndarray], Any],
     features_of: Callable[[Any], np.ndarray],
+    what: str,
 ) -> np.ndarray:
     """Extracts features in calls of one shape.
 
     Args:
       rows: int32[M], of the image store.
+      mirrored: bool[M], whether of the mirror image.
       mesh: blocks of images are split over it.
-      load: puts what `features_of` takes of ids int32[V, B] on the devices; it runs ahead.
-      features_of: maps it to features float[V, B, F].
+      load: puts what `features_of` takes of ids int32[V, B] and bool[V, B] on the devices; it runs
+        ahead.
+      features_of: maps it to features float[V, B, ...].
+      what: is extracted, for the progress line.
 
     Returns:
-      float32[M, F].
+      float32[M, ...].
     """
-    blocks = mesh.size * _BLOCKS
-    cut = [rows[start : start + blocks * BLOCK] for start in range(0, len(rows), blocks * BLOCK)]
-    ids = [np.resize(part, (blocks, BLOCK)).astype(np.int32) for part in cut]
-    loaded = prefetched(functools.partial(load, each) for each in ids)
-    parts = [
-        features_of(each).reshape(blocks * BLOCK, -1)[: len(part)].astype(np.float32)
-        for each, part in zip(loaded, cut, strict=True)
-    ]
-    return np.concatenate(parts)
+    shape = (mesh.size * _BLOCKS, BLOCK)
+    step = shape[0] * shape[1]
+    cut = [slice(start, start + step) for start in range(0, len(rows), step)]
+    jobs = (
+        functools.partial(
+            load, np.resize(rows[part], shape).astype(np.int32), np.resize(mirrored[part], shape)
+        )
+        for part in cut
+    )
+    made: np.ndarray | None = None
+    with progress(len(rows), f"extracting {what}", "images") as advance:
+        for part, each in zip(cut, prefetched(jobs), strict=True):
+            found = features_of(each)
+            found = found.reshape(step, *found.shape[2:])[: len(rows[part])]
+            if made is None:
+                made = np.empty((len(rows), *found.shape[1:]), np.float32)
+            made[part] = found
+            advance(len(found))
+    assert made is not None
+    return made
 
 
 def principal_axes(values: np.ndarray, pool: np.ndarray) -> Features:

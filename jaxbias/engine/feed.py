@@ -175,9 +175,9 @@ class Feed:
         ]
         return np.concatenate(found, axis=1)[:, : len(ids)]
 
-    def blocks(self, ids: np.ndarray) -> Any:
-        """Puts blocks of images uint8[V, B, S, S, 3] on the devices, a share on each."""
-        return split_variants(np.take(self.images, ids, axis=0), self.executor.mesh)
+    def blocks(self, ids: np.ndarray, mirrored: np.ndarray) -> Any:
+        """Puts blocks of images uint8[V, B, S, S, 3], and which are mirrored, on the devices."""
+        return split_variants((np.take(self.images, ids, axis=0), mirrored), self.executor.mesh)
 
     def _batches_of(self, schedule: Schedule, key: bytes) -> np.ndarray:
         data = np.frombuffer(key, np.uint32)

@@ -17,11 +17,14 @@ class Layout:
       mode: how variants are mapped on a device.
       devices: over how many devices packs are split.
       store: where the images are during training, "device" or "host".
+      trunks: whether what frozen trunks of imported weights make of the images is stored, for
+        mode "last_block" to train on.
     """
 
     mode: str
     devices: int
     store: str = "device"
+    trunks: bool = False
 
     @property
     def devices_told(self) -> dict[str, Any]:
@@ -32,4 +35,6 @@ class Layout:
         """Returns what is recorded with a result that ran in programs of a width; JSON-able."""
         device = jax.local_devices()[0]
         there = {"platform": device.platform, "device": device.device_kind}
-        return {**there, **dataclasses.asdict(self), "width": width, "jax": jax.__version__}
+        # Of studies without such trunks earlier versions recorded nothing of them.
+        told = {k: v for k, v in dataclasses.asdict(self).items() if k != "trunks" or v}
+        return {**there, **told, "width": width, "jax": jax.__version__}

@@ -1,5 +1,6 @@
 """Members: the arrays of one training in a pack, and its static schedule."""
 
+import functools
 import hashlib
 
 import jax
@@ -46,6 +47,15 @@ def key_of(purpose: str, seed: int) -> np.ndarray:
     """Data of a key of purpose and seed alone: variants of a seed share batch orders and heads."""
     digest = hashlib.sha256(f"{purpose}/{seed}".encode()).digest()
     return np.asarray(jax.random.key_data(jax.random.key(int.from_bytes(digest[:4], "little"))))
+
+
+@functools.cache
+def activations_of(network: Network) -> tuple[int, ...]:
+    """Returns the shape of what the last block of a network sees of one image."""
+    side = network.image_size
+    image = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
+    params = jax.eval_shape(network.init, jax.random.key(0))
+    return jax.eval_shape(network.trunk, params, image).shape[1:]
 
 
 def inputs_of(network: Network) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxbias.engine.programs import BLOCK, Networks, Program, params_of, rate, store_of
 from jaxbias.models import Head, Network
+from jaxbias.models.network import Params
 from jaxbias.parallel import map_variants
 from jaxbias.training import State, Step, Steps, advance, make_score
 
@@ -58,7 +59,7 @@ class Advanced(Begun):
         """See `Program`."""
         (params, *rest), _ = self.whole.sample()
         batches = np.zeros((self.steps, self.whole.batch), np.int32)
-        images = store_of((*batches.shape, *self.whole.store[1:]))
+        images = store_of((*batches.shape, *self.whole.store[1:]), self.whole.model)
         return (self._step.begin(params), *rest, batches, images), np.int32(self.steps)
 
     def _one(self, member: tuple, shared: jax.Array) -> State:
@@ -77,7 +78,7 @@ class Rated(Program):
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
-        return (params_of(self.model),), store_of(self.store)
+        return (params_of(self.model),), store_of(self.store, self.model)
 
     def _packed(self, mode: str, members: tuple, shared: jax.Array) -> jax.Array:
         if isinstance(self.model, Head):
@@ -91,30 +92,48 @@ class Rated(Program):
 
 @dataclasses.dataclass(frozen=True)
 class Extraction(Program):
-    """Features of images without flips. Members: ids int32[B]; shared: (params, images)."""
+    """What a network makes of images.
+
+    Members: (ids int32[B], which are mirrored bool[B]); shared: (params, images).
+
+    Attributes:
+      network: it.
+      store: the shape of the images.
+      trunk: whether what its last block sees is wanted, or the features that its head sees.
+    """
 
     network: Network
     store: tuple[int, ...]
+    trunk: bool = False
 
     everywhere = True
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
         ids = np.resize(np.arange(self.store[0], dtype=np.int32), BLOCK)
-        return ids, (params_of(self.network), store_of(self.store))
+        shared = params_of(self.network), store_of(self.store, self.network)
+        return (ids, np.zeros(BLOCK, bool)), shared
 
-    def _one(self, member: jax.Array, shared: tuple) -> jax.Array:
-        params, images = shared
-        return self.network.features(params, images[member])
+    def _one(self, member: tuple, shared: Any) -> jax.Array:
+        (ids, mirrored), (params, images) = member, shared
+        return self._made(params, images[ids], mirrored)
+
+    def _made(self, params: Params, images: jax.Array, mirrored: jax.Array) -> jax.Array:
+        images = self.network.mirror(images, mirrored)
+        return (self.network.trunk if self.trunk else self.network.features)(params, images)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExtractionFed(Extraction):
-    """The same of images that come from the host, uint8[B, S, S, 3]; shared: params."""
+    """The same of images that come from the host.
+
+    Members: (images uint8[B, S, S, 3], which are mirrored bool[B]); shared: params.
+    """
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
-        return store_of((BLOCK, *self.store[1:])), params_of(self.network)
+        images = store_of((BLOCK, *self.store[1:]), self.network)
+        return (images, np.zeros(BLOCK, bool)), params_of(self.network)
 
-    def _one(self, member: jax.Array, shared: Any) -> jax.Array:
-        return self.network.features(shared, member)
+    def _one(self, member: tuple, shared: Any) -> jax.Array:
+        return self._made(shared, *member)

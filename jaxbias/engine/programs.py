@@ -155,7 +155,7 @@ class Networks(_Stepwise):
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
         member = (params_of(self.model), self.examples(), hyper_of(_RECIPE), _key())
-        return member, (np.zeros(self.scored, np.int32), store_of(self.store))
+        return member, (np.zeros(self.scored, np.int32), store_of(self.store, self.model))
 
     def _one(self, member: tuple, shared: tuple) -> dict[str, Any]:
         params, examples, hyper, key = member
@@ -177,7 +177,7 @@ class Heads(_Stepwise):
 
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
-        shared = (np.zeros(self.scored, np.int32), store_of(self.store), _key())
+        shared = (np.zeros(self.scored, np.int32), store_of(self.store, self.model), _key())
         return (params_of(self.model), self.examples(), hyper_of(_RECIPE)), shared
 
     def _packed(self, mode: str, members: tuple, shared: tuple) -> dict[str, Any]:
@@ -209,7 +209,7 @@ class FittedHeads(Training):
     def sample(self) -> tuple[Any, Any]:
         """See `Program`."""
         variances = np.ones(self.model.inputs, np.float32)
-        shared = (np.zeros(self.scored, np.int32), store_of(self.store), variances)
+        shared = (np.zeros(self.scored, np.int32), store_of(self.store, self.model), variances)
         return (_examples(self.n, self.store[0]), penalty_of(_RECIPE)), shared
 
     def resized(self, n: int, epochs: int = 0) -> Training:
@@ -264,7 +264,7 @@ def training_of(
       recipe: how it is trained.
       schedule: its static shapes.
       scored: how many examples are scored.
-      images: the shape of the image store.
+      images: the shape of the store of what it takes for images.
       rows: how many examples have features.
     """
     if recipe.mode != "head":
@@ -287,10 +287,10 @@ def params_of(model: Network | Head) -> Params:
     return {"head": {"kernel": kernel, "bias": np.zeros(model.outputs, np.float32)}}
 
 
-def store_of(shape: tuple[int, ...]) -> jax.Array:
-    """Returns images uint8[N, S, S, 3], all black, or features float32[N, F], of noise."""
-    if len(shape) > 2:
-        return jnp.zeros(shape, np.uint8)
+def store_of(shape: tuple[int, ...], model: Network | Head) -> jax.Array:
+    """Returns what a model takes for images: black ones, or features float32[N, F], of noise."""
+    if isinstance(model, Network):
+        return jnp.zeros(shape, model.pixels)
     return jax.random.normal(jax.random.key(0), shape, np.float32)
 
 

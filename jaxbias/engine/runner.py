@@ -19,10 +19,12 @@ from jaxbias.engine.memory import device_room, least
 from jaxbias.engine.programs import FittedHeads, Heads, Networks, Rung, Training
 from jaxbias.engine.rows import DIVERGED, Row, base_row, variant_row
 from jaxbias.engine.starts import LoadBase, LoadFeatures, Starts
+from jaxbias.errors import InputError
+from jaxbias.models import Tail
 from jaxbias.models.network import Params
 from jaxbias.parallel import make_mesh
 from jaxbias.plan.packs import Pack
-from jaxbias.plan.variants import Recipe
+from jaxbias.plan.variants import Base, Recipe
 from jaxbias.study import Study
 from jaxbias.training import TrainingSet
 
@@ -35,7 +37,7 @@ class Runner:
       dataset: its data.
       layout: on what and how.
       load_base: returns the stored parameters of a base, given its network.
-      load_features: returns the stored features of a base under a name, or makes and stores them.
+      load_features: see `Starts`.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Runner:
         dataset: Dataset,
         layout: Layout,
         load_base: LoadBase,
-        load_features: LoadFeatures = lambda base, name, make: make(),
+        load_features: LoadFeatures = lambda of, name, make: make(),
     ) -> None:
         self.study = study
         self.layout = layout
@@ -54,7 +56,9 @@ class Runner:
         self.executor = Executor(make_mesh(layout.devices), layout.mode, room)
         # Where the images stay on the host.
         self.feed = Feed(self.executor, dataset.images) if layout.store == "host" else None
-        self.starts = Starts(self.curator, self.executor, self.feed, load_base, load_features)
+        self.starts = Starts(
+            self.curator, self.executor, self.feed, load_base, load_features, layout.trunks
+        )
         self.catalog = Catalog(self.curator, self.starts, self.executor, self.feed)
         self.train_seconds = 0.0
         self.train_steps = 0
@@ -83,19 +87,22 @@ class Runner:
         draws = [self.curator.pretrain(base) for base in pack.members]
         members = [
             (
-                self.starts.fresh(program.model, base.seed),
+                self.starts.begin(program.model, base),
                 examples_of(draw, self.curator.base_labels(base)),
                 hyper,
                 key_of("pretrain", base.seed),
             )
             for base, draw in zip(pack.members, draws, strict=True)
         ]
-        out = self._train_networks(pack, program, members, self.curator.validation)
+        out = self._train_networks(pack, program, members, self.curator.validation, pack.members[0])
         rows = [
             base_row(base, draw, out, i, self.curator.validation_labels(base))
             for i, (base, draw) in enumerate(zip(pack.members, draws, strict=True))
         ]
-        params = [jax.tree.map(lambda x, i=i: x[i], out["params"]) for i in range(len(rows))]
+        params = [
+            self.starts.whole(program.model, base, jax.tree.map(lambda x, i=i: x[i], out["params"]))
+            for i, base in enumerate(pack.members)
+        ]
         return rows, params
 
     def finetune(self, pack: Pack) -> list[Row]:
@@ -111,6 +118,11 @@ class Runner:
             for variant, draw in zip(pack.members, draws, strict=True)
         ]
         program = self.catalog.finetune(pack.members[0])
+        if isinstance(program.model, Tail) and len({v.base.trunk for v in pack.members}) > 1:
+            raise InputError(
+                f"pack {pack.id} holds finetunes of several imported trunks, as an earlier version "
+                "planned them; finish it with that version, or use a new workdir"
+            )
         scored = np.concatenate([self.curator.validation, self.curator.test])
         if isinstance(program, Networks):
             members = [
@@ -122,7 +134,7 @@ class Runner:
                 )
                 for variant, part in zip(pack.members, examples, strict=True)
             ]
-            out = self._train_networks(pack, program, members, scored)
+            out = self._train_networks(pack, program, members, scored, pack.members[0].base)
         else:
             out = self._train_heads(pack, program, examples, scored)
         rows, validation = [], len(self.curator.validation)
@@ -156,11 +168,24 @@ class Runner:
         return self._run(pack, program, members, shared)
 
     def _train_networks(
-        self, pack: Pack, program: Networks, members: Sequence[Member], scored: np.ndarray
+        self,
+        pack: Pack,
+        program: Networks,
+        members: Sequence[Member],
+        scored: np.ndarray,
+        base: Base,
     ) -> Row:
-        """Trains a pack of whole networks on the images."""
-        if self.feed is None:
-            return self._run(pack, program, members, (scored, self.starts.images))
+        """Trains a pack of networks on the images, or of tails on what their trunk makes of them.
+
+        The base is one of theirs, and its trunk is all theirs.
+        """
+        if self.feed is None or isinstance(program.model, Tail):
+            store, places = self.starts.store(program.model, base)
+            members = [
+                (params, examples._replace(ids=places(examples.ids)), *rest)
+                for params, examples, *rest in members
+            ]
+            return self._run(pack, program, members, (places(scored), store))
         run = functools.partial(self.feed.train, program, members, scored=scored)
         return self.counted(pack, program, run, len(scored), program.units, program.batch)
 

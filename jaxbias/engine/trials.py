@@ -42,7 +42,7 @@ class Trials:
         if isinstance(program.model, Head):
             params = {"head": starts.fresh(network, variant.seed)["head"]}
         else:
-            params = starts.of(network, variant)
+            params = starts.of(program.model, variant)
         begin = self._beginning(Step(program.model, program.schedule))
         return jax.tree.map(np.asarray, begin(params))
 
@@ -72,11 +72,12 @@ class Trials:
         schedule = program.longest.schedule
         scored = curator.validation
         if not isinstance(program.longest.model, Head):
-            store = runner.starts.images
+            store, places = runner.starts.store(program.longest.model, leader.base)
         else:
             store, _ = runner.starts.features_on_device(leader.base, leader.recipe.solver)
-            scored = runner.starts.places(scored)
-            examples = [part._replace(ids=runner.starts.places(part.ids)) for part in examples]
+            places = runner.starts.places
+        scored = places(scored)
+        examples = [part._replace(ids=places(part.ids)) for part in examples]
         hypers = [hyper_of(trial.recipe) for trial in pack.members]
         keys = [key_of("finetune", trial.seed) for trial in pack.members]
         members = list(zip(states, examples, hypers, keys, strict=True))

@@ -4,5 +4,9 @@ from jaxbias.lazy import offer
 
 __getattr__, __all__ = offer(
     __name__,
-    {"head": "Head", "network": "Network Parts make_network", "preprocessing": "Preprocessing"},
+    {
+        "head": "Head",
+        "network": "Network Parts Tail make_network tail_of",
+        "preprocessing": "Preprocessing",
+    },
 )

@@ -21,10 +21,9 @@ class Architecture:
     Attributes:
       kind: "convnet", "resnet", "vit"; "efficientnet_lite" or "tf_efficientnet_lite", whose layers
         are the same, but not their padding nor the ε of their norms.
-      make: (spec, image size, outputs, dtype, rngs) -> module with a layer `head`, which maps
-        `features(x)` to the logits.
+      make: (spec, image size, outputs, dtype, rngs) -> a `Backbone`.
       last_block: spec -> the parts that mode "last_block" trains beside the head, as prefixes of
-        paths.
+        paths: all that its `tail` uses.
       multiple: what the side of its images must be a multiple of.
       heads: of its attention.
       side: of the images that released weights were trained on, in pixels.

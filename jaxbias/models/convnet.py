@@ -6,6 +6,7 @@ import jax
 from flax import nnx
 
 from jaxbias.models.convolution import convolve_batch_last
+from jaxbias.models.layers import Backbone
 
 
 class PatchConv(nnx.Module):
@@ -49,7 +50,7 @@ class PatchConv(nnx.Module):
         return x + bias[:, None, None, None]
 
 
-class ConvNet(nnx.Module):
+class ConvNet(Backbone):
     """Stride-2 stages of 3×3 convolution and ReLU, then a linear head over all positions.
 
     The head sees where a feature lies. With a mean over positions instead, 16 epochs on 512
@@ -85,13 +86,14 @@ class ConvNet(nnx.Module):
         side = -(-image_size // 2 ** len(widths))
         self.head = nnx.Linear(side * side * channels[-1], classes, dtype=dtype, rngs=rngs)
 
-    def features(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to features [B, F]: the last stage at every position."""
+    def trunk(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to what the last stage sees, [B, H, W, C]."""
         x = x.transpose(3, 1, 2, 0)
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             x = nnx.relu(stage(x))
-        return x.transpose(3, 1, 2, 0).reshape(x.shape[-1], -1)
+        return x.transpose(3, 1, 2, 0)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to logits [B, classes]."""
-        return self.head(self.features(x))
+    def tail(self, x: jax.Array) -> jax.Array:
+        """Maps that to features [B, F]: the last stage at every position."""
+        x = nnx.relu(self.stages[-1](x.transpose(3, 1, 2, 0)))
+        return x.transpose(3, 1, 2, 0).reshape(x.shape[-1], -1)

@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 
 from jaxbias.models.architectures import InvertedStage
-from jaxbias.models.layers import BatchNorm, Conv, DepthwiseConv
+from jaxbias.models.layers import Backbone, BatchNorm, Conv, DepthwiseConv
 
 _STEM, _TOP = 32, 1280  # Channels of the stem, and of the features.
 
@@ -57,7 +57,7 @@ class InvertedBlock(nnx.Module):
         return x + before if self.residual else x
 
 
-class EfficientNetLite(nnx.Module):
+class EfficientNetLite(Backbone):
     """A stem, stages of inverted blocks, a wide 1×1, a mean over positions, a linear head.
 
     Args:
@@ -97,14 +97,16 @@ class EfficientNetLite(nnx.Module):
         uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
         self.head = nnx.Linear(_TOP, classes, kernel_init=uniform, dtype=dtype, rngs=rngs)
 
-    def features(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to features [B, F]: the mean of the wide 1×1's output."""
+    def trunk(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to what the last stage sees, [B, H, W, C]."""
         x = jax.nn.relu6(self.stem_norm(self.stem(x)))
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             for block in stage:
                 x = block(x)
-        return jax.nn.relu6(self.top_norm(self.top(x))).mean(axis=(1, 2))
+        return x
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to logits [B, classes]."""
-        return self.head(self.features(x))
+    def tail(self, x: jax.Array) -> jax.Array:
+        """Maps that to features [B, F]: the mean of the wide 1×1's output."""
+        for block in self.stages[-1]:
+            x = block(x)
+        return jax.nn.relu6(self.top_norm(self.top(x))).mean(axis=(1, 2))

@@ -1,5 +1,6 @@
-"""Convolution without bias, and norms whose statistics never leave the parameters' precision."""
+"""What all networks are; convolution without bias; norms whose statistics keep their precision."""
 
+import abc
 import math
 
 import jax
@@ -11,6 +12,31 @@ from jaxbias.models.depthwise import depthwise
 from jaxbias.parallel import mean_of_parts
 
 _MOMENTUM = 0.1  # Share of the new batch in the running statistics.
+
+
+class Backbone(nnx.Module, abc.ABC):
+    """A trunk, the last block and what follows it, and a linear layer `head`.
+
+    The split is where mode "last_block" begins to train.
+    """
+
+    head: nnx.Linear
+
+    @abc.abstractmethod
+    def trunk(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to what the last block sees, [B, ...]."""
+
+    @abc.abstractmethod
+    def tail(self, x: jax.Array) -> jax.Array:
+        """Maps that to features [B, F], what the head sees."""
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to features [B, F]."""
+        return self.tail(self.trunk(x))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to logits [B, classes]."""
+        return self.head(self.features(x))
 
 
 class Conv(nnx.Module):

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx, traverse_util
 
 from jaxbias.models.architectures import ARCHITECTURES, Path, check
 from jaxbias.models.convolution import choose
-from jaxbias.models.layers import BatchNorm
+from jaxbias.models.layers import Backbone, BatchNorm
 from jaxbias.models.preprocessing import Preprocessing
 from jaxbias.study import ModelSpec
 
@@ -54,6 +55,8 @@ class Network:
     preprocessing: Preprocessing
     outputs: int
 
+    pixels = np.dtype(np.uint8)  # Of what it takes for images.
+
     @property
     def image_size(self) -> int:
         """Side of its inputs in pixels."""
@@ -72,7 +75,7 @@ class Network:
           mode: "full": all; "head": the linear layer that gives the logits; "last_block": that and
             what `ARCHITECTURES` calls the architecture's last block.
         """
-        parts, statistics = Parts({}, {}, {}), _abstract(self)[1]
+        parts, statistics = Parts({}, {}, {}), _abstract(self).statistics
         for path, leaf in traverse_util.flatten_dict(params).items():
             if not self._trains(path, mode):
                 parts.frozen[path] = leaf
@@ -99,18 +102,26 @@ class Network:
           places: int32[M], of each in the whole batch, by which chance turns it over.
           count: images of the whole batch.
         """
-        mirrored = jax.random.bernoulli(key, shape=(count,))[places]
-        return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+        return self.mirror(images, jax.random.bernoulli(key, shape=(count,))[places])
+
+    def mirror(self, images: jax.Array, chosen: jax.Array) -> jax.Array:
+        """Mirrors those of images [M, S, S, 3] that are chosen, bool[M]."""
+        return jnp.where(chosen[:, None, None, None], images[:, :, ::-1], images)
+
+    def trunk(self, params: Params, images: jax.Array) -> jax.Array:
+        """Maps uint8[B, S, S, 3] to float[B, ...], what the last block sees."""
+        x, dtype = self._inputs(params, images)
+        return self._merge(params).trunk(x).astype(dtype)
 
     def features(self, params: Params, images: jax.Array) -> jax.Array:
         """Maps uint8[B, S, S, 3] to float[B, F], what the head sees; the head is not used."""
         x, dtype = self._inputs(params, images)
-        return self._merge(params).features(x).astype(dtype)
+        return self._features(self._merge(params), x).astype(dtype)
 
     def logits(self, params: Params, images: jax.Array) -> jax.Array:
         """Maps uint8[B, S, S, 3] to float[B, outputs], in the parameters' own dtype."""
         x, dtype = self._inputs(params, images)
-        return self._merge(params)(x).astype(dtype)
+        return self._logits(self._merge(params), x).astype(dtype)
 
     def train_logits(
         self, parts: Parts, images: jax.Array, mode: str, devices: int = 1
@@ -126,7 +137,7 @@ class Network:
         Returns:
           float[B, outputs], and the updated `parts.statistics`.
         """
-        return self._train(parts, images, mode, devices, lambda module, x: module(x))
+        return self._train(parts, images, mode, devices, self._logits)
 
     def train_features(
         self, parts: Parts, images: jax.Array, devices: int = 1
@@ -141,7 +152,7 @@ class Network:
         Returns:
           float[B, F], and the updated `parts.statistics`.
         """
-        return self._train(parts, images, "full", devices, lambda module, x: module.features(x))
+        return self._train(parts, images, "full", devices, self._features)
 
     def _train(
         self,
@@ -168,8 +179,64 @@ class Network:
         x = self.preprocessing(images, dtype)
         return x.astype(_compute_dtype(self.spec) or dtype), dtype
 
-    def _merge(self, params: Params) -> nnx.Module:
-        return nnx.merge(_abstract(self)[0], params)
+    def _merge(self, params: Params) -> Backbone:
+        return nnx.merge(_abstract(self).graph, params)
+
+    def _features(self, module: Backbone, x: jax.Array) -> jax.Array:
+        return module.features(x)
+
+    def _logits(self, module: Backbone, x: jax.Array) -> jax.Array:
+        return module(x)
+
+
+class Tail(Network):
+    """What mode "last_block" trains of a network, as a network of its own.
+
+    Its images are stored activations float[M, 2, ...]: what the trunk makes of each image, and of
+    its mirror image. Its parameters are the tail's part of the network's.
+    """
+
+    pixels = np.dtype(np.float32)
+
+    def init(self, key: jax.Array) -> Params:
+        """Returns the tail's part of the network's fresh parameters."""
+        return self.part(super().init(key))
+
+    def part(self, params: Params) -> Params:
+        """Returns the tail's part of a network's parameters."""
+        parts = self.partition(params, "last_block")
+        return traverse_util.unflatten_dict({**parts.trained, **parts.statistics})
+
+    def whole(self, params: Params, tail: Params) -> Params:
+        """Returns a network's parameters with another tail."""
+        parts = self.partition(params, "last_block")
+        return traverse_util.unflatten_dict({**parts.frozen, **traverse_util.flatten_dict(tail)})
+
+    def mirror(self, images: jax.Array, chosen: jax.Array) -> jax.Array:
+        """Takes of each pair [M, 2, ...] the mirrored one where it is chosen: [M, 1, ...]."""
+        chosen = jnp.expand_dims(chosen, tuple(range(1, images.ndim)))
+        return jnp.where(chosen, images[:, 1:], images[:, :1])
+
+    def _inputs(self, params: Params, images: jax.Array) -> tuple[jax.Array, jnp.dtype]:
+        dtype = jax.tree.leaves(params)[0].dtype
+        return images[:, 0].astype(_compute_dtype(self.spec) or dtype), dtype
+
+    def _merge(self, params: Params) -> Backbone:
+        # The trunk is never asked for, and not compiled.
+        absent = {path: jnp.zeros(x.shape, x.dtype) for path, x in _abstract(self).leaves.items()}
+        given = traverse_util.flatten_dict(params)
+        return super()._merge(traverse_util.unflatten_dict({**absent, **given}))
+
+    def _features(self, module: Backbone, x: jax.Array) -> jax.Array:
+        return module.tail(x)
+
+    def _logits(self, module: Backbone, x: jax.Array) -> jax.Array:
+        return module.head(module.tail(x))
+
+
+def tail_of(network: Network) -> Tail:
+    """Returns the tail of a network."""
+    return Tail(network.spec, network.preprocessing, network.outputs)
 
 
 def make_network(
@@ -204,15 +271,25 @@ def _compute_dtype(spec: ModelSpec) -> Any:
     return jnp.bfloat16 if accelerated or spec.compute_dtype == "bfloat16" else None
 
 
-def _module(network: Network, rngs: nnx.Rngs) -> nnx.Module:
+def _module(network: Network, rngs: nnx.Rngs) -> Backbone:
     spec = network.spec
     make = ARCHITECTURES[spec.name].make
     return make(spec, network.image_size, network.outputs, _compute_dtype(spec), rngs)
 
 
+class _Abstract(NamedTuple):
+    """A network without its numbers."""
+
+    graph: nnx.GraphDef
+    leaves: Flat  # Shapes of its parameters and statistics.
+    statistics: frozenset[Path]
+
+
 @functools.cache
-def _abstract(network: Network) -> tuple[nnx.GraphDef, frozenset[Path]]:
-    """The graph of a network, and the paths of its running statistics."""
+def _abstract(network: Network) -> _Abstract:
     module = nnx.eval_shape(lambda: _module(network, nnx.Rngs(params=0)))
-    statistics = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
-    return nnx.graphdef(module), frozenset(statistics)
+    leaves, statistics = (
+        traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(module, kind)))
+        for kind in ((nnx.Param, nnx.BatchStat), nnx.BatchStat)
+    )
+    return _Abstract(nnx.graphdef(module), leaves, frozenset(statistics))

@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 
 from jaxbias.models.convolution import max_pool
-from jaxbias.models.layers import BatchNorm, Conv
+from jaxbias.models.layers import Backbone, BatchNorm, Conv
 
 _BOTTLENECK_EXPANSION = 4
 
@@ -75,7 +75,7 @@ class _Shortcut(nnx.Module):
         return self.norm(self.conv(x))
 
 
-class ResNet(nnx.Module):
+class ResNet(Backbone):
     """A stem, four stages of residual blocks, a mean over positions and a linear head.
 
     Args:
@@ -130,16 +130,18 @@ class ResNet(nnx.Module):
         uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
         self.head = nnx.Linear(inputs, classes, kernel_init=uniform, dtype=dtype, rngs=rngs)
 
-    def features(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to features [B, F]: the mean of the last stage."""
+    def trunk(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to what the last stage sees, [B, H, W, C]."""
         x = nnx.relu(self.stem_norm(self.stem(x)))
         if self.pooled:
             x = max_pool(x, 3, 2)
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             for block in stage:
                 x = block(x)
-        return x.mean(axis=(1, 2))
+        return x
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to logits [B, classes]."""
-        return self.head(self.features(x))
+    def tail(self, x: jax.Array) -> jax.Array:
+        """Maps that to features [B, F]: the mean of the last stage."""
+        for block in self.stages[-1]:
+            x = block(x)
+        return x.mean(axis=(1, 2))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxbias.models.layers import LayerNorm
+from jaxbias.models.layers import Backbone, LayerNorm
 
 _EPSILON = 1e-6
 _XAVIER = nnx.initializers.xavier_uniform()
@@ -59,7 +59,7 @@ class _EncoderBlock(nnx.Module):
         return x + self.mlp_out(hidden)
 
 
-class VisionTransformer(nnx.Module):
+class VisionTransformer(Backbone):
     """Patches as tokens, encoder blocks, and a linear head on the class token.
 
     Args:
@@ -105,8 +105,8 @@ class VisionTransformer(nnx.Module):
         zeros = nnx.initializers.zeros_init()
         self.head = nnx.Linear(width, classes, kernel_init=zeros, dtype=dtype, rngs=rngs)
 
-    def features(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to features [B, D]: the class token after the last norm."""
+    def trunk(self, x: jax.Array) -> jax.Array:
+        """Maps images [B, S, S, 3] to the tokens that the last block sees, [B, T, D]."""
         batch, side, _, channels = x.shape
         count, patch = side // self.patch, self.patch
         cut = x.reshape(batch, count, patch, count, patch, channels).swapaxes(2, 3)
@@ -114,13 +114,13 @@ class VisionTransformer(nnx.Module):
         first = jnp.broadcast_to(self.class_token[...], (batch, 1, tokens.shape[-1]))
         tokens = jnp.concatenate([first.astype(tokens.dtype), tokens], axis=1)
         tokens = tokens + self.positions[...][None].astype(tokens.dtype)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return self.norm(tokens[:, 0])
+        return tokens
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps images [B, S, S, 3] to logits [B, classes]."""
-        return self.head(self.features(x))
+    def tail(self, x: jax.Array) -> jax.Array:
+        """Maps that to features [B, D]: the class token after the last norm."""
+        return self.norm(self.blocks[-1](x)[:, 0])
 
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:

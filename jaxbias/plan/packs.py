@@ -149,11 +149,11 @@ def extend_plan(
       The longer plan.
 
     Raises:
-      InputError: an imported base of the plan has other weights now, or a table other scores.
+      InputError: a base of the plan has other weights now, or a table other scores.
     """
     weights: dict[str, str] = {}
-    for base in (v.base for v in (*plan.variants, *variants) if v.base.role == "imported"):
-        if weights.setdefault(base.name, base.id) != base.id:
+    for base in (v.base for v in (*plan.variants, *variants) if v.base.weights):
+        if weights.setdefault(base.name, base.weights) != base.weights:
             raise InputError(
                 f"config.bases.{base.name}: its weights are not those that the variants in this "
                 "workdir started from; give the base another name"
@@ -244,7 +244,9 @@ def _width(members: int, most: int, used: Collection[int]) -> int:
 
 def _base(content: dict[str, Any]) -> Base:
     plain = {name: tuple(x) if isinstance(x, list) else x for name, x in content.items()}
-    return Base(**plain)
+    # Weights of imported bases were once told by their id alone.
+    weights = content["id"] if content["role"] == "imported" else ""
+    return Base(**{"weights": weights, **plain})
 
 
 def _variant(content: dict[str, Any]) -> Variant:

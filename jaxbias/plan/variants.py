@@ -34,7 +34,7 @@ class Recipe:
     Learning rate, weight decay, drop_at, warmup, dro_step, C and tolerance may differ between the
     variants of one program; the rest fixes its shapes.
 
-    Attributes: see `FinetuneSpec`; a base is pretrained in mode "full".
+    Attributes: see `FinetuneSpec`; the mode of a pretraining is `BaseSpec.trained`.
     """
 
     mode: str
@@ -62,6 +62,11 @@ class Recipe:
                 for field in dataclasses.fields(cls)
             }
         )
+
+    @classmethod
+    def of_base(cls, spec: PretrainSpec, base: "Base") -> "Recipe":
+        """Returns how a base is pretrained."""
+        return dataclasses.replace(cls.of(spec), mode=base.trained)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -99,6 +104,9 @@ class Base:
       also: columns learnt together with the target.
       soft: whether their probabilities are learnt.
       without: "column=value", who is left out of its pretraining set.
+      weights: id of the imported weights that it is, or that its pretraining continues from; "":
+        there are none.
+      trained: what of the network its pretraining trains, "full" or "last_block".
     """
 
     name: str
@@ -111,11 +119,13 @@ class Base:
     also: tuple[str, ...] = ()
     soft: bool = False
     without: tuple[str, ...] = ()
+    weights: str = ""
+    trained: str = "full"
 
     @classmethod
-    def of(cls, name: str, spec: BaseSpec, seed: int, id: str = "") -> "Base":
-        """Returns the base of a study's settings."""
-        own = {"name": name, "seed": seed, "id": id}
+    def of(cls, name: str, spec: BaseSpec, seed: int, id: str = "", weights: str = "") -> "Base":
+        """Returns the base of a study's settings; its weights are told by their id."""
+        own = {"name": name, "seed": seed, "id": id, "weights": weights}
         fields = [field.name for field in dataclasses.fields(cls) if field.name not in own]
         return cls(**own, **{field: getattr(spec, field) for field in fields})
 
@@ -123,6 +133,11 @@ class Base:
     def trained_here(self) -> bool:
         """Whether the study pretrains it."""
         return self.role not in ("imported", "scratch")
+
+    @property
+    def trunk(self) -> str:
+        """Id of the imported weights whose trunk it has unchanged; "": its own."""
+        return self.weights if not self.trained_here or self.trained == "last_block" else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,8 +167,8 @@ def expand(study: Study, data: str, weights: Mapping[str, str] = NONE) -> list[V
     Args:
       study: the study.
       data: the dataset's fingerprint.
-      weights: base that is imported -> the identity of its weights; "table NAME" -> the hash of a
-        table of example scores.
+      weights: base that has weights -> their identity; "table NAME" -> the hash of a table of
+        example scores.
     """
     maker = Maker(study, data, weights)
     if study.experiments:
@@ -263,9 +278,10 @@ def _of(point: Point, axis: str, values: Iterable[Any]) -> Iterable[Any]:
 
 def _base(study: Study, data: str, weights: Mapping[str, str], name: str, seed: int) -> Base:
     spec = study.bases[name]
+    start = content_id({"weights": weights[name]}) if spec.weights else ""
     if spec.role == "imported":  # One checkpoint for every seed.
-        return Base.of(name, spec, 0, content_id({"weights": weights[name]}))
-    base = Base.of(name, spec, seed)
+        return Base.of(name, spec, 0, start, start)
+    base = Base.of(name, spec, seed, weights=start)
     return dataclasses.replace(base, id=base_id(study, data, base))
 
 
@@ -296,4 +312,6 @@ def base_id(study: Study, data: str, base: Base) -> str:
         content["soft"] = True
     if base.without:
         content["without"] = sorted(base.without)
+    if base.weights:
+        content |= {"weights": base.weights, "trained": base.trained}
     return content_id(content)

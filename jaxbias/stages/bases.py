@@ -57,21 +57,22 @@ def pretrain_base(
     study, curator = runner.study, runner.curator
     mesh = make_data_mesh(runner.layout.devices)
     drawn = curator.pretrain(base)
-    recipe = Recipe.of(study.pretrain)
+    recipe = Recipe.of_base(study.pretrain, base)
     labels = curator.base_labels(base)[drawn.ids]
     schedule = _schedule(study.pretrain, recipe, base, labels)
     # Pieces of a batch are computed in a loop, where XLA:CPU convolutions are slow.
     mapped = "loop" if study.pretrain.accumulate == 1 else "map"
-    network = runner.starts.network(curator.outputs(base), mapped)
+    starts = runner.starts
+    network = starts.trained(starts.network_of(base, mapped), base, recipe.mode)
     step = Step(network, schedule)
     key = key_of("pretrain", base.seed)
-    fresh = runner.starts.fresh(network, base.seed)
-    curated = Curated(drawn.ids, labels, drawn.weights)
-    on_host = runner.layout.store == "host"
+    fresh = starts.begin(network, base)
+    store, places = starts.store_on(network, base, mesh)
+    curated = Curated(places(drawn.ids), labels, drawn.weights)
     images = curator.dataset.images
     batches = Batches(
         curated, np.asarray(batches_of(key, schedule)), study.pretrain.accumulate,
-        images if on_host else None,
+        images if store is None else None,
     )  # fmt: skip
     run = {
         "base": base.id,
@@ -94,7 +95,7 @@ def pretrain_base(
             study.pretrain.lift,
             saves,
             study.pretrain.save_every or max(1, len(drawn.ids) // study.pretrain.batch),
-            store=None if on_host else runner.starts.images_on(mesh),
+            store=store,
             tell=tell,
             is_lost=is_lost,
         )
@@ -104,13 +105,13 @@ def pretrain_base(
     runner.train_seconds += ended.seconds
     runner.run_seconds += time.perf_counter() - began
     runner.trained_images += ended.steps * study.pretrain.batch
-    params = ended.state.params
+    params = starts.whole(network, base, ended.state.params)
     out = {
         "diverged_at": [ended.state.diverged_at],
         "failure": DIVERGED,
         "loss": [ended.loss],
         "seconds": time.perf_counter() - began,
-        "scores": [_scores(runner, base, network, params)],
+        "scores": [_scores(runner, base, starts.network_of(base, mapped), params)],
         "layouts": saves.layouts,
     }
     return base_row(base, drawn, out, 0, curator.validation_labels(base)), params

@@ -1,6 +1,5 @@
 """Before training: what a study would cost and could decide, and which mode is fastest here."""
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +10,11 @@ from jaxbias.costs.modes import measure_modes, modes_text, user_table, write_tab
 from jaxbias.costs.packing import experiments, extend
 from jaxbias.curation import Cells, target_cells
 from jaxbias.data.dataset import Dataset
-from jaxbias.engine import features
-from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.compilation import use_compilation_cache
 from jaxbias.files.claims import Claims
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.search import assumed
-from jaxbias.plan.variants import Base, curations_of
+from jaxbias.plan.variants import curations_of
 from jaxbias.stages import screen
 from jaxbias.stages.planning import Planner, devices_of, load_data
 from jaxbias.stages.search import read_results
@@ -72,16 +69,8 @@ def _costs(
     every = {variant.id: variant for variants in named.values() for variant in variants}
     so_far = old or Plan(dataset.fingerprint)
     plan = extend(so_far, runner.catalog, results, list(every.values()))
-    has_features = functools.partial(_has_features, runner.catalog, directory)
+    has_features = lambda name: directory.place.has(f"features/{name}.json")  # noqa: E731
     return estimate(runner.catalog, plan, named, directory.has, has_features, run=run), note
-
-
-def _has_features(catalog: Catalog, directory: ResultDirectory, base: Base, solver: str) -> bool:
-    starts = catalog.starts
-    network = starts.network_of(base) if base.target else starts.finetuned(base)
-    data = catalog.curator.dataset.fingerprint
-    name = features.features_id(base, network, data, solver == "lbfgs")
-    return directory.place.has(f"features/{name}.json")
 
 
 def _prospects(study: Study, dataset: Dataset, directory: ResultDirectory) -> str:

@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 
@@ -18,6 +20,7 @@ from jaxbias.engine import features
 from jaxbias.engine.features import Features
 from jaxbias.engine.layout import Layout
 from jaxbias.engine.limits import check_limits, shrunk_text
+from jaxbias.engine.members import activations_of
 from jaxbias.engine.memory import device_room
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
@@ -33,7 +36,7 @@ from jaxbias.stages.bases import check_batch
 from jaxbias.stages.gang import wait_until
 from jaxbias.stages.search import read_results
 from jaxbias.study import Study, by_loop
-from jaxbias.weights import checkpoint, content_hash, departures
+from jaxbias.weights import checkpoint, content_hash, departures, describe_imported
 from jaxbias.workdir.results import ResultDirectory
 
 # Of the files of features; the last says what the first holds.
@@ -147,8 +150,8 @@ class Planner:
             raise directory.lost_base(base, error) from error
         return params
 
-    def _load_features(self, base: Base, name: str, make: Callable[[], Features]) -> Features:
-        of = self.directory.parameters().get(base.id, "")
+    def _load_features(self, id: str, name: str, make: Callable[[], Features]) -> Features:
+        of = self.directory.parameters().get(id, "")
         if not is_first():  # Of a gang all extract them; the first has the claim, and stores them.
             while first_says() == _MAKE:
                 make()
@@ -196,7 +199,8 @@ def layout_of(study: Study, dataset: Dataset) -> Layout:
             file=sys.stderr,
         )
     devices = devices_of(study)
-    return Layout(mode, devices, _store(study, devices, dataset.images.nbytes))
+    store = _store(study, devices, dataset.images.nbytes)
+    return Layout(mode, devices, store, _trunks(study, devices, len(dataset.table)))
 
 
 def agreed(layout: Layout) -> Layout:
@@ -204,7 +208,21 @@ def agreed(layout: Layout) -> Layout:
     told = [Layout(**json.loads(each)) for each in all_say(json.dumps(dataclasses.asdict(layout)))]
     # Timings are a machine's own; so is what fits its memory.
     store = "host" if any(each.store == "host" for each in told) else layout.store
-    return dataclasses.replace(told[0], store=store)
+    trunks = all(each.trunks for each in told)
+    return dataclasses.replace(told[0], store=store, trunks=trunks)
+
+
+def _trunks(study: Study, devices: int, images: int) -> bool:
+    """Whether there are trunks of imported weights whose activations are wanted, and fit."""
+    points = [point for points in study.experiments.values() for point in points]
+    modes = {study.finetune.mode, *(point["mode"] for point in points if "mode" in point)}
+    sizes = [
+        8 * images * math.prod(activations_of(describe_imported(Path(base.weights)).network(1)))
+        for base in study.bases.values()
+        if base.trained == "last_block" or (base.role == "imported" and "last_block" in modes)
+    ]
+    room = device_room(study.grid.memory_mib, devices)
+    return bool(sizes) and (room is None or max(sizes) <= room.budget / 2)
 
 
 def _store(study: Study, devices: int, size: int) -> str:

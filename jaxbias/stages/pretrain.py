@@ -49,6 +49,8 @@ class PretrainStage:
         Whether they do changes no bit: a device computes its own members alone.
         """
         catalog, first = self._runner.catalog, packs[0].members[0]
+        if other.members[0].trunk != first.trunk:
+            return False
         count = sum(len(pack.members) for pack in (*packs, other))
         if count > self._runner.layout.devices or by_loop(self._runner.study, first):
             return False

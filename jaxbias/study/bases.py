@@ -43,10 +43,24 @@ def _check_base(place: str, base: BaseSpec) -> None:
         f"{place}: a scratch base has no target, an imported one neither, and every other base "
         "needs one" + (", whose cells its curation shapes" if base.objective == "simclr" else ""),
     )
+    has_weights = bool(base.weights)
     require(
-        (base.role == "imported") == bool(base.weights),
-        f"{place}: role={base.role}, weights='{echo(base.weights)}'; the role imported alone has "
-        "weights, the directory that `jaxbias weights import` wrote",
+        has_weights or base.role != "imported",
+        f"{place}: role=imported needs weights, the directory that `jaxbias weights import` wrote",
+    )
+    require(
+        not has_weights or base.role != "scratch",
+        f"{place}: role=scratch, weights='{echo(base.weights)}'; a scratch base has no weights",
+    )
+    require(
+        base.trained == "full" or (has_weights and bool(base.target)),
+        f"{place}.trained='{base.trained}' is of pretraining that continues from weights: give it "
+        "weights and a target, or leave it out",
+    )
+    require(
+        base.trained == "full" or base.objective == "supervised",
+        f"{place}: objective='{base.objective}' contrasts views of images, of which a frozen "
+        f"trunk's activations are not stored; trained='{base.trained}' needs 'supervised'",
     )
     require(
         not base.also or (bool(base.target) and base.objective == "supervised"),
@@ -110,16 +124,29 @@ class Learns(Protocol):
     def without(self) -> tuple[str, ...]:
         """Who is left out."""
 
+    @property
+    def weights(self) -> str:
+        """What its pretraining goes on from; "": from nothing."""
+
+    @property
+    def trained(self) -> str:
+        """As of `BaseSpec`."""
+
 
 def described(base: Learns) -> str:
     """Returns what a base learns, in words.
 
     >>> described(BaseSpec(target="Smiling", also=("Bangs",), soft=True, without=("Male=1",)))
     'probabilities of Smiling and Bangs, leaving out Male=1'
+    >>> described(BaseSpec(target="Male", weights="DIR", trained="last_block"))
+    'Male, going on from imported weights, last block alone'
     """
     text = f"SimCLR, without labels, of images drawn by {base.target}"
     if base.objective == "supervised":
         text = ("probabilities of " if base.soft else "") + " and ".join((base.target, *base.also))
+    if base.weights:
+        alone = ", last block alone" if base.trained == "last_block" else ""
+        text += f", going on from imported weights{alone}"
     return text + (f", leaving out {' and '.join(base.without)}" if base.without else "")
 
 

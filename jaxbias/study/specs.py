@@ -165,7 +165,12 @@ class BaseSpec:
 
     role: Role = "studied"
     target: str = ""
-    weights: str = ""  # Of the role imported: the directory that `jaxbias weights import` wrote.
+    # The directory that `jaxbias weights import` wrote: these themselves are of the role imported;
+    # beside a target, what its pretraining continues from.
+    weights: str = ""
+    # Of pretraining that continues: all layers, or as in FinetuneSpec.mode; such bases share what
+    # the rest of the network makes of the images.
+    trained: Literal["full", "last_block"] = "full"
     # Of its pretraining set, such as "correlation 9": those of docs/pretraining.md. Cells are those
     # of the target, whatever is learnt.
     curation: str = "group_balanced"

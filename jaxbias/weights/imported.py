@@ -179,11 +179,11 @@ def _own(directory: Path) -> tuple[Arrays, Preparation]:
 
 
 def identities(study: Study) -> dict[str, str]:
-    """Returns base -> identity of its weights, of the bases of a study that are imported."""
+    """Returns base -> identity of its weights, of the bases of a study that have any."""
     return {
         name: describe_imported(Path(spec.weights)).identity
         for name, spec in study.bases.items()
-        if spec.role == "imported"
+        if spec.weights
     }
 
 

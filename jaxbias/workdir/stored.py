@@ -180,7 +180,8 @@ def refuse_other_bases(path: Path, plan: Plan, study: Study) -> None:
         spec = study.bases.get(base.name)
         if spec is None:
             continue
-        wanted = Base.of(base.name, spec, base.seed, base.id)
+        # Weights are compared where the plan is extended, by their content.
+        wanted = Base.of(base.name, spec, base.seed, base.id, base.weights)
         for field in dataclasses.fields(Base):
             old, new = getattr(base, field.name), getattr(wanted, field.name)
             if old != new:

@@ -93,7 +93,8 @@ def test_ids_are_of_the_content(weights, tmp_path):
     import_weights("vit_block", "big_vision", tmp_path / "w.npz", tmp_path / "out")
     bases = [expanded(study_of(place), "d")[0].base for place in (weights, tmp_path / "out")]
     assert bases[0].id != bases[1].id
-    assert dataclasses.replace(bases[0], id="") == dataclasses.replace(bases[1], id="")
+    plain = [dataclasses.replace(base, id="", weights="") for base in bases]
+    assert plain[0] == plain[1]
     before, after = (expanded(study_of(place), "d") for place in (weights, tmp_path / "out"))
     signatures = {v.id: 0 for v in (*before, *after)}
     plan = extend_plan(Plan("d"), before, signatures, lambda _: 4)
@@ -105,8 +106,15 @@ def test_ids_are_of_the_content(weights, tmp_path):
 @pytest.mark.parametrize(
     ("base", "message"),
     [
-        ({"role": "imported"}, "weights=''; the role imported alone has weights"),
-        ({"role": "scratch", "weights": "w"}, "the role imported alone has weights"),
+        ({"role": "imported"}, "role=imported needs weights"),
+        ({"role": "scratch", "weights": "w"}, "a scratch base has no weights"),
+        ({"target": "group", "trained": "last_block"}, "B.trained='last_block' is of pretraining"),
+        ({"role": "imported", "weights": "w", "trained": "last_block"}, "give it weights and a"),
+        (
+            {"target": "group", "weights": "w", "trained": "last_block", "objective": "simclr"},
+            "objective='simclr' contrasts views",
+        ),
+        ({"target": "group", "weights": "w", "trained": "head"}, "B.trained"),
         ({"role": "imported", "weights": "w", "target": "group"}, "an imported one neither"),
     ],
 )

@@ -1,6 +1,7 @@
 """Every architecture: packed = alone, what each mode trains, and BatchNorm by PyTorch's rule."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from flax import nnx, traverse_util
 
 from jaxbias.errors import InputError
-from jaxbias.models import make_network
+from jaxbias.models import make_network, tail_of
 from jaxbias.models.architectures import ARCHITECTURES
 from jaxbias.models.layers import BatchNorm
 from jaxbias.models.resnet import ResidualBlock
@@ -126,6 +127,42 @@ def test_the_last_block_alone_learns_and_its_norms_alone_see_batches():
     for part in ("trained", "statistics"):
         for path, value in getattr(before, part).items():
             assert not np.array_equal(value, getattr(after, part)[path]), path
+
+
+@pytest.mark.parametrize("name", ["convnet", "lite_tiny", "resnet_tiny", "vit_tiny"])
+def test_a_tail_is_the_network_on_what_its_trunk_makes(name):
+    """Logits, features, mirrored batches, statistics and gradients, in float64 to 1e-9."""
+    with jax.enable_x64(True):
+        network, images = make_network(SPECS[name], SIZE, 2), jnp.asarray(pictures())
+        tail = tail_of(network)
+        params, *_ = member(network, 0, np.float64)
+        key, places = jax.random.key(3), jnp.arange(COUNT)
+
+        def done(model, params, images):
+            turned = model.augment(images, key, places, COUNT)
+            parts = model.partition(params, "last_block")
+
+            def logits(trained):
+                return model.train_logits(parts._replace(trained=trained), turned, "last_block")
+
+            values, back = jax.vjp(logits, parts.trained)
+            return (
+                values,
+                back(values),
+                model.features(params, images),
+                model.logits(params, images),
+            )
+
+        def split(params, images):
+            mirrored = network.mirror(images, jnp.ones(COUNT, bool))
+            pairs = [network.trunk(params, x) for x in (images, mirrored)]
+            return done(tail, tail.part(params), jnp.stack(pairs, axis=1))
+
+        want = quick(functools.partial(done, network))(params, images)
+        got = quick(split)(params, images)
+        jax.tree.map(np.testing.assert_array_equal, tail.whole(params, tail.part(params)), params)
+    assert not np.allclose(want[0][0], want[3])  # Some were mirrored.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), got, want)
 
 
 def test_weight_decay_and_divergence_leave_statistics_alone():
