@@ -1,6 +1,7 @@
 """Room: what cannot be allocated is refused with its GiB before it is."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from jaxbias.engine.runner import Runner
 from jaxbias.metrics import evaluate
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.variants import expand
+from jaxbias.study import Study
 from jaxbias.workdir.results import ResultDirectory
 from tests.tiny import tiny_dataset, tiny_study
 
@@ -60,7 +62,9 @@ def test_numbers_of_an_evaluation_have_ranges_and_must_fit(small, settings, mess
 
 def test_the_scores_of_a_directory_must_fit(small, tmp_path, monkeypatch):
     directory = ResultDirectory(tmp_path)
-    pack = Pack("0" * 16, 400, tuple([None] * 400))
+    member = SimpleNamespace(task="target")
+    pack = Pack("0" * 16, 400, (member,) * 400)
+    monkeypatch.setattr(directory, "stored_study", lambda: {"study": Study()})
     monkeypatch.setattr(directory, "plan", lambda: Plan("d", finetunes=(pack,)))
     monkeypatch.setattr(directory, "has", lambda pack: True)
     monkeypatch.setattr(directory, "read_pack", lambda pack: pytest.fail("read"))

@@ -79,7 +79,7 @@ COMMANDS = {
     "attribute": Command(
         "datasets:attribute",
         "how much each finetuning example adds to the gap, as a table that 'drop' reads.",
-        (f"{_CONFIG} --workdir=DIR --base=NAME --target=COLUMN --out=FILE.csv",),
+        ("--config=FILE.py --workdir=DIR --base=NAME --target=COLUMN --out=FILE.csv",),
         {
             "config": "",
             "workdir": "",

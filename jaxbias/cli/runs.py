@@ -18,6 +18,7 @@ from jaxbias.files.objects import is_url
 from jaxbias.plan.selection import PACKED, STAGES, check_words
 from jaxbias.stages import supervisor
 from jaxbias.study import Study, described
+from jaxbias.words import count
 from jaxbias.workdir.places import place_of
 from jaxbias.workdir.stopping import give_back_and_end, on_sigterm
 
@@ -125,10 +126,9 @@ def _learnt(row: Any) -> str:
     told = json.loads(getattr(row, "learnt", "{}"))  # Earlier versions did not tell.
     if not told:
         return ""
-    return (
-        f"; right on {100 * told['accuracy']:.1f} % of the labels of {told['examples']:,} "
-        f"validation images, mean loss {told['loss']:.3g}"
-    )
+    seen = count(told["examples"], "validation image")
+    right = f"right on {100 * told['accuracy']:.1f} % of the labels"
+    return f"; {right} of {seen}, mean loss {told['loss']:.3g}"
 
 
 def _asked(given: FlagValues, study: Study) -> tuple[str, str, str]:

@@ -108,8 +108,10 @@ def _curations(curves: pd.DataFrame) -> tuple[list[dict[str, str]], str]:
             numbered = course in long and len(long) == 1
             tick = f"{_dose(name)}" if numbered else name.replace("_", " ")
             found.append({"name": name, "course": course if course in long else "", "tick": tick})
-    axis = f"Finetuned on ({long[0].partition(' ')[0].replace('_', ' ')} levels by number)"
-    return found, axis if len(long) == 1 else "Finetuned on"
+    if len(long) != 1:
+        return found, "Finetuned on"
+    kind = long[0].partition(" ")[0].replace("_", " ")
+    return found, f"Finetuned on ({kind} levels by number)"
 
 
 def _dose(name: str) -> int:

@@ -228,7 +228,8 @@ class ResultDirectory(Records):
         examples = self.examples()
         scored = int(examples["split"].isin(["validation", "test"]).sum())
         models = [member for pack in done for member in pack.members]
-        outputs = sum(self._outputs(member.task, examples) for member in models)
+        each = self._outputs({member.task for member in models}, examples)
+        outputs = sum(each[member.task] for member in models)
         told = f"the scores of {words.count(len(models), 'model')}"
         what = f"{told} on {words.count(scored, 'example')}, as read and stacked"
         require_ram(12 * outputs * scored, what, "report on a machine with more memory")
@@ -237,12 +238,12 @@ class ResultDirectory(Records):
         validation, test = (_rows(table[name]) for name in names)
         return Scores(_frame(table.drop_columns(names)), validation, test, examples)
 
-    def _outputs(self, task: str, examples: pd.DataFrame) -> int:
-        """How many scores a task has of an example."""
+    def _outputs(self, tasks: set[str], examples: pd.DataFrame) -> dict[str, int]:
+        """How many scores each task has of an example."""
         study = self.stored_study()["study"]
-        if task in study.labels:
-            return len(study.labels[task])
-        return examples[task].nunique() if task in study.classes else 1
+        several = {task: len(columns) for task, columns in study.labels.items()}
+        several |= {task: examples[task].nunique() for task in tasks & {*study.classes}}
+        return {task: several.get(task, 1) for task in tasks}
 
     def _started_well(self, pack: Pack, table: pa.Table) -> pa.Table:
         """Returns a pack without the hashes of its bases, which must be those of the bases here."""

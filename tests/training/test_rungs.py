@@ -95,7 +95,7 @@ def test_rungs_are_the_uninterrupted_run_bit_for_bit(network, trains, n, epochs,
     stacked, images = members(network, schedule), pictures(network)
     rungs = compiled(network, schedule, mode)
     whole = train(rungs, (epochs,), stacked, images)
-    assert whole[1].shape == (2, epochs, 12)
+    assert whole[1].shape == (2, epochs, 12, 1)
     assert np.ptp(whole[1][:, [0, -1]], axis=1).min() > 0  # It has learnt something.
     for cut in range(1, epochs):
         assert_same_bits(train(rungs, (cut, epochs), stacked, images), whole)
@@ -121,7 +121,7 @@ def test_scores_after_each_epoch_are_those_of_runs_that_end_there():
             trained = jax.jit(make_train(NETWORK, shorter))(
                 state.params, examples, hyper, jax.random.wrap_key_data(key), jnp.asarray(images)
             )
-            expected = make_score(NETWORK)(trained.params, SCORED, jnp.asarray(images))[:, 0]
+            expected = make_score(NETWORK)(trained.params, SCORED, jnp.asarray(images))
             np.testing.assert_allclose(scores[0, epochs - 1], expected, atol=1e-9)
 
 
