@@ -74,10 +74,11 @@
     box("said").textContent = arms.length ? "" : "No model is ticked.";
   }
 
-  // Of a metric that no group has alone, the first that has.
+  // Of a gap, what it is the gap of; of another metric that no group has alone, the first that has.
   function rates(arms, metric) {
     const byGroup = Object.keys(known.metrics).filter((name) => known.metrics[name].groups);
-    const shown = byGroup.includes(metric) ? metric : byGroup[0];
+    const asked = [metric, metric.replace(/_gap$/, "")].find((name) => byGroup.includes(name));
+    const shown = asked ?? byGroup[0];
     box("rates").closest("figure").hidden = !shown;
     if (!shown) return;
     const groups = groupsOf(shown).filter((group) => group !== "all");

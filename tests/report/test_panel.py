@@ -4,6 +4,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from jaxbias.report import numbers, panel
+from jaxbias.report.select import gap_name
 from tests.report.answers import make_answer, with_curves
 from tests.report.browsing import opened
 
@@ -70,7 +71,11 @@ def test_whatever_is_chosen_by_keyboard_is_what_the_tables_say(browser, written)
         if base == "Scratch"
     ]
     assert sorted(drawn) == sorted(wanted)
+    choose(browser, "metric", f"FPR gap ({gap_name(answer.study)})")
+    assert sorted(run(TITLES, "rates")) == sorted(wanted)  # What it is the gap of.
     first = browser.find_element("css selector", "#panel-bases input")
+    choose(browser, "metric", "FPR")
+    choose(browser, "group", "male")
     first.send_keys(Keys.SPACE)
     kept = [
         row for row in rows_of(answer, "fpr", "male", "Bags_Under_Eyes") if row[0] != "Gendered"
