@@ -3,8 +3,8 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from jaxbias import report
 from jaxbias.report import numbers, panel
-from jaxbias.report.select import gap_name
 from tests.report.answers import make_answer, with_curves
 from tests.report.browsing import opened
 
@@ -71,17 +71,32 @@ def test_whatever_is_chosen_by_keyboard_is_what_the_tables_say(browser, written)
         if base == "Scratch"
     ]
     assert sorted(drawn) == sorted(wanted)
-    choose(browser, "metric", f"FPR gap ({gap_name(answer.study)})")
-    assert sorted(run(TITLES, "rates")) == sorted(wanted)  # What it is the gap of.
     first = browser.find_element("css selector", "#panel-bases input")
-    choose(browser, "metric", "FPR")
-    choose(browser, "group", "male")
     first.send_keys(Keys.SPACE)
     kept = [
         row for row in rows_of(answer, "fpr", "male", "Bags_Under_Eyes") if row[0] != "Gendered"
     ]
     assert run(ROWS) == kept
     assert len(run(TITLES, "dose")) == len(run(TITLES, "trade-off")) == len(kept) == 36
+
+
+def test_of_a_gap_the_rates_are_its_own(browser, tmp_path):
+    """And not those of the first metric that groups have, which is AUC here."""
+    answer = make_answer()
+    curves = answer.curves
+    each = curves[(curves["metric"] == "fpr") & (curves["group"] != "all")]
+    answer = with_curves(answer, [each.assign(metric="auc", value=each["value"] / 2)])
+    report.write(answer, tmp_path)
+    run = opened(browser, tmp_path / "report.html", 1200)
+    choose(browser, "base", "Scratch")
+    drawn = run(TITLES, "rates")
+    rows = [
+        f"Scratch, {curation}: {group} {value}"
+        for group in ("female", "male")
+        for base, curation, value, _ in rows_of(answer, "fpr", group)
+        if base == "Scratch"
+    ]
+    assert sorted(drawn) == sorted(rows)
 
 
 def test_every_mark_stands_where_its_number_is(browser, written):
