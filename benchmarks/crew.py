@@ -2,7 +2,7 @@
 
     pip install -e ".[bench]"
     python -m benchmarks.crew --out=benchmarks/results/crew.json
-    python -m benchmarks.crew --workers=50 --packs=2000 --out=/tmp/crew.json
+    python -m benchmarks.crew --workers=50 --packs=2000 --out=crew.json
 
 Crews, walks, claims and failures are the real ones; time, the store and what a pack computes are
 simulated. A pack takes 5 ± 2 minutes. A process is killed once an hour on average, without a word,
