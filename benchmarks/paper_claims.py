@@ -4,60 +4,16 @@ A claim is a function of a row's tables (the CSV files of its report): it agrees
 interval says so, does not where the whole interval says the opposite, and else is undecided.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
+from benchmarks.paper_verdicts import AGREES, DENIES, UNDECIDED, Finding, above, inside
 from jaxbias.study import STUDIED, Study
 
 Tables = Mapping[str, pd.DataFrame]
-AGREES, DENIES, UNDECIDED = "agrees", "does not", "undecided"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One claim about one thing, and what was found of it.
-
-    Attributes:
-      claim: in words, as the paper means it.
-      about: the attribute, pair, class or base it is tested on.
-      found: in words.
-      value: the estimate the verdict is about; NaN where there is none.
-      low: of its interval.
-      high: of its interval.
-      verdict: "agrees", "does not" or "undecided".
-    """
-
-    claim: str
-    about: str
-    found: str
-    value: float
-    low: float
-    high: float
-    verdict: str
-
-
-def above(low: float, high: float, bound: float, opposite: float) -> str:
-    """Says whether a quantity is larger than a bound, or surely at most the opposite one.
-
-    >>> above(0.1, 0.3, 0, 0.05), above(-0.1, 0.01, 0, 0.05), above(-0.1, 0.3, 0, 0.05)
-    ('agrees', 'does not', 'undecided')
-    """
-    if low > bound:
-        return AGREES
-    return DENIES if high < opposite else UNDECIDED
-
-
-def inside(low: float, high: float, bound: float) -> str:
-    """Says whether a quantity lies inside ±bound, or surely outside.
-
-    >>> inside(-0.01, 0.02, 0.05), inside(0.06, 0.1, 0.05), inside(0.01, 0.1, 0.05)
-    ('agrees', 'does not', 'undecided')
-    """
-    if -bound < low and high < bound:
-        return AGREES
-    return DENIES if low > bound or high < -bound else UNDECIDED
+# Base of U5 -> the source that it has not seen.
+LACKS = {"Catalogue": "home", "Home": "catalogue", "ImageNet": "Dollar Street", "GeoDE": "COCO"}
 
 
 def salience(tables: Tables, study: Study) -> Iterator[Finding]:
@@ -227,18 +183,79 @@ def matching(tables: Tables, study: Study) -> Iterator[Finding]:
             row.high,
             above(-row.high, -row.low, 0, 0),
         )
-        caught, equal = row.sure_share == row.sure_share, row.share_low == row.share_low
+        yield _caught("more of the subgroup makes up for the wrong base", about, row)
+
+
+def _caught(claim: str, about: str, row: tuple) -> Finding:
+    """Whether some share is surely ahead; it is not where equality is compatible with none."""
+    caught, equal = row.sure_share == row.sure_share, row.share_low == row.share_low
+    return Finding(
+        claim,
+        about,
+        f"surely ahead from {row.sure_share:.0%} on; shares compatible with equality"
+        if caught
+        else "surely ahead at no share; shares compatible with equality",
+        row.sure_share,
+        row.share_low,
+        row.share_high,
+        AGREES if caught else DENIES if row.high < 0 and not equal else UNDECIDED,
+    )
+
+
+def known(tables: Tables, study: Study) -> Iterator[Finding]:
+    """U2: a base that was pretrained on an attribute knows it beyond a fresh network."""
+    claim = "bases learn the attributes that a model has labelled"
+    table = tables["curves"]
+    rows = (
+        table[(table["metric"] == "auc") & (table["curation"] == "natural")] if len(table) else ()
+    )
+    yield from _beyond_fresh(rows, claim, "AUC")
+
+
+def known_objects(tables: Tables, study: Study) -> Iterator[Finding]:
+    """U4: bases know the objects of either source beyond a fresh network."""
+    table = tables["macro"]
+    for group in study.group.names if len(table) else ():
+        rows = table[(table["metric"] == "macro_auc") & (table["group"] == group)]
+        rows = rows[rows["curation"] == "natural"]
+        yield from _beyond_fresh(rows, f"bases know the objects of {group}", "macro AUC")
+
+
+def _beyond_fresh(rows: pd.DataFrame, claim: str, metric: str) -> Iterator[Finding]:
+    """Studied bases beside scratch, by the ends of two intervals: wider than a difference's."""
+    for (task, n), arms in rows.groupby(["task", "n"], sort=False) if len(rows) else ():
+        fresh = arms[arms["role"] == "scratch"].iloc[0]
+        for own in arms[arms["role"].isin(STUDIED)].itertuples():
+            low, high = own.low - fresh["high"], own.high - fresh["low"]
+            yield Finding(
+                claim,
+                f"{task}, {own.base}, n = {n:,}",
+                f"{metric} of a head on it less that of a head on a random network",
+                own.value - fresh["value"],
+                low,
+                high,
+                above(low, high, 0, 0),
+            )
+
+
+def geography(tables: Tables, study: Study) -> Iterator[Finding]:
+    """U5: a base is behind on a source it has not seen, and more of the source makes up for it."""
+    table = tables["catching_up"]
+    for row in table[table["metric"] == table["metric"].iloc[0]].itertuples() if len(table) else ():
+        first, second = study.group.names
+        if LACKS[row.base] != (first if row.place == first else second):
+            continue
+        about = f"{row.place}, n = {row.n:,}"
         yield Finding(
-            "more of the subgroup makes up for the wrong base",
+            "a base is behind where it was not pretrained on such images",
             about,
-            f"surely ahead from {row.sure_share:.0%} on; shares compatible with equality"
-            if caught
-            else "shares compatible with equality",
-            row.sure_share,
-            row.share_low,
-            row.share_high,
-            AGREES if caught else DENIES if row.high < 0 and not equal else UNDECIDED,
+            f"{row.metric.replace('_', ' ')} of {row.base} less {row.against}, both with 10 %",
+            row.difference,
+            row.low,
+            row.high,
+            above(-row.high, -row.low, 0, 0),
         )
+        yield _caught("a larger share of such images makes up for the wrong base", about, row)
 
 
 # Row -> its claims.
@@ -250,5 +267,8 @@ CLAIMS: dict[str, tuple[Callable[..., Iterator[Finding]], ...]] = {
     "s7": (removal,),
     "s8": (overwritten,),
     "u1": (within_pair,),
+    "u2": (known,),
     "u3": (matching,),
+    "u4": (known_objects,),
+    "u5": (geography,),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.paper_claims import AGREES, DENIES, UNDECIDED
+from benchmarks.paper_verdicts import AGREES, DENIES, UNDECIDED
 from jaxbias.files.atomic import write_text
 from jaxbias.report.tables import Column, badge, column, estimated, table
 from jaxbias.study import Study

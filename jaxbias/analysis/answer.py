@@ -49,6 +49,8 @@ class Answer:
       regression: coefficients of what makes a gap larger than the controls', model by model.
       macro: of tasks of several outputs, every arm's metrics over all outputs, per group.
       outputs: the same of each output.
+      source_curves: of them, where two sources are mixed, the metrics in each, and by grouping.
+      catching_up: the share of a source at which a base catches up with another.
       regression_points: what was regressed, with what the models make of it.
     """
 
@@ -83,6 +85,8 @@ class Answer:
     meeting: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     macro: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     outputs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    source_curves: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    catching_up: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     reduction: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     grouping_rates: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     grouping_gaps: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

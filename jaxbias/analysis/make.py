@@ -18,6 +18,7 @@ from jaxbias.analysis import (
     several,
     sizes,
     smallest_fix,
+    sources,
     underrepresentation,
 )
 from jaxbias.analysis.answer import Answer
@@ -58,6 +59,7 @@ _OF_TASKS = (
     "reduction",
     "macro",
     "outputs",
+    *sources.FRAMES,
     "grouping_rates",
     "grouping_gaps",
     "grouping_ranges",
@@ -178,6 +180,7 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
     study, rule = asked.study, asked.study.answer
     if task in study.several:
         tables, examples = several.of_task(asked, asked.cells[task])
+        tables |= sources.of_task(asked, asked.cells[task])
         advance()
         return _Part(task, tables, [], examples)
 
@@ -278,6 +281,7 @@ def _sentences(
     if targets and not len(fixes) and not asked.sound.validated:
         spoken.append("Smallest fix: not answered, there are no validation scores to choose on.")
     spoken += several.sentences(asked.study, tables["macro"])
+    spoken += sources.sentences(tables["catching_up"], rule)
     spoken += matching["sentence"].tolist() if len(matching) else []
     spoken += reduction.sentences(tables["reduction"], rule)
     spoken += groupings_wording.sentences(tables, asked.groupings, groupings.family(asked), rule)

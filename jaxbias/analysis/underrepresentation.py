@@ -1,16 +1,20 @@
 """Underrepresentation: AUC on each subgroup along the mix of a pair, and the matching share."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.estimates import difference, estimate
 from jaxbias.analysis.evaluation import Evaluation
+from jaxbias.analysis.panels import Panel
 from jaxbias.analysis.uncertainty import intervals, simultaneous_level
 from jaxbias.study import AnswerSpec
 from jaxbias.words import count
 
 # The paper compares with the specialised base at 10 % of its own attribute.
-_REFERENCE = 1
+REFERENCE = 1
 _NUMBERS = ("reference_auc", "difference", "low", "high", "share_low", "share_high", "sure_share")
 
 
@@ -93,7 +97,7 @@ def _match(
     by_share = {
         int(arm.level if is_second else 10 - arm.level): arm.curation for arm in mix.itertuples()
     }
-    if _REFERENCE not in by_share:
+    if REFERENCE not in by_share:
         return None
     row = {
         "task": evaluation.task,
@@ -105,7 +109,7 @@ def _match(
         **dict.fromkeys(("checkpoints", "draws"), 0),
         **dict.fromkeys(_NUMBERS, float("nan")),
     }
-    at = by_share[_REFERENCE]
+    at = by_share[REFERENCE]
     for base in (own, other):
         reason = design.arm(base, at, n).absent
         if reason:
@@ -118,30 +122,12 @@ def _match(
         for share, curation in sorted(by_share.items())
         if share > 0 and not design.arm(other, curation, n).absent
     ]
-    reference = evaluation.panel("auc", own, by_share[_REFERENCE], n, subgroup)
-    found = [
-        difference(evaluation.panel("auc", other, by_share[share], n, subgroup), reference)
-        for share in shares
-    ]
-    family = sum(share > 0 for share in by_share)
-    together = intervals(found, simultaneous_level(found, alpha, family))
-    gap = together[shares.index(_REFERENCE)]
-    sure = _from(shares, [one.low > 0 for one in together])
-    if len(shares) < family:  # One that is missing may not be ahead.
-        sure = float("nan")
-    equal = [s for s, one in zip(shares, together, strict=True) if one.low <= 0 <= one.high]
-    row |= {
-        "scope": found[0].scope,
-        "checkpoints": min(one.units for one in found),
-        "draws": min(one.draws for one in found),
-        "reference_auc": reference.mean,
-        "difference": gap.value,
-        "low": gap.low,
-        "high": gap.high,
-        "share_low": equal[0] / 10 if equal else float("nan"),
-        "share_high": equal[-1] / 10 if equal else float("nan"),
-        "sure_share": sure,
+    reference = evaluation.panel("auc", own, by_share[REFERENCE], n, subgroup)
+    along = {
+        share: evaluation.panel("auc", other, by_share[share], n, subgroup) for share in shares
     }
+    row |= {"reference_auc": reference.mean}
+    row |= catching_up(along, reference, sum(share > 0 for share in by_share), alpha)
     # An AUC at chance is a finding here, not a way to look good; it is named all the same.
     arms = [(own, at), *((other, by_share[share]) for share in shares)]
     marked = [
@@ -149,6 +135,41 @@ def _match(
     ]
     note = f" Degenerate: {', '.join(marked)}." if marked else ""
     return row | {"sentence": _sentence(row, evaluation.examples) + note}
+
+
+def catching_up(
+    along: Mapping[int, Panel], reference: Panel, planned: int, alpha: float
+) -> dict[str, Any]:
+    """Finds the share from which on a base is ahead of another's at the share `REFERENCE`.
+
+    Args:
+      along: tenths, ascending and above 0, that of `REFERENCE` among them -> the base's metric.
+      reference: the other base's.
+      planned: how many shares are planned; where some are missing nothing is surely ahead.
+      alpha: what the intervals at all shares may err together.
+
+    Returns:
+      `scope`, `checkpoints` and `draws`; `difference`, `low` and `high` at `REFERENCE`;
+      `share_low` to `share_high`, the shares compatible with equality, and `sure_share`, the
+      smallest from which on the difference is surely above zero; NaN where there is none.
+    """
+    shares = list(along)
+    found = [difference(panel, reference) for panel in along.values()]
+    together = intervals(found, simultaneous_level(found, alpha, planned))
+    gap = together[shares.index(REFERENCE)]
+    whole = len(shares) == planned  # One that is missing may not be ahead.
+    equal = [s for s, one in zip(shares, together, strict=True) if one.low <= 0 <= one.high]
+    return {
+        "scope": found[0].scope,
+        "checkpoints": min(one.units for one in found),
+        "draws": min(one.draws for one in found),
+        "difference": gap.value,
+        "low": gap.low,
+        "high": gap.high,
+        "share_low": equal[0] / 10 if equal else float("nan"),
+        "share_high": equal[-1] / 10 if equal else float("nan"),
+        "sure_share": _from(shares, [one.low > 0 for one in together]) if whole else float("nan"),
+    }
 
 
 def _from(shares: list[int], ahead: list[bool]) -> float:

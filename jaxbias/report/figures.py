@@ -19,6 +19,7 @@ from jaxbias.report import (
     salience,
     several,
     sizes,
+    sources,
     style,
     trade_off,
 )
@@ -192,6 +193,15 @@ def _several(study: dict) -> str:
     )
 
 
+def _sources(study: dict) -> str:
+    second = study["group"]["names"][1]
+    return (
+        f"The first metric of the table along the share of {second} among the finetuning images, "
+        f"on the test examples of each source, and of {second} by every grouping, by base. Bands "
+        f"are {_intervals(study)}."
+    )
+
+
 def _screen(study: dict) -> str:
     return (
         f"Signed FPR gap ({gap_name(study)}) on test examples along the correlation levels: of "
@@ -284,6 +294,12 @@ _FIGURES: tuple[tuple[Callable[[Answer], Figure | None], Callable[[dict], str], 
         _several,
         "Dot plot of every arm's metrics over all classes or labels, on all examples and in each "
         "group; its numbers are in the tables that follow.",
+    ),
+    (
+        sources.sources,
+        _sources,
+        "Line charts of a metric along the share of the second source, a panel per place that is "
+        "tested on; where bases catch up is in the table that follows.",
     ),
     (
         salience.salience,

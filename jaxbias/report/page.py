@@ -26,6 +26,7 @@ from jaxbias.report import (
     search,
     several,
     sizes,
+    sources,
     what_if,
 )
 from jaxbias.report.embedded import asset
@@ -86,6 +87,7 @@ def _sections(
         ("groupings", "Other groupings", _groupings(answer, pictures)),
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
         ("several", "Tasks of many classes and labels", _several(answer, pictures)),
+        ("sources", "Two sources", _sources(answer, pictures)),
         ("reduction", "By removal alone", _reduction(answer, pictures)),
         ("sizes", "Where bases meet", _sizes(answer, pictures)),
         ("salience", "Salience", _salience(answer, pictures)),
@@ -219,6 +221,10 @@ def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -
 
 def _several(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     return _figure(pictures, "several") + several.section(answer)
+
+
+def _sources(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+    return _figure(pictures, "sources") + sources.section(answer)
 
 
 def _reduction(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:

@@ -36,6 +36,12 @@ INITIALISATIONS = {
     "SimCLR": "weights/resnet50-simclr",
     "Places365": "weights/resnet50-places365",
 }
+# Attributes of the pairs -> their share of CelebA.
+SHARES = {
+    "Wearing_Hat": 0.048, "Eyeglasses": 0.065, "Wearing_Earrings": 0.189, "Bangs": 0.152,
+    "Bags_Under_Eyes": 0.205, "Smiling": 0.482, "Black_Hair": 0.239, "Brown_Hair": 0.205,
+    "Blond_Hair": 0.148,
+}  # fmt: skip
 FORMS = ("", "faces", "smoke")
 
 
@@ -151,3 +157,35 @@ def reduction(origin: int, full: int = 1024, levels: Sequence[int] = LEVELS) -> 
         for level in within
     ]
     return sweep.product(curation=names, n=full)
+
+
+def attributed(config: ConfigDict, arg: str) -> None:
+    """U2 and U3: bases pretrained on the pairs' attributes, on FairFace; the finetuning, on CelebA.
+
+    FairFace's attributes are the probabilities of a model that was trained on CelebA, moved to
+    CelebA's shares. Built-in faces have labels, which are learnt as they are.
+    """
+    for name in SHARES:
+        config.bases[f"On_{name}"] = {
+            "role": "studied",
+            "target": name if arg == "faces" else f"FairFace_{name}",
+            "curation": "group_balanced" if arg == "faces" else "natural",
+            "soft": arg != "faces",
+        }
+    if arg == "faces":
+        config.pretrain.n = 2000
+        config.data.image_size = 32
+        config.data.faces.strata.pretrain = tuple(SHARES)
+        config.data.faces.cell_minimum.pretrain = 500
+        return
+    config.data.name = "mix"
+    config.data.sources = {
+        name: {"name": name, "path": f"data/{name}"} for name in ("celeba", "fairface")
+    }
+    config.data.scores = "data/fairface_attributes.csv"
+    config.data.base_rates = {f"FairFace_{name}": share for name, share in SHARES.items()}
+    config.data.splits = {
+        "celeba/train": {"finetune": 0.9, "validation": 0.1},
+        "celeba/val": {"test": 1.0},
+        "fairface/train": {"pretrain": 1.0},
+    }

@@ -65,7 +65,8 @@ def smoke(config: ConfigDict) -> ConfigDict:
     if config.search.learning_rates:
         config.search.update(learning_rates=(0.1, 0.01), weight_decays=(0.0, 1e-3))
         config.search.update(first_epochs=1, max_epochs=2)
-    for levels in (config.curations.correlation, config.curations.pair_mix):
+    for kind in ("correlation", "pair_mix", "source_mix"):
+        levels = config.curations[kind]
         if levels.levels:
             levels.levels = (1, 5, 9)
     config.answer.replicates = 50

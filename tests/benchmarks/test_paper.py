@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from benchmarks import paper, paper_claims
-from benchmarks.paper_claims import AGREES, CLAIMS, DENIES, UNDECIDED
+from benchmarks.paper_claims import CLAIMS
 from benchmarks.paper_page import write_page
+from benchmarks.paper_verdicts import AGREES, DENIES, UNDECIDED
 from jaxbias.errors import InputError
-from jaxbias.study import DataSpec, Study
+from jaxbias.study import DataSpec, GroupSpec, Study
 from jaxbias.study.config_file import load
 
 STUDY = Study(name="by hand")  # epsilon 0.05, delta 0.03.
@@ -185,6 +186,50 @@ def test_matching_share(numbers, verdict):
     row = {"task": "a|b", "subgroup": "b", "n": 256, "base": "A", "against": "B"}
     row |= dict(zip(names, numbers, strict=True))
     assert said(paper_claims.matching, matching_share=[row]) == verdict
+
+
+def of_two_bases(metric, group, own, fresh):
+    common = {"task": "t", "n": 512, "metric": metric, "group": group, "curation": "natural"}
+    arms = (("studied", "On_t", own), ("scratch", "Scratch", fresh))
+    return [
+        common
+        | {"role": role, "base": base, "value": sum(ends) / 2}
+        | {"low": ends[0], "high": ends[1]}
+        for role, base, ends in arms
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "verdict"),
+    [((0.8, 0.9), AGREES), ((0.3, 0.4), DENIES), ((0.55, 0.9), UNDECIDED)],
+)
+def test_what_bases_know_is_beside_a_fresh_network(own, verdict):
+    """The ends of two intervals: those of the fresh one are .5 and .6."""
+    curves = of_two_bases("auc", "all", own, (0.5, 0.6))
+    assert said(paper_claims.known, curves=curves) == [verdict]
+    macro = of_two_bases("macro_auc", STUDY.group.names[1], own, (0.5, 0.6))
+    assert said(paper_claims.known_objects, macro=macro) == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("base", "place", "asked"),
+    [
+        ("Catalogue", "home", True),
+        ("Catalogue", "region east", True),
+        ("Catalogue", "catalogue", False),
+        ("Home", "catalogue", True),
+        ("Home", "income bin 1", False),
+    ],
+)
+def test_only_a_base_that_lacks_a_source_has_to_catch_up(base, place, asked):
+    group = GroupSpec(column="source", values=("a", "b"), names=("catalogue", "home"))
+    row = {"metric": "top_5_hit_rate", "base": base, "against": "X", "place": place, "n": 128}
+    row |= {"difference": -0.1, "low": -0.2, "high": -0.05}
+    row |= {"share_low": 0.3, "share_high": 0.5, "sure_share": 0.6}
+    other = row | {"metric": "macro_ap"}
+    tables = Tables(catching_up=pd.DataFrame([row, other]))
+    found = list(paper_claims.geography(tables, Study(group=group)))
+    assert [one.verdict for one in found] == [AGREES, AGREES] * asked
 
 
 def test_the_page_says_what_was_found_on_the_simulator_and_what_is_missing(tmp_path):

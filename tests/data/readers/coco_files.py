@@ -19,20 +19,20 @@ IMAGES = {
 SPLITS = ["train"] * 3 + ["val"] * 2
 
 
-def many(root, names):
-    """A thousand images, of women and of men, with any of the objects."""
+def many(root, names, year="2014", count=1000):
+    """Images of women and of men, with any of the objects; four of five for training."""
     rng = np.random.default_rng(0)
     categories = [(1, "person", "person"), *((60 + i, "thing", n) for i, n in enumerate(names))]
     kinds = [kind for kind, _, _ in categories]
     images = {
         i: (
-            "train" if i <= 800 else "val",
+            "train" if 5 * i <= 4 * count else "val",
             tuple(kind for kind in kinds if rng.random() < 0.5),
             (f"A {('woman', 'man')[rng.integers(2)]} waits.",),
         )
-        for i in range(1, 1001)
+        for i in range(1, count + 1)
     }
-    return write(root, images=images, categories=categories)
+    return write(root, year, images=images, categories=categories)
 
 
 def write(root, year="2014", images=IMAGES, categories=CATEGORIES):
