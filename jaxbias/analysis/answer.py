@@ -46,6 +46,8 @@ class Answer:
       grouping_ranges: over all of them.
       grouping_fixes: the range at a smallest fix beside the natural draw.
       grouping_changes: each group's rate likewise.
+      comparison: the bases' ranks at every curation, where the bias of several is studied.
+      comparison_pairs: the differences that the ranks rest on.
       regression: coefficients of what makes a gap larger than the controls', model by model.
       macro: of tasks of several outputs, every arm's metrics over all outputs, per group.
       outputs: the same of each output.
@@ -93,3 +95,5 @@ class Answer:
     grouping_ranges: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     grouping_fixes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     grouping_changes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    comparison: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    comparison_pairs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

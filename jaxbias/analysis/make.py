@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from jaxbias.analysis import (
+    comparison,
+    failures,
     groupings,
     groupings_wording,
     inheritance,
@@ -65,6 +67,8 @@ _OF_TASKS = (
     "grouping_ranges",
     "grouping_fixes",
     "grouping_changes",
+    "comparison",
+    "comparison_pairs",
 )
 
 
@@ -98,7 +102,7 @@ def make_answer(
       The answer.
     """
     bases = pd.DataFrame() if bases is None else bases
-    asked = Asked.of(study, dataset, _marked(scores, bases), planned)
+    asked = Asked.of(study, dataset, failures.marked(scores, bases), planned)
     parts = _of_tasks(asked)
     tables = {
         name: together(part.tables[name] for part in parts if name in part.tables)
@@ -127,22 +131,9 @@ def make_answer(
         timings=timings or {},
         deviations=deviations(study, finished, first_rule),
         methods=methods(study, dataset, finished, choices, bases),
-        failures=_failures(finished.variants, trials),
+        failures=failures.told(finished.variants, trials),
         search=trials,
         choices=choices,
-    )
-
-
-def _marked(scores: Scores, bases: pd.DataFrame) -> Scores:
-    """Says of variants whose base diverged that they failed with it."""
-    failed = pd.Series() if bases.empty else bases.set_index("id")["status"]
-    failed = failed[failed != "ok"]
-    if failed.empty:
-        return scores
-    variants = scores.variants
-    theirs = "its base " + variants["base_id"].map(failed)
-    return dataclasses.replace(
-        scores, variants=variants.assign(status=theirs.fillna(variants["status"]))
     )
 
 
@@ -217,6 +208,7 @@ def _of_task(asked: Asked, task: str, family: int, advance: Callable[..., None])
         tables["smallest_fix"], evidence = fixes
     tables["salience"] = salience.of_task(asked, tests, design)
     tables |= groupings.of_task(asked, design, tables.get("smallest_fix", pd.DataFrame()))
+    tables |= comparison.of_task(asked, tests, design)
     compared = None
     if validation is not None:
         compared = screened.compare(study, asked.heads, test.cells, validation, towards)
@@ -283,6 +275,7 @@ def _sentences(
     spoken += several.sentences(asked.study, tables["macro"])
     spoken += sources.sentences(tables["catching_up"], rule)
     spoken += matching["sentence"].tolist() if len(matching) else []
+    spoken += comparison.sentences(tables["comparison"], fixes, rule)
     spoken += reduction.sentences(tables["reduction"], rule)
     spoken += groupings_wording.sentences(tables, asked.groupings, groupings.family(asked), rule)
     spoken += sizes.sentences(tables["meeting"], rule)
@@ -290,17 +283,3 @@ def _sentences(
         tables["salience"], asked.study.group.column, salience.family(asked), rule
     )
     return spoken + regression.sentences(tables["regression"], rule) + screen.sentences
-
-
-def _failures(variants: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
-    """The variants, and the trials of the search, that diverged."""
-    said = [
-        f"variant {v.variant} ({v.base}, {v.task}, {v.curation}, n={v.n}, seed {v.seed}) {v.status}"
-        for v in variants[variants["status"] != "ok"].itertuples()
-    ]
-    return said + [
-        f"trial of the search ({t.base}, {t.task}, n={t.n}, learning rate {t.learning_rate:g}, "
-        f"weight decay {t.weight_decay:g}, repeat {t.repeat}) {t.status}"
-        for t in trials.itertuples()
-        if "diverged" in t.status
-    ]

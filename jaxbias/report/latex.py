@@ -8,6 +8,7 @@ from pathlib import Path
 from jaxbias import __version__, words
 from jaxbias.analysis import Answer
 from jaxbias.files import atomic
+from jaxbias.report.frame import Section
 from jaxbias.report.tables import Content, Html, Table
 
 _MOST_ROWS = 45  # On a page; longer tables break over pages.
@@ -44,19 +45,17 @@ _ESCAPES = str.maketrans(
 )
 
 
-def write_tables(
-    answer: Answer, sections: Iterable[tuple[str, str | Content]], directory: Path
-) -> None:
-    """Writes every table of the page as DIRECTORY/SECTION.tex, further ones SECTION-2.tex, ….
+def write_tables(sections: Iterable[Section], about: str, directory: Path) -> None:
+    """Writes every table of a page as DIRECTORY/SECTION.tex, further ones SECTION-2.tex, ….
 
     Args:
-      answer: the `Answer`, of which captions say the study.
-      sections: name -> what the section holds.
-      directory: made if absent; files of an earlier answer go.
+      sections: of the page.
+      about: where the numbers are from, for captions.
+      directory: made if absent; files of an earlier page go.
     """
     atomic.make_directory(directory)
-    written, about = set(), source(answer)
-    for section, content in sections:
+    written = set()
+    for section, _, content in sections:
         tables = content.tables if isinstance(content, Content) else []
         for place, table in enumerate(tables, 1):
             name = section if place == 1 else f"{section}-{place}"

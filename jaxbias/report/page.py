@@ -1,8 +1,6 @@
 """The report on disk: one HTML page that needs no network, the figures, and the tables."""
 
-import base64
 import hashlib
-import string
 from html import escape
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from jaxbias.analysis import Answer
 from jaxbias.analysis.groupings import LEAST
 from jaxbias.files import atomic
 from jaxbias.report import (
+    comparison,
     figures,
     files,
     findings,
@@ -29,7 +28,7 @@ from jaxbias.report import (
     sources,
     what_if,
 )
-from jaxbias.report.embedded import asset
+from jaxbias.report.frame import Picture, Section, figure, framed
 from jaxbias.report.select import records, shown
 from jaxbias.report.tables import Content, Html
 
@@ -54,12 +53,12 @@ def write(answer: Answer, directory: Path, manifest: Path | None = None) -> Path
     files.write_tables(answer, directory)
     pictures = figures.draw(answer, directory)
     sections = _sections(answer, pictures, _fingerprint(manifest))
-    latex.write_tables(answer, [(name, body) for name, _, body in sections], directory / "latex")
+    latex.write_tables(sections, latex.source(answer), directory / "latex")
     return atomic.write_bytes(directory / "report.html", _page(answer, sections).encode())
 
 
 def render(
-    answer: Answer, pictures: dict[str, figures.Picture], manifest: tuple[str, str] | None = None
+    answer: Answer, pictures: dict[str, Picture], manifest: tuple[str, str] | None = None
 ) -> str:
     """Returns the page.
 
@@ -75,8 +74,8 @@ def render(
 
 
 def _sections(
-    answer: Answer, pictures: dict[str, figures.Picture], manifest: tuple[str, str] | None
-) -> list[tuple[str, str, str | Content]]:
+    answer: Answer, pictures: dict[str, Picture], manifest: tuple[str, str] | None
+) -> list[Section]:
     """Returns name, heading and content of every section that the answer has."""
     sections = [
         ("what-if", "What would change the answer", what_if.section(answer)),
@@ -88,6 +87,7 @@ def _sections(
         ("underrepresentation", "Underrepresentation", _underrepresentation(answer, pictures)),
         ("several", "Tasks of many classes and labels", _several(answer, pictures)),
         ("sources", "Two sources", _sources(answer, pictures)),
+        ("comparison", "Bases side by side", _comparison(answer, pictures)),
         ("reduction", "By removal alone", _reduction(answer, pictures)),
         ("sizes", "Where bases meet", _sizes(answer, pictures)),
         ("salience", "Salience", _salience(answer, pictures)),
@@ -102,25 +102,15 @@ def _sections(
     return [part for part in sections if part[2]]
 
 
-def _page(answer: Answer, sections: list[tuple[str, str, str | Content]]) -> str:
-    main = f'<section id="answer">{_answer(answer)}</section>\n' + "\n".join(
-        f'<section id="{name}" aria-labelledby="{name}-heading">'
-        f'<h2 id="{name}-heading">{heading}</h2>\n{body}</section>'
-        for name, heading, body in sections
-    )
-    links = "".join(f'<a href="#{name}">{heading}</a> ' for name, heading, _ in sections)
-    scripts = ["page.js"]
-    if 'id="what-if-data"' in main:
+def _page(answer: Answer, sections: list[Section]) -> str:
+    bodies = "".join(str(body) for _, _, body in sections)
+    scripts: tuple[str, ...] = ()
+    if 'id="what-if-data"' in bodies:
         scripts += what_if.SCRIPTS
-    if 'id="panel-data"' in main:
+    if 'id="panel-data"' in bodies:
         scripts += panel.SCRIPTS
-    return string.Template(asset("page.html")).substitute(
-        title=escape(f"{answer.study['name']}: jaxbias report"),
-        style=asset("page.css"),
-        header=f'{record.heading(answer)}<nav aria-label="Sections">{links}</nav>',
-        main=main,
-        script="\n".join(asset(name) for name in scripts),
-    )
+    title = f"{answer.study['name']}: jaxbias report"
+    return framed(title, record.heading(answer), _answer(answer), sections, scripts)
 
 
 def _answer(answer: Answer) -> str:
@@ -143,7 +133,7 @@ def _answer(answer: Answer) -> str:
     return f'{verdicts}<h2>The answer in words</h2><ol class="answer">{words}</ol>'
 
 
-def _inherited(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _inherited(answer: Answer, pictures: dict[str, Picture]) -> Content:
     if answer.inherited.empty:
         return Content()
     settings = answer.study["answer"]
@@ -160,7 +150,7 @@ def _inherited(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     return rule + _figure(pictures, "inherited") + findings.inherited(answer)
 
 
-def _overwritten(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _overwritten(answer: Answer, pictures: dict[str, Picture]) -> Content:
     if answer.overwritten.empty:
         return Content()
     epsilon = answer.study["answer"]["epsilon"]
@@ -179,7 +169,7 @@ def _overwritten(answer: Answer, pictures: dict[str, figures.Picture]) -> Conten
     )
 
 
-def _fix(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _fix(answer: Answer, pictures: dict[str, Picture]) -> Content:
     if answer.smallest_fix.empty:
         return Content()
     settings = answer.study["answer"]
@@ -195,7 +185,7 @@ def _fix(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     return rule + _figure(pictures, "rates") + findings.smallest_fix(answer)
 
 
-def _groupings(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _groupings(answer: Answer, pictures: dict[str, Picture]) -> Content:
     found = groupings.names(answer)
     settings, content = answer.study["answer"], Content()
     for name, file in found.items():
@@ -213,33 +203,51 @@ def _groupings(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
     ) + content
 
 
-def _underrepresentation(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _underrepresentation(answer: Answer, pictures: dict[str, Picture]) -> Content:
     if answer.underrepresentation.empty:
         return Content()
     return _figure(pictures, "underrepresentation") + findings.underrepresentation(answer)
 
 
-def _several(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _several(answer: Answer, pictures: dict[str, Picture]) -> Content:
     return _figure(pictures, "several") + several.section(answer)
 
 
-def _sources(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _sources(answer: Answer, pictures: dict[str, Picture]) -> Content:
     return _figure(pictures, "sources") + sources.section(answer)
 
 
-def _reduction(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _comparison(answer: Answer, pictures: dict[str, Picture]) -> Content:
+    if answer.comparison.empty:
+        return Content()
+    rule = (
+        "<p>Rank 1 by |gap| is the smallest |FPR gap|, by AUC the largest AUC. Ranks are bounds: "
+        "above the number of bases that are surely better, and before those surely worse, in "
+        f"{numbers.confidence(answer.study)} intervals that hold for all pairs of bases at a "
+        "curation, and for all targets and sizes of the study, together; each curation is ranked "
+        "by itself.</p>"
+    )
+    return (
+        rule
+        + _figure(pictures, "comparison")
+        + _figure(pictures, "ranks")
+        + comparison.section(answer)
+    )
+
+
+def _reduction(answer: Answer, pictures: dict[str, Picture]) -> Content:
     return _figure(pictures, "reduction") + reduction.section(answer)
 
 
-def _sizes(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _sizes(answer: Answer, pictures: dict[str, Picture]) -> Content:
     return _figure(pictures, "sizes") + sizes.section(answer)
 
 
-def _salience(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _salience(answer: Answer, pictures: dict[str, Picture]) -> Content:
     return _figure(pictures, "salience") + salience.section(answer)
 
 
-def _regression(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _regression(answer: Answer, pictures: dict[str, Picture]) -> Content:
     if answer.regression.empty:
         return Content()
     rule = (
@@ -256,36 +264,12 @@ def _regression(answer: Answer, pictures: dict[str, figures.Picture]) -> Content
     return rule + _figure(pictures, "residuals") + regression.section(answer)
 
 
-def _screen(answer: Answer, pictures: dict[str, figures.Picture]) -> Content:
+def _screen(answer: Answer, pictures: dict[str, Picture]) -> Content:
     return _figure(pictures, "screen") + screening.section(answer)
 
 
-def _figure(pictures: dict[str, figures.Picture], name: str) -> Html:
-    if name not in pictures:
-        return Html("")
-    picture = pictures[name]
-    data = base64.b64encode(picture.png).decode()
-    return Html(
-        f'<figure id="figure-{name}"><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="Figure {name}"><img alt="{escape(picture.alt)}" '
-        f'style="max-width: {62 * picture.width:.1f}rem" '
-        f'src="data:image/png;base64,{data}"></div>'
-        f"<figcaption>{escape(picture.caption)} {_files(picture)}</figcaption></figure>\n"
-    )
-
-
-def _files(picture: figures.Picture) -> str:
-    """Links to the files beside the page."""
-    sheets = [f"{_link(f'{name}.png')}, {_link(f'{name}.pdf')}" for name in picture.sheets]
-    files = f"Files: {sheets[0]}, numbers: {_link(f'{picture.frame}.csv')}."
-    if sheets[1:]:
-        more = ", ".join(sheets[1:])
-        files += f" <details><summary>Other sheets</summary>{more}.</details>"
-    return files
-
-
-def _link(file: str) -> str:
-    return f'<a href="{file}">{file}</a>'
+def _figure(pictures: dict[str, Picture], name: str) -> Html:
+    return figure(pictures[name]) if name in pictures else Html("")
 
 
 def _fingerprint(manifest: Path | None) -> tuple[str, str] | None:

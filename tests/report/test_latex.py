@@ -188,11 +188,13 @@ def alike(found, wanted):
     return squeezed[0] == squeezed[1]
 
 
-def test_files_of_an_earlier_answer_go(answer, tmp_path):
+def test_files_of_an_earlier_answer_go(tmp_path):
     made = table([{"a": 1}], [column("a", "A")], "c")
-    latex.write_tables(answer, [("fix", made + made), ("notes", "<p>none</p>")], tmp_path)
+    latex.write_tables(
+        [("fix", "A", made + made), ("notes", "B", "<p>none</p>")], "config", tmp_path
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"fix.tex", "fix-2.tex"}
-    latex.write_tables(answer, [("data", made)], tmp_path)
+    latex.write_tables([("data", "C", made)], "config", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"data.tex"}
 
 
