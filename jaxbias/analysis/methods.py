@@ -231,7 +231,17 @@ def _how(study: Study) -> str:
             "and divided by their root mean square deviation over the finetuning pool"
         )
     seen = "features extracted once without flips" if fine.mode == "head" else "horizontal flips"
-    return f"{_optimised(fine, study.search.on)}, {seen}, binary cross-entropy"
+    return f"{_optimised(fine, study.search.on)}, {seen}, {_losses(study)}"
+
+
+def _losses(study: Study) -> str:
+    """Names what is made small, of each kind of task that there is."""
+    losses = {
+        "binary cross-entropy": study.targets or study.pairs,
+        "softmax cross-entropy of classes": study.classes,
+        "the mean binary cross-entropy of the labels that are known": study.labels,
+    }
+    return " or ".join(loss for loss, tasks in losses.items() if tasks)
 
 
 _OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW"}
@@ -255,24 +265,34 @@ def _curve(spec: PretrainSpec | FinetuneSpec) -> str:
 
 
 def _statistics(study: Study, scores: Scores) -> str:
+    source, binary = "validation" if scores.validated else "test", study.targets or study.pairs
+    threshold = (
+        "Decision thresholds set predicted positives equal to actual positives on the "
+        f"{source} scores. "
+    )
+    several = " Classes and labels are ranked against the rest; every interval is of itself."
+    return (
+        f"{threshold if binary else ''}The unit of replication is the checkpoint: finetunes that "
+        "share one are averaged first. The variance is that between checkpoints plus the "
+        f"covariance that {study.answer.replicates} Poisson bootstrap replicates of the examples, "
+        "shared by all models (thresholds recomputed in each), give to different checkpoints; its "
+        "tails are the mean of Student's t at Satterthwaite's degrees of freedom and of Behrens "
+        f"and Fisher's law.{_verdicts(study) if binary else ''}{several if study.several else ''}"
+    )
+
+
+def _verdicts(study: Study) -> str:
     rule = study.answer
-    source = "validation" if scores.validated else "test"
     beyond = f" beyond {rule.relative_to}'s" if rule.relative_to else ""
     gaps = " and ".join(gap.removesuffix("_gap").upper() for gap in rule.gaps)
     return (
-        "Decision thresholds set predicted positives equal to actual positives on the "
-        f"{source} scores. The unit of replication is the checkpoint: finetunes that share one are "
-        "averaged first. The variance is that between checkpoints plus the covariance that "
-        f"{rule.replicates} Poisson bootstrap replicates of the examples, shared by all models "
-        "(thresholds recomputed in each), give to different checkpoints; its tails are the mean of "
-        "Student's t at Satterthwaite's degrees of freedom and of Behrens and Fisher's law. All "
-        "intervals and p-values of verdicts answer for every target, studied base and n of the "
-        "study (Bonferroni), those of curations also for all curations planned (single-step max-t "
-        "from five checkpoints on, else Bonferroni). Inheritance is claimed where the differences "
-        "from every control and scratch, signed in the direction of the labels' correlation in the "
-        f"training split, exclude zero at {rule.confidence:.0%}; a gap{beyond} counts as closed "
-        f"where its interval lies inside ±{rule.epsilon:g}; a fix must close the {gaps} gap, may "
-        f"cost at most {rule.delta:g} AUC, is looked for from where validation leaves the most "
-        "room and confirmed on test, dose by dose. Degenerate models (all or nothing predicted, "
-        "ties at the threshold, AUC not surely above 0.5) support no verdict."
+        " All intervals and p-values of verdicts answer for every target, studied base and n of "
+        "the study (Bonferroni), those of curations also for all curations planned (single-step "
+        "max-t from five checkpoints on, else Bonferroni). Inheritance is claimed where the "
+        "differences from every control and scratch, signed in the direction of the labels' "
+        f"correlation in the training split, exclude zero at {rule.confidence:.0%}; a gap{beyond} "
+        f"counts as closed where its interval lies inside ±{rule.epsilon:g}; a fix must close the "
+        f"{gaps} gap, may cost at most {rule.delta:g} AUC, is looked for from where validation "
+        "leaves the most room and confirmed on test, dose by dose. Degenerate models (all or "
+        "nothing predicted, ties at the threshold, AUC not surely above 0.5) support no verdict."
     )

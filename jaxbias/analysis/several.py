@@ -201,7 +201,9 @@ def _arms(
             rows.append({"task": task, **settings, **counts, **told})
             found.append(one)
     for row, one in zip(rows, intervals(found, 1 - rule.confidence), strict=True):
-        row |= {"value": one.value, "low": one.low, "high": one.high}
+        least = -1.0 if row["metric"].endswith("_gap") else 0.0
+        low, high = np.clip((one.low, one.high), least, 1.0)  # Few checkpoints say less than that.
+        row |= {"value": one.value, "low": low, "high": high}
     return pd.DataFrame(rows)
 
 

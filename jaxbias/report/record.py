@@ -14,10 +14,12 @@ from jaxbias.report.tables import Column, Content, Html, column, folded, table
 def heading(answer: Answer) -> Html:
     """Returns the page's title and one line of what was run."""
     study = answer.study
-    tasks = len(study["targets"]) + len(study["pairs"])
+    binary = len(study["targets"]) + len(study["pairs"])
+    several = len(study["classes"]) + len(study["labels"])
     facts = [
         f"data: {answer.dataset['name']}",
-        words.count(tasks, "target"),
+        *([words.count(binary, "target")] if binary or not several else []),
+        *([f"{words.count(several, 'task')} of several outputs"] if several else []),
         words.count(len(study["bases"]), "base"),
         words.count(len(answer.variants), "finetuned model"),
         *([f"gaps are {gap_name(study)}"] if study["targets"] else []),

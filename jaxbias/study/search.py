@@ -98,6 +98,12 @@ def check_search(study: Study) -> None:
             raise InputError(
                 f"config.search.{field}='{name}' is for other tasks; set config.search.{where}"
             )
+        kind = "pairs" if field == "pair_curation" else "targets"
+        if not getattr(study, kind):
+            raise InputError(
+                f"config.search.{field}='{name}' is where {kind} are searched, and there are none; "
+                "leave it empty (tasks of classes and labels are searched at natural draws)"
+            )
         if curation.kind == "drop":
             raise InputError(
                 f"config.search.{field}='{name}' is searched at a whole set; search at another "

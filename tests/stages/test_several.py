@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 import jaxbias
 from jaxbias import data
@@ -14,6 +14,14 @@ from jaxbias.stages import outlook, train
 from jaxbias.study import make_study
 from jaxbias.workdir.results import ResultDirectory
 from tests.several import KINDS, several_config, several_dataset
+
+SEARCHED = "learning_rate"
+
+
+def whole_study():
+    """A target beside both, searched."""
+    search = {"learning_rates": (0.2, 0.02), "first_epochs": 1, "max_epochs": 2, "eta": 2}
+    return several_config(targets=("target",), search=search)
 
 
 @pytest.fixture
@@ -23,12 +31,12 @@ def in_memory(monkeypatch):
 
 @pytest.fixture(scope="module")
 def finished(once):
-    """A study of a target beside both, with its report."""
+    """The whole study with its report."""
 
     def make(workdir):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(data, "load", lambda spec, check=None: several_dataset(seed=spec.seed))
-            jaxbias.run(several_config(targets=("target",)), workdir)
+            jaxbias.run(whole_study(), workdir)
 
     return once("several", make)
 
@@ -74,6 +82,7 @@ def test_the_report_has_their_tables_and_says_that_there_is_no_verdict(finished)
     report = finished / "report"
     page, macro = (report / "report.html").read_text(), pd.read_csv(report / "macro.csv")
     assert "Tasks of many classes and labels" in page and "Other metrics of kind" in page
+    assert "1 target · 2 tasks of several outputs" in page and "Chosen configurations" in page
     assert (report / "several.png").stat().st_size > 0
     said = (report / "summary.txt").read_text()
     assert "kind is a task of classes: the rules of the answer, of binary tasks, give no" in said
@@ -99,7 +108,7 @@ def test_interrupted_it_goes_on_bit_for_bit(finished, in_memory, tmp_path):
     before = directory.scores()
     for pack in directory.plan().finetunes[::2]:
         directory.pack_path(pack).unlink()
-    train.train(make_study(several_config(targets=("target",))), workdir)
+    train.train(make_study(whole_study()), workdir)
     after = ResultDirectory(workdir).scores()
     assert before.variants["variant"].tolist() == after.variants["variant"].tolist()
     for old, new in zip(before.test, after.test, strict=True):
@@ -115,4 +124,41 @@ def test_a_study_of_such_tasks_alone_is_answered(kind, in_memory, tmp_path):
     train.train(study, tmp_path / "run")
     answer, page = train.write_report(tmp_path / "run")
     assert len(answer.macro) and answer.inherited_verdicts.empty
-    assert "no verdict" in page.read_text()
+    text = page.read_text()
+    assert "no verdict" in text and "0 targets" not in text and "Inheritance is claimed" not in text
+    loss = {"classes": "softmax cross-entropy", "labels": "the mean binary cross-entropy"}[kind]
+    assert loss in text
+
+
+def test_the_choice_of_a_search_is_where_scikit_learns_loss_is_lowest(finished):
+    """A finetune at the searched curation is the chosen trial at its chosen epoch."""
+    trials = pd.read_parquet(finished / "search.parquet")
+    scores, table = ResultDirectory(finished).scores(), several_dataset().table
+    held, v = (table["split"] == "validation").to_numpy(), scores.variants
+    choices = pd.read_csv(finished / "report" / "choices.csv").set_index(["task", "base"])
+    assert len(trials) == 3 * 2 * 2 * 2
+    for (task, base), own in trials[trials["task"] != "target"].groupby(["task", "base"]):
+        assert set(own["curation"]) == {"natural"}
+        choice = choices.loc[(task, base)]
+        means = {rate: np.stack(part["loss"]).mean(0) for rate, part in own.groupby(SEARCHED)}
+        best = min(means, key=lambda rate: means[rate].min())
+        assert (choice[SEARCHED], choice["epochs"]) == (best, 1 + means[best].argmin())
+        arm = (v["task"] == task) & (v["base"] == base)
+        assert set(v.loc[arm, SEARCHED]) == {best}
+        for trial in own[own["status"] == "chosen"].itertuples():
+            same = arm & (v["curation"] == "natural") & (v["seed"] == trial.repeat)
+            (found,) = scores.matrix("validation", same.to_numpy()).astype(np.float64)
+            loss = _loss(task, found.reshape(100, 3), table[held])
+            assert trial.loss[choice["epochs"] - 1] == pytest.approx(loss, rel=1e-5)
+
+
+def _loss(task, logits, table):
+    """The mean over examples: of classes, or of the labels that an example has known."""
+    if task == "kind":
+        odds = np.exp(logits)
+        return log_loss(table["kind"].cat.codes, odds / odds.sum(axis=1, keepdims=True))
+    true = table[["mark", "round", "other"]].astype("float").to_numpy()
+    known = ~np.isnan(true)
+    weights = known / known.sum(axis=1, keepdims=True)
+    p = 1 / (1 + np.exp(-logits[known]))
+    return log_loss(true[known].astype(int), p, sample_weight=weights[known])

@@ -63,6 +63,10 @@ def test_a_config_rejects_fields_it_does_not_have():
         ({"search__curation": "pair_mix 4"}, r"for other tasks; set config\.search\.pair_curation"),
         ({"search__curation": "dfr"}, r"'dfr' is trained otherwise"),
         (
+            {"search__pair_curation": "pair_mix 4"},
+            r"search\.pair_curation='pair_mix 4' is where pairs are searched, and there are none",
+        ),
+        (
             {
                 "search__learning_rates": (0.1,),
                 "finetune__mode": "head",
