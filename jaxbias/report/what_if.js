@@ -18,6 +18,14 @@
     slider: document.getElementById(`what-if-${name}-slider`),
   }));
 
+  // Where each verdict is shown. A wide page has thousands, and looking for one passes them all.
+  const badges = new Map();
+  for (const badge of document.querySelectorAll("[data-verdict]")) {
+    const name = badge.dataset.verdict;
+    if (!badges.has(name)) badges.set(name, []);
+    badges.get(name).push(badge);
+  }
+
   // Every verdict: its kind, question and place, what it is about, and what it says.
   function verdicts(epsilon, delta) {
     const found = [];
@@ -84,7 +92,7 @@
     document.querySelectorAll("[data-hypothetical]").forEach((old) => old.remove());
     for (const { kind, place, about, says, condition } of changed) {
       const words = kind === "overwritten" ? says : `${about}: ${says}`;
-      for (const badge of document.querySelectorAll(`[data-verdict="${kind} ${place}"]`)) {
+      for (const badge of badges.get(`${kind} ${place}`) ?? []) {
         badge.after(hypothetical(`${condition}: ${words}`));
       }
     }
