@@ -1,7 +1,7 @@
 """More groups, of any number, from the same scores: their rates, gaps and ranges in every arm."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,14 @@ from jaxbias.analysis.asked import Asked
 from jaxbias.analysis.design import Design
 from jaxbias.analysis.estimates import difference
 from jaxbias.analysis.evaluation import ARM, Evaluation, evaluate_task
-from jaxbias.analysis.ranged import Rates, range_change
+from jaxbias.analysis.grouped import LEAST, ROUNDING, Grouped, ends, place
+from jaxbias.analysis.ranged import range_change
 from jaxbias.analysis.uncertainty import Interval, intervals, simultaneous_level
 from jaxbias.metrics import Groups
 from jaxbias.metrics.resampling import Share
 from jaxbias.study import STUDIED
 
 METRICS = ("fpr", "tpr", "auc", "accuracy")
-# Positives and negatives that a group must have: of fewer than ten, one bootstrap replicate in
-# 20,000 has none, and an interval says little.
-LEAST = 10
-_ROUNDING = 1e-9
 
 
 def family(asked: Asked) -> int:
@@ -58,7 +55,7 @@ def _evaluated(asked: Asked, task: str) -> Evaluation:
         families[name] = tuple(range(start, start + len(grouping.names)))
         start += len(grouping.names)
     groups = Groups(
-        tuple(_place(name, each) for name, own in asked.groupings.items() for each in own.names),
+        tuple(place(name, each) for name, own in asked.groupings.items() for each in own.names),
         np.concatenate([grouping.membership() for grouping in asked.groupings.values()]),
         families,
     )
@@ -73,11 +70,6 @@ def _evaluated(asked: Asked, task: str) -> Evaluation:
         groups,
         METRICS,
     )
-
-
-def _place(grouping: str, group: str) -> str:
-    """What an evaluation calls a group: two groupings may have groups of one name."""
-    return f"{grouping}: {group}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,29 +95,22 @@ class _Asked:
 
     def panels(self, base: str, curation: str, n: int) -> list:
         return [
-            self.evaluation.panel(self.metric, base, curation, n, _place(self.grouping, group))
+            self.evaluation.panel(self.metric, base, curation, n, place(self.grouping, group))
             for group in self.groups
         ]
 
     @property
     def share(self) -> Share:
         shares = [
-            self.evaluation.report.share(self.metric, _place(self.grouping, group))
+            self.evaluation.report.share(self.metric, place(self.grouping, group))
             for group in self.groups
         ]
         return Share(np.stack([share.size for share in shares]), shares[0].counted)
 
-    def rates(self, arms: pd.DataFrame) -> Rates:
+    def over(self, arms: pd.DataFrame, settings: list[dict]) -> Grouped:
+        """In every arm."""
         panels = [self.panels(arm.base, arm.curation, arm.n) for arm in arms.itertuples()]
-        return Rates.of(panels, self.share)
-
-    def ends(self, values: np.ndarray, when: str = "") -> dict[str, str]:
-        """The groups of the highest and the lowest value."""
-        known = np.isfinite(values).all()
-        return {
-            f"{which}{when}": self.groups[int(at(values))] if known else ""
-            for which, at in (("highest", np.argmax), ("lowest", np.argmin))
-        }
+        return Grouped(self.metric, self.groups, settings, panels, self.share, self.alone)
 
 
 def _of_grouping(
@@ -141,11 +126,11 @@ def _of_grouping(
             continue
         alone = 1 - asked.study.answer.confidence
         one = _Asked(evaluation, name, enough, metric, alone, alone / family(asked))
-        rates = one.rates(arms)
+        over = one.over(arms, settings)
         yield {
-            "rates": _rates(one, rates, settings, counts),
-            "gaps": _gaps(one, rates, settings),
-            "ranges": _ranges(one, rates, settings, design, asked.study.answer.epsilon),
+            "rates": over.rates(counts),
+            "gaps": over.gaps(),
+            "ranges": _ranges(one, over, design, asked.study.answer.epsilon),
         }
         for fix in fixes.itertuples():
             if fix.curation or fix.nearest:
@@ -162,67 +147,25 @@ def _counts(asked: Asked, evaluation: Evaluation, name: str) -> dict[str, dict[s
         inside = labels[test & (grouping.codes == code)]
         positives, negatives = (int((inside == label).sum()) for label in (1, 0))
         # As many as the population's weights leave of them.
-        least = report.sizes[:, report.groups.index(_place(name, group))].min()
+        least = report.sizes[:, report.groups.index(place(name, group))].min()
         few = f"{positives:,} positive and {negatives:,} negative test examples"
         found[group] = {
             "group": group,
             "positives": positives,
             "negatives": negatives,
-            "left_out": f"too few: {few}" if least < LEAST - _ROUNDING else "",
+            "left_out": f"too few: {few}" if least < LEAST - ROUNDING else "",
         }
     return found
 
 
-def _rates(
-    one: _Asked, rates: Rates, settings: list[dict], counts: Mapping[str, dict[str, Any]]
-) -> list[dict]:
-    low, high = rates.bounds(one.alone)
-    places = {group: g for g, group in enumerate(one.groups)}
-    nothing = dict.fromkeys(("value", "low", "high"), float("nan"))
-    rows = []
-    for v, arm in enumerate(settings):
-        for group, row in counts.items():
-            g = places.get(group)
-            numbers = nothing
-            if g is not None:
-                numbers = {"value": rates.values[g, v], "low": low[g, v], "high": high[g, v]}
-            rows.append(arm | {"metric": one.metric} | row | numbers)
-    return rows
-
-
-def _gaps(one: _Asked, rates: Rates, settings: list[dict]) -> list[dict]:
-    """Every pair of groups, the first minus the second."""
-    bounds = [rates.differences(level) for level in (one.alone, rates.of_pairs(one.alone))]
-    rows = []
-    for v, arm in enumerate(settings):
-        for g, h in zip(*np.triu_indices(len(one.groups), 1), strict=True):
-            row = {"first": one.groups[g], "second": one.groups[h]}
-            row["gap"] = rates.values[g, v] - rates.values[h, v]
-            for suffix, (low, high) in zip(("", "_all"), bounds, strict=True):
-                row |= {f"low{suffix}": low[g, h, v], f"high{suffix}": high[g, h, v]}
-            rows.append(arm | {"metric": one.metric} | row)
-    return rows
-
-
-def _ranges(
-    one: _Asked, rates: Rates, settings: list[dict], design: Design, epsilon: float
-) -> list[dict]:
-    alone, together = rates.ranges(one.alone), rates.ranges(one.together)
-    rows = []
-    for v, (arm, chance) in enumerate(zip(settings, rates.by_chance(), strict=True)):
-        panel = one.panels(arm["base"], arm["curation"], arm["n"])[0]
-        standing = design.arm(arm["base"], arm["curation"], arm["n"])
-        rows.append(
-            arm
-            | {"metric": one.metric, "groups": len(one.groups)}
-            | {"checkpoints": len(set(panel.units)), "draws": len(set(panel.draws))}
-            | {"range": alone[v].value, "low": alone[v].low, "high": alone[v].high}
-            | {"low_family": together[v].low, "high_family": together[v].high, "chance": chance}
-            | one.ends(rates.values[:, v])
-            | {"marked": standing.marked, "verdict": ""}
-        )
+def _ranges(one: _Asked, over: Grouped, design: Design, epsilon: float) -> list[dict]:
+    together, rows = over.found.ranges(one.together), over.ranges()
+    for row, found in zip(rows, together, strict=True):
+        standing = design.arm(row["base"], row["curation"], row["n"])
+        row |= {"low_family": found.low, "high_family": found.high}
+        row |= {"marked": standing.marked, "verdict": ""}
         if one.metric == METRICS[0]:
-            rows[-1]["verdict"] = standing.unusable or _above(together[v], epsilon)
+            row["verdict"] = standing.unusable or _above(found, epsilon)
     return rows
 
 
@@ -249,7 +192,7 @@ def _fixed(
     if one.metric == METRICS[0]:
         verdict = next(filter(None, standing), "") or _worse(jointly, epsilon)
     ranges = {"before": float(np.ptp(values[0])), "after": float(np.ptp(values[1]))}
-    ends = one.ends(values[0], "_before") | one.ends(values[1], "_after")
+    extremes = ends(one.groups, values[0], "_before") | ends(one.groups, values[1], "_after")
     bounds = {"low": change.low, "high": change.high}
     bounds |= {"low_family": jointly.low, "high_family": jointly.high}
     found = [difference(after, before) for before, after in zip(*panels, strict=True)]
@@ -262,7 +205,7 @@ def _fixed(
         | {"low_family": joint.low, "high_family": joint.high}
         for group, before, after, own, joint in zip(one.groups, *values, alone, all_, strict=True)
     ]
-    fixed = row | ranges | {"change": change.value} | bounds | ends | {"verdict": verdict}
+    fixed = row | ranges | {"change": change.value} | bounds | extremes | {"verdict": verdict}
     return {"fixes": [fixed], "changes": changes}
 
 

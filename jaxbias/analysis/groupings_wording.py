@@ -9,6 +9,7 @@ from jaxbias.study import STUDIED, AnswerSpec
 
 _NAMED = 8
 _METRIC = "fpr"  # What is asked about, as of the two groups.
+_MACRO = "macro_auc"  # What is told of tasks of several outputs.
 _ABOVE = {"range": "surely above {:g}", "no range": "surely below {:g}", "undecided": "undecided"}
 _WORSE = {
     "larger": "surely larger",
@@ -33,15 +34,16 @@ def sentences(
     """
     said = []
     for name in groupings:
+        said += _several(
+            name, *(_of(tables[f"grouping_{frame}"], name, _MACRO) for frame in ("rates", "ranges"))
+        )
         rates, ranges, fixes, changes = (
             _of(tables[f"grouping_{frame}"], name)
             for frame in ("rates", "ranges", "fixes", "changes")
         )
         if rates.empty:
             continue
-        natural = ranges
-        if len(ranges):
-            natural = ranges[(ranges["curation"] == "natural") & ranges["role"].isin(STUDIED)]
+        natural = _natural(ranges)
         level = f"{rule.confidence:.0%} intervals"
         level += "" if together == 1 else f" for all {together} ranges together"
         parts = [f"Grouping {name} ({rates['group'].nunique()} groups; {level})."]
@@ -56,10 +58,37 @@ def sentences(
     return said
 
 
-def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:
+def _of(table: pd.DataFrame, name: str, metric: str = _METRIC) -> pd.DataFrame:
     if table.empty:
         return table
-    return table[(table["grouping"] == name) & (table["metric"] == _METRIC)]
+    return table[(table["grouping"] == name) & (table["metric"] == metric)]
+
+
+def _natural(ranges: pd.DataFrame) -> pd.DataFrame:
+    if ranges.empty:
+        return ranges
+    return ranges[(ranges["curation"] == "natural") & ranges["role"].isin(STUDIED)]
+
+
+def _several(name: str, rates: pd.DataFrame, ranges: pd.DataFrame) -> list[str]:
+    """Of tasks of several outputs: what there is, for no rule of the answer is about them."""
+    if rates.empty:
+        return []
+    parts = [f"Grouping {name} of tasks of several outputs (no verdict; each interval of itself)."]
+    listed = [_macro(row) for row in _natural(ranges).itertuples()]
+    if listed:
+        parts.append(f"Range of the macro AUC on natural draws: {'; '.join(listed)}.")
+    return [" ".join([*parts, *_left_out(rates)])]
+
+
+def _macro(row: Any) -> str:
+    names = row.outputs.split(", ")
+    over = row.outputs if len(names) <= _NAMED else f"{len(names)} outputs"
+    interval = _interval(row.range, row.low, row.high)
+    return (
+        f"{row.task} from {row.base}, n = {row.n:,}, over {over} ({interval}; highest "
+        f"{row.highest}, lowest {row.lowest})"
+    )
 
 
 def _listed(

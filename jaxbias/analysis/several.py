@@ -4,7 +4,6 @@ The rules of the answer are of binary tasks and give no verdict here. An output'
 class or label against the rest; "macro" is their mean over the outputs in which it is defined.
 """
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,74 +14,19 @@ from jaxbias.analysis.asked import Asked
 from jaxbias.analysis.estimates import estimate
 from jaxbias.analysis.evaluation import ARM, TOLD
 from jaxbias.analysis.frames import together
+from jaxbias.analysis.outputs import METRICS, NATURAL, Outputs
 from jaxbias.analysis.panels import Panel
+from jaxbias.analysis.several_groupings import FRAMES, compared_in, of_part
 from jaxbias.analysis.uncertainty import intervals
-from jaxbias.curation import Cells, class_names
-from jaxbias.data.dataset import Dataset
-from jaxbias.metrics import Groups, evaluate
+from jaxbias.curation import Cells
+from jaxbias.metrics import evaluate
 from jaxbias.metrics.definitions import ALL
 from jaxbias.metrics.targets import TargetsReport
-from jaxbias.scores.measures import natural_weights
 from jaxbias.scores.scores import Scores
 from jaxbias.study import AnswerSpec, Study
 
-METRICS = ("auc", "ap", "normalized_ap")
-TOP = (1, 5)
-# Its population: the test examples, weighted to the natural shares of the task's cells.
-NATURAL = "natural"
 # Scores that are evaluated at once, which bounds the memory; arms are never cut.
 _AT_ONCE = 2**24
-
-
-@dataclasses.dataclass(frozen=True)
-class Outputs:
-    """What the scores of one task are of, and its test examples.
-
-    Attributes:
-      task: the task.
-      names: of its T classes or labels.
-      labels: float64[N] classes, or float64[N, T] of 0, 1 and NaN where unknown.
-      groups: of the N examples.
-      weights: float64[N].
-      inside: bool[N_test], which test examples are in the task.
-    """
-
-    task: str
-    names: tuple[str, ...]
-    labels: np.ndarray
-    groups: Groups
-    weights: np.ndarray
-    inside: np.ndarray
-
-    @classmethod
-    def of(cls, study: Study, dataset: Dataset, cells: Cells) -> "Outputs":
-        """Looks up what the test examples of a task are."""
-        task, table = cells.task, dataset.table
-        rows = np.flatnonzero((table["split"] == "test").to_numpy())
-        inside = cells.codes[rows] >= 0
-        rows = rows[inside]
-        if task in study.labels:
-            names = study.labels[task]
-            labels = np.stack([dataset.binary(name)[rows] for name in names], axis=1)
-        else:
-            names, labels = class_names(dataset, task), cells.labels()[rows]
-        return cls(
-            task,
-            names,
-            np.where(labels < 0, np.nan, labels.astype(np.float64)),
-            Groups(cells.group_names, cells.membership()[:, rows].astype(np.float64)),
-            natural_weights(cells, rows, table, "the test split"),
-            inside,
-        )
-
-    @property
-    def positives(self) -> np.ndarray:
-        """int64[T, 1 + G], the test examples of every output, in all and in each group."""
-        known = self.labels
-        if known.ndim == 1:
-            known = known[:, None] == np.arange(len(self.names))
-        inside = np.concatenate([np.ones((1, len(known))), self.groups.membership])
-        return ((known == 1).T @ inside.T).astype(np.int64)
 
 
 def of_task(asked: Asked, cells: Cells) -> tuple[dict[str, pd.DataFrame], int]:
@@ -94,13 +38,17 @@ def of_task(asked: Asked, cells: Cells) -> tuple[dict[str, pd.DataFrame], int]:
 
     Returns:
       Frames of the answer by name, and how many test examples they rest on: `macro`, of every arm
-      the metrics over all outputs; `outputs`, those of each; `metrics`, tidy, of every variant.
+      the metrics over all outputs; `outputs`, those of each; `metrics`, tidy, of every variant;
+      and those of its groupings.
     """
     outputs = Outputs.of(asked.study, asked.dataset, cells)
     rule, chosen = asked.study.answer, (asked.sound.variants["task"] == cells.task).to_numpy()
-    parts = [_of_part(*part, outputs, rule) for part in _in_parts(asked.sound, chosen, outputs)]
-    frames = {name: together(part[name] for part in parts) for name in ("macro", "outputs")}
-    return {**frames, "metrics": together(part["metrics"] for part in parts)}, len(outputs.weights)
+    compared = compared_in(asked.groupings, outputs)
+    parts = []
+    for part in _in_parts(asked.sound, chosen, outputs):
+        parts.append(_of_part(*part, outputs, rule) | of_part(*part, outputs, compared, rule))
+    names = ("macro", "outputs", "metrics", *FRAMES)
+    return {name: together(part[name] for part in parts) for name in names}, len(outputs.weights)
 
 
 def _in_parts(
@@ -141,7 +89,7 @@ def _of_part(
         bootstrap=rule.replicates,
         confidence=rule.confidence,
         names=variants["variant"].tolist(),
-        top_k=[k for k in TOP if k < len(outputs.names)],
+        top_k=outputs.top,
     )
     return {
         "macro": _arms(variants, _over_outputs(report, outputs), outputs.task, rule),

@@ -12,8 +12,8 @@ import pandas as pd
 
 from jaxbias.analysis.asked import Asked
 from jaxbias.analysis.estimates import estimate
+from jaxbias.analysis.outputs import Outputs
 from jaxbias.analysis.panels import Panel
-from jaxbias.analysis.several import Outputs
 from jaxbias.analysis.uncertainty import intervals
 from jaxbias.analysis.underrepresentation import REFERENCE, catching_up
 from jaxbias.curation import Cells

@@ -17,7 +17,8 @@ from jaxbias.report.select import along_curations, panel_title, several_sizes, s
 _PANELS = 8  # A picture of more is one that nobody looks through; the CSVs have them.
 _ROW = 0.185  # Inches per line.
 _LETTERS = 8  # Of a curation's name over its column.
-_FPR = "fpr"  # What is asked about.
+# What is drawn, of binary tasks what is asked about; no task has both.
+_DRAWN = {"fpr": "", "macro_auc": ", macro AUC"}
 _BOUNDS = {"range": "range", "low": "at least", "high": "at most"}
 _LEAST = 0.05  # Of the scale: smaller differences are pale, however small all others are.
 _COLOURS = mpl.colors.LinearSegmentedColormap.from_list("apart", ("#0072B2", "#ffffff", "#D55E00"))
@@ -37,7 +38,7 @@ def names(answer: Answer) -> dict[str, str]:
 
 
 def draw(answer: Answer, grouping: str) -> Figure:
-    """Draws the FPR of every group after every curation, and the range over all groups.
+    """Draws the FPR, or macro AUC, of every group after every curation, and the range over all.
 
     Args:
       answer: the `Answer`; its frames `grouping_rates`, `grouping_ranges` and `grouping_fixes`.
@@ -56,10 +57,10 @@ def draw(answer: Answer, grouping: str) -> Figure:
     ledger = Ledger(
         [
             Block(
-                f"{panel_title(task, n, several)}: {style.label(base)}",
+                _title(part, several),
                 (*("",) * lines, *map(style.label, wide.index), *_BOUNDS.values()),
             )
-            for (task, base, n), wide, lines in zip(map(_key, parts), tables, above, strict=True)
+            for part, wide, lines in zip(parts, tables, above, strict=True)
         ]
     )
     height = ledger.lines * _ROW + 0.55
@@ -86,10 +87,13 @@ def caption(answer: Answer, grouping: str) -> str:
     parts, count = _panels(answer, grouping)
     study = answer.study
     few = f" The {len(parts)} of {count} with the largest ranges on natural draws are drawn."
+    macro = any(part["metric"].iloc[0] == "macro_auc" for part in parts)
+    of_several = " (of tasks of several outputs the macro AUC)" if macro else ""
     return (
-        f"False-positive rate of every group of {grouping} on test examples, in hundredths, after "
-        "finetuning the studied base on each curation (numbers over the columns are correlation "
-        "levels). Colours are the distance from the mean over the groups. The range over all "
+        f"False-positive rate{of_several} of every group of {grouping} on test examples, in "
+        "hundredths, after finetuning the studied base on each curation (numbers over the columns "
+        "are correlation levels). Colours are the distance from the mean over the groups. The "
+        "range over all "
         "groups stands below, with the ends of its "
         f"{numbers.confidence(study)} interval over checkpoints and examples: at least, at most; "
         f"bold where all of that is above {study['answer']['epsilon']:g}. The frame is the "
@@ -110,7 +114,12 @@ def _panels(answer: Answer, grouping: str) -> tuple[list[pd.DataFrame], int]:
 def _of(frame: pd.DataFrame, grouping: str) -> pd.DataFrame:
     if frame.empty:
         return frame
-    return frame[(frame["grouping"] == grouping) & (frame["metric"] == _FPR)]
+    return frame[(frame["grouping"] == grouping) & frame["metric"].isin(_DRAWN)]
+
+
+def _title(part: pd.DataFrame, several: bool) -> str:
+    task, base, n = _key(part)
+    return f"{panel_title(task, n, several)}: {style.label(base)}{_DRAWN[part['metric'].iloc[0]]}"
 
 
 def _key(rows: pd.DataFrame) -> tuple[str, str, int]:

@@ -5,11 +5,11 @@ from typing import Any
 import pandas as pd
 
 from jaxbias.analysis import Answer
-from jaxbias.report import numbers
+from jaxbias.report import numbers, several
 from jaxbias.report.select import shown, studied
 from jaxbias.report.tables import Column, Content, badge, bounded, column, estimated, folded, table
 
-_NAMES = {"fpr": "FPR", "tpr": "TPR", "auc": "AUC", "accuracy": "Accuracy"}
+_NAMES = {"fpr": "FPR", "tpr": "TPR", "auc": "AUC", "accuracy": "Accuracy"} | several.NAMES
 _TONES = {"range": "bad", "no range": "good", "larger": "bad", "not larger": "good"}
 _WORDS = {"range": "surely above ε", "no range": "surely below ε"}
 

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from jaxbias.analysis import Answer
-from jaxbias.analysis.groupings import LEAST
+from jaxbias.analysis.grouped import LEAST
 from jaxbias.files import atomic
 from jaxbias.report import (
     comparison,
@@ -193,13 +193,20 @@ def _groupings(answer: Answer, pictures: dict[str, Picture]) -> Content:
         content += groupings_tables.section(answer, name)
     if not found:
         return content
+    several = (
+        " Of tasks of several outputs, macro metrics are over the outputs of which every compared "
+        "group has as many, and no verdict is given."
+        if answer.study["classes"] or answer.study["labels"]
+        else ""
+    )
     return (
         "<p>The same scores in more groups, on the same test examples and at the same thresholds. "
         "A range is the highest rate minus the lowest; it is above zero by chance alone, so its "
         "lower bound holds for every two groups together (Tukey), and only that bound says that "
         f"groups differ. “Surely above ε”: above {settings['epsilon']:g}, in intervals for all "
         "ranges together; likewise “larger” and “not larger”: after the smallest fix, beside the "
-        f"natural draw. Groups with fewer than {LEAST} positives or negatives are left out.</p>"
+        f"natural draw. Groups with fewer than {LEAST} positives or negatives are left out."
+        f"{several}</p>"
     ) + content
 
 

@@ -16,7 +16,8 @@ def shown(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
     """Returns the rows to show: of the verdicts' population, tasks and sizes in order.
 
     Args:
-      frame: any of the answer's frames with a task and an n.
+      frame: any of the answer's frames with a task and an n; tasks of several outputs have one
+        population of their own.
       study: the plain settings.
 
     Returns:
@@ -25,7 +26,8 @@ def shown(frame: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
     if frame.empty:
         return frame
     if "population" in frame:
-        frame = frame[frame["population"] == study["answer"]["population"]]
+        several = frame["task"].isin([*study["classes"], *study["labels"]])
+        frame = frame[several | (frame["population"] == study["answer"]["population"])]
     places = {task: i for i, task in enumerate(task for kind in TASKS for task in study[kind])}
     order = pd.DataFrame({"task": frame["task"].map(places), "n": frame["n"]})
     return frame.loc[order.sort_values(["task", "n"], kind="stable").index]

@@ -15,7 +15,7 @@ from jaxbias.report.tables import Column, Content, column, folded, table
 
 _ROW = 0.25  # Inches per line.
 _APART = 0.22  # Lines between a row's middle and each group's mark.
-_NAMES = {
+NAMES = {
     "macro_auc": "Macro AUC",
     "macro_ap": "Macro AP",
     "macro_normalized_ap": "Macro normalised AP",
@@ -56,7 +56,7 @@ def several(answer: Answer) -> Figure | None:
         ledger.frame(axes, names=i == 0)
         axes.grid(axis="x", color="#e4e4e4", lw=0.5)
         axes.set_axisbelow(True)
-        axes.set_xlabel(_NAMES[name])
+        axes.set_xlabel(NAMES[name])
     handles = [_mark(place, label) for place, label in enumerate(("all examples", *groups))]
     middle = (ledger.margin + 0.97) / 2
     figure.legend(handles=handles, loc="upper center", ncols=3, bbox_to_anchor=(middle, 1.0))
@@ -77,7 +77,7 @@ def section(answer: Answer) -> Content:
     )
     for task, rows in macro.groupby("task", sort=False):
         first, *others = (
-            _table(answer, rows, task, name) for name in _NAMES if (rows["metric"] == name).any()
+            _table(answer, rows, task, name) for name in NAMES if (rows["metric"] == name).any()
         )
         content = content + first + folded(f"Other metrics of {task}", sum(others, Content()))
     return content
@@ -113,7 +113,7 @@ def _table(answer: Answer, rows: pd.DataFrame, task: str, name: str) -> Content:
             )
         ),
     ]
-    return table(along_curations(heads).to_dict("records"), columns, f"{task}: {_NAMES[name]}")
+    return table(along_curations(heads).to_dict("records"), columns, f"{task}: {NAMES[name]}")
 
 
 def _blocks(macro: pd.DataFrame) -> Iterator[tuple[str, list[str], pd.DataFrame]]:
