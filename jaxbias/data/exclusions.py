@@ -16,11 +16,15 @@ _NAMED = 6  # Values that a sentence counts one by one.
 
 def exclusions(dataset: Dataset, study: Study) -> tuple[str, ...]:
     """Returns what a study leaves out of the examples that are in a split."""
-    targets = [
-        *study.targets,
-        *study.classes,
-        *(base.target for base in study.bases.values() if base.target),
-    ]
+    learnt = [base.target for base in study.bases.values() if base.target]
+    return exclusions_of_tasks(dataset, study, learnt)
+
+
+def exclusions_of_tasks(
+    dataset: Dataset, study: Study, learnt: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Returns what the tasks of a study leave out, and what else is learnt."""
+    targets = [*study.targets, *study.classes, *learnt]
     grouped = study.labels or any(target not in study.pairs for target in targets)
     said = excluded(
         dataset, study.group if grouped else None, (*dict.fromkeys(targets), *study.pairs)

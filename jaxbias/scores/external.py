@@ -1,14 +1,16 @@
 """Models trained elsewhere: their scores, settings and labels as files, into the same answer."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from jaxbias.curation import class_names
 from jaxbias.data import splits
 from jaxbias.data.dataset import Dataset, as_text, listed, missing_hint
-from jaxbias.data.exclusions import excluded
+from jaxbias.data.exclusions import exclusions_of_tasks
 from jaxbias.data.table import labels
 from jaxbias.data.table_file import ID, Table, read_table
 from jaxbias.data.vocabulary import meanings
@@ -20,6 +22,7 @@ from jaxbias.scores.scores import Scores
 from jaxbias.study import ROLES, SPLITS, DataSpec, Study, make_study, parse_curation
 from jaxbias.words import count
 
+_OF = "/"  # Between a model and the class or label that a column of its scores is of.
 _REQUIRED = ("model", "base", "curation", "n", "seed")
 
 
@@ -29,7 +32,8 @@ def read_external(
     """Reads scores of models trained elsewhere.
 
     Args:
-      scores_path: CSV or Parquet, one row per example: `id` and one column per model.
+      scores_path: CSV or Parquet, one row per example: `id` and one column per model; of a task
+        of several outputs one per class or label, MODEL/CLASS.
       variants_path: one row per model: model, base, curation ("natural", "correlation 3", ...), n,
         seed; optionally role (studied, imported, control, scratch), task and pretrain_seed.
       labels_path: one row per example: `id`, optionally `split` (validation, test, and finetune
@@ -42,11 +46,6 @@ def read_external(
     Raises:
       InputError: a file, column, id or value is missing or unknown.
     """
-    if study.several:
-        raise InputError(
-            f"scores of models trained elsewhere have one column per model, and "
-            f"'{study.several[0]}' has several outputs; name config.targets and config.pairs alone"
-        )
     read = read_table(labels_path)
     ids = read.column(ID, "the example's id")
     check_ids(ids, read.lines, labels_path)
@@ -56,8 +55,7 @@ def read_external(
     )
     table = pd.DataFrame({"id": ids.astype(str), "split": split, "stratum": ""})
     table = pd.concat([table.astype({"split": str}), columns], axis=1)
-    variants = _variants(read_table(variants_path, key="model"), study)
-    scores = read_scores(scores_path, variants["model"].tolist(), need_ids=True)
+    _refuse_classes(study, columns, labels_path)
     dataset = Dataset(
         name=labels_path.name,
         images=np.zeros((0, 1, 1, 3), np.uint8),
@@ -65,6 +63,13 @@ def read_external(
         fingerprint="external",
         unusable={**read.unusable, **unusable},
     )
+    variants = _variants(read_table(variants_path, key="model"), study)
+    outputs = [_outputs(study, dataset, task) for task in variants["task"]]
+    columns_of = [
+        [f"{model}{_OF}{output}" for output in own] or [model]
+        for model, own in zip(variants["model"], outputs, strict=True)
+    ]
+    scores = read_scores(scores_path, [name for own in columns_of for name in own], need_ids=True)
     notes = (
         f"Models were trained elsewhere; their scores were read from {scores_path.name}.",
         *read.notes,
@@ -72,15 +77,47 @@ def read_external(
         *said,
         *words,
         *_natural(table),
-        *excluded(dataset, study.group if study.targets else None, (*study.targets, *study.pairs)),
+        *exclusions_of_tasks(dataset, study),
         *_unused(scores, table),
     )
     evaluated = {part: (table["split"] == part).to_numpy() for part in ("validation", "test")}
     found = [in_order_of(scores, table.loc[rows, "id"]) for rows in evaluated.values()]
-    sets = [(each, np.ones(each.shape[1], bool)) for each in found]
-    notes += tuple(cuts_said(scores.models, two_value_cuts(sets)))
+    counts = [len(own) for own in columns_of]
+    single = [end - 1 for end, own in zip(np.cumsum(counts), counts, strict=True) if own == 1]
+    sets = [(each[single], np.ones(each.shape[1], bool)) for each in found]
+    notes += tuple(cuts_said([scores.models[place] for place in single], two_value_cuts(sets)))
     dataset = dataclasses.replace(dataset, table=_with_natural_pool(table), notes=notes)
-    return dataset, Scores(variants, *found, dataset.table)
+    parts = (_per_model(each, counts) for each in found)
+    return dataset, Scores(variants, *parts, dataset.table)
+
+
+def _refuse_classes(study: Study, columns: pd.DataFrame, path: Path) -> None:
+    """Refuses targets of many classes, and says how their scores are brought."""
+    for target in study.targets:
+        if target in columns and columns[target].dtype == "category":
+            found = count(len(columns[target].cat.categories), "value")
+            raise InputError(
+                f"{path}: column '{target}' has {found}, and a target has two; give --config with "
+                f"config.classes=('{target}',), and a column of scores per model and class, "
+                f"MODEL{_OF}CLASS"
+            )
+
+
+def _outputs(study: Study, dataset: Dataset, task: str) -> tuple[str, ...]:
+    """The classes or labels that a model of a task scores; none of a task of one output."""
+    if task in study.classes:
+        return class_names(dataset, task)
+    return study.labels.get(task, ())
+
+
+def _per_model(scores: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """V arrays float32[N · T] from the columns of each; a matrix where all have one."""
+    if set(counts) == {1}:
+        return scores
+    found = np.empty(len(counts), object)
+    for v, own in enumerate(np.split(scores, np.cumsum(counts)[:-1])):
+        found[v] = np.ascontiguousarray(own.T).ravel()
+    return found
 
 
 def external_study(
@@ -148,7 +185,7 @@ def _variants(table: Table, study: Study) -> pd.DataFrame:
     twice = np.flatnonzero(table.text["model"].duplicated())
     if len(twice):
         raise InputError(f"{table.where(twice[0])}: this model is there twice")
-    tasks = (*study.targets, *study.pairs)
+    tasks = tuple(study.tasks)
     rows = []
     for i, row in enumerate(table.text.to_dict("records")):
         where = table.where(i)

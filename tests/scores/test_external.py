@@ -6,7 +6,7 @@ import pytest
 
 from jaxbias import InputError
 from jaxbias.scores.external import external_study, read_external
-from jaxbias.study import parse_curation
+from jaxbias.study import make_study, parse_curation
 
 COUNT = 40
 
@@ -218,3 +218,73 @@ def test_models_of_two_values_are_named(files):
     notes = read(scores=decided.astype({first: np.float32}))[0].notes
     said = "Scores of two values only are cut between them, at 0.5, and not at the base rate: "
     assert f"{said}'{first}', '{second}'." in notes
+
+
+@pytest.fixture
+def of_several(files, tmp_path):
+    """The same files with a task of classes and one of labels beside the target."""
+    labels, variants, _, _ = files
+    rng = np.random.default_rng(1)
+    labels = labels.assign(
+        kind=np.resize(["round", "square", "thin"], COUNT), tall=labels["id"] % 2
+    )
+    tasks = {"smiling": ("",), "kind": ("thin", "round", "square"), "looks": ("smiling", "tall")}
+    variants = pd.concat(
+        variants.assign(model=f"{task} " + variants["model"], task=task) for task in tasks
+    )
+    scores = pd.DataFrame({"id": labels["id"]}).assign(
+        **{
+            f"{row.model}/{output}" if output else row.model: rng.normal(size=COUNT)
+            for row in variants.itertuples()
+            for output in tasks[row.task]
+        }
+    )
+    study = make_study(
+        {
+            "targets": ("smiling",),
+            "classes": ("kind",),
+            "labels": {"looks": ("smiling", "tall")},
+            "group": {"column": "gender", "values": ("woman", "man"), "names": ("woman", "man")},
+            "bases": {
+                "Gendered": {"role": "studied", "target": "gender"},
+                "Scratch": {"role": "scratch"},
+            },
+        }
+    )
+
+    def read(scores=scores):
+        paths = [tmp_path / name for name in ("S.csv", "V.csv", "L.csv")]
+        for path, frame in zip(paths, (scores, variants, labels), strict=True):
+            frame.to_csv(path, index=False)
+        return read_external(*paths, study)
+
+    return labels, variants, scores, read
+
+
+def test_classes_and_labels_have_a_column_each(of_several):
+    labels, variants, scores, read = of_several
+    _, found = read(scores.sample(frac=1, random_state=1))
+    test = (labels["split"] == "test").to_numpy()
+    order = {"kind": ("round", "square", "thin"), "looks": ("smiling", "tall")}
+    for row, (model, task) in enumerate(zip(variants["model"], variants["task"], strict=True)):
+        columns = [f"{model}/{output}" for output in order[task]] if task in order else [model]
+        expected = scores[columns].to_numpy(np.float32)
+        np.testing.assert_array_equal(found.test[row], expected[test].ravel())
+        np.testing.assert_array_equal(found.validation[row], expected[~test].ravel())
+    chosen = (variants["task"] == "kind").to_numpy()
+    assert found.matrix("test", chosen).shape == (8, 3 * test.sum())
+
+
+def test_a_class_without_a_column_is_named(of_several):
+    _, _, scores, read = of_several
+    with pytest.raises(InputError, match=r"no column 'kind Gendered-natural-0/thin'; did you mean"):
+        read(scores.drop(columns="kind Gendered-natural-0/thin"))
+
+
+def test_a_target_of_many_classes_is_refused_with_the_way_out(files):
+    labels, _, _, read = files
+    classes = np.resize(["yes", "no", "a bit"], COUNT)
+    with pytest.raises(
+        InputError, match=r"has 3 values, .* config\.classes=\('smiling',\).*MODEL/"
+    ):
+        read(labels=labels.assign(smiling=classes))
