@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxbias import words
 from jaxbias.capacity import require_ram
 from jaxbias.host import host_device
+from jaxbias.metrics import rare
 from jaxbias.metrics.bootstrap import draw_multiplicities, leave_out
 from jaxbias.metrics.channels import make_channels
 from jaxbias.metrics.definitions import ALL, Sums
@@ -196,6 +197,9 @@ _program = jax.jit(measure, static_argnums=0)
 def _on_host(work: _Work, shared: tuple, width: int, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Measures a chunk on the host, where sorting is faster outside the program."""
     split, base, factor = shared
+    if rare.applies(work.asked.sums, work.split):
+        scores = np.asarray(work.scores[rows])
+        return rare.measure(work.asked.sums, scores, work.split, np.asarray(factor))
     rows = np.resize(rows, width)  # A short chunk repeats its variants.
     tests = _sorted(work.scores, work.split, rows)
     others = None if base is None else (*_sorted(work.base_scores, work.base, rows), base)
