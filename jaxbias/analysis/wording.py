@@ -7,6 +7,7 @@ import pandas as pd
 
 from jaxbias.analysis.overwriting import best_cut, studied_curations
 from jaxbias.analysis.panels import CHECKPOINT
+from jaxbias.analysis.uncertainty import MAX_T_UNITS
 from jaxbias.study import AnswerSpec, parse_curation
 from jaxbias.words import count
 
@@ -224,10 +225,15 @@ def _needed(row: dict) -> str:
             f"{examples:,.0f} test examples (now {row['examples']:,}, validation growing alike) "
             f"with as many {what}"
         )
+    if not ways and (row["checkpoints"] if what == "checkpoints" else row["draws"]) < MAX_T_UNITS:
+        return (
+            f"If the estimates are true, 64 {what} give no decision in four of five studies; what "
+            f"more examples would give is not told of fewer than five {what}"
+        )
     if not ways:
         return (
-            "If the estimates are true, neither 64 checkpoints nor 64 times as many examples give "
-            "a decision in four of five studies"
+            f"If the estimates are true, neither 64 {what} nor 64 times as many examples give a "
+            "decision in four of five studies"
         )
     return f"If the estimates are true, four of five studies are decided by {' or '.join(ways)}"
 

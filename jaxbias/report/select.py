@@ -65,6 +65,20 @@ def level_tasks(curves: pd.DataFrame) -> pd.DataFrame:
     return curves[pd.MultiIndex.from_frame(curves[keys]).isin(tried)]
 
 
+def curated(curves: pd.DataFrame, study: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the curves of the targets and sizes for which more than natural draws was tried.
+
+    Of sizes with levels alone, those of `level_tasks`.
+    """
+    if curves.empty:
+        return curves
+    keys = ["task", "n"]
+    more = curves[~curves["kind"].isin(["natural", "correlation"])]
+    tried = pd.concat([level_tasks(curves)[keys], more[keys]])
+    inside = pd.MultiIndex.from_frame(curves[keys]).isin(pd.MultiIndex.from_frame(tried))
+    return curves[inside & curves["task"].isin(study["targets"])]
+
+
 def others(rows: pd.DataFrame) -> list[str]:
     """Returns the curations that are neither the natural draw nor correlation levels."""
     return list(rows.loc[~rows["kind"].isin(["natural", "correlation"]), "curation"].unique())

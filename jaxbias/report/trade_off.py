@@ -11,7 +11,7 @@ from jaxbias.analysis import Answer
 from jaxbias.report import numbers, style
 from jaxbias.report.facets import facets, handles, looks_of
 from jaxbias.report.placing import Name, place
-from jaxbias.report.select import gap_name, level_tasks, pictures, shown
+from jaxbias.report.select import curated, gap_name, pictures, shown
 from jaxbias.study import STUDIED
 
 _KEY = ["task", "base", "n", "curation"]
@@ -21,12 +21,12 @@ def auc_gap(answer: Answer) -> Figure | None:
     """Draws every curation as a point: signed FPR gap across, AUC up.
 
     Args:
-      answer: the `Answer`; rows of `curves` of tasks with correlation levels.
+      answer: the `Answer`; rows of `curves` of targets.
 
     Returns:
-      The figure, one panel per target and size; None when no level was tried.
+      The figure, one panel per target and size; None where natural draws alone were tried.
     """
-    curves = level_tasks(shown(answer.curves, answer.study))
+    curves = curated(shown(answer.curves, answer.study), answer.study)
     if curves.empty:
         return None
     points = pictures(curves)

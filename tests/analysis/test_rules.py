@@ -237,3 +237,9 @@ def test_examples_are_no_advice_to_three_checkpoints():
     found = fix({LEVELS[5]: 0.0, LEVELS[6]: -0.1}, law=few, plan=drawn.Plan(3))
     assert (found["verdict"], found["reason"]) == ("undecided", "")
     assert np.isnan(found["examples_needed"])
+    nothing = dict(found) | {"checkpoints_needed": np.nan}
+    none = pd.DataFrame()
+    for units, text in ((3, "64 checkpoints give no decision"), (5, "neither 64 checkpoints nor")):
+        row = pd.DataFrame([nothing | {"checkpoints": units}])
+        (said,) = paragraphs(none, none, none, row, RULE, {"target": 4000})
+        assert text in said and ("64 times as many examples" in said) == (units == 5)

@@ -117,6 +117,18 @@ def test_other_curations_stand_right_of_the_levels(answer):
     }  # fmt: skip
 
 
+def test_a_study_without_levels_has_a_picture_of_its_curations(
+    answer,
+):
+    natural = answer.curves[answer.curves["kind"] == "natural"]
+    alone = dataclasses.replace(answer, curves=natural)
+    assert drawn(trade_off.auc_gap, alone) is None
+    dropped = [natural.assign(kind="drop", curation=f"drop {k} by head") for k in (8, 16)]
+    figure = drawn(trade_off.auc_gap, with_curves(alone, dropped))
+    assert {"drop 8 by head", "drop 16 by head"} <= set(texts(figure))
+    assert drawn(levels.dose_response, with_curves(alone, dropped)) is None
+
+
 def test_rates_names_what_is_no_fix(answer):
     said = texts(drawn(groups.rates, answer))
     assert "correlation 5" in said
