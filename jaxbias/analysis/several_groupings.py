@@ -62,9 +62,11 @@ class Compared:
         told = common if common.any() else there
         counts = {}
         for g, group in enumerate(grouping.names):
-            own = true[membership[g]][:, told]
+            inside = true[membership[g]]
+            own = inside[:, told]
             least = [int(n) for n in (_least(own == 1), _least(own == 0))]
-            why = "" if sound[g] and common.any() else _few(len(own), own, bool(common.any()))
+            enough_of = sound[g] and common.any()
+            why = "" if enough_of else _few(inside[:, there], bool(common.any()))
             row = {"group": group, "positives": least[0], "negatives": least[1]}
             counts[group] = row | {"left_out": why}
         kept = tuple(group for group, own in counts.items() if not own["left_out"])
@@ -81,12 +83,12 @@ def _least(there: np.ndarray) -> int:
     return int(there.sum(axis=0).min(initial=len(there)))
 
 
-def _few(examples: int, own: np.ndarray, common: bool) -> str:
+def _few(own: np.ndarray, common: bool) -> str:
     if not common:
         return "no output has ten positives and ten negatives in every group"
     both = np.minimum((own == 1).sum(axis=0), (own == 0).sum(axis=0)) >= LEAST
     return (
-        f"too few: {count(examples, 'test example')}, with ten positives and ten negatives of "
+        f"too few: {count(len(own), 'test example')}, with ten positives and ten negatives of "
         f"{both.sum()} of {len(both)} outputs"
     )
 
