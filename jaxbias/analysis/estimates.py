@@ -89,17 +89,28 @@ def difference(mine: Panel, theirs: Panel) -> Estimate:
     if pairs is not None:
         return estimate(pairs)
     a, b = estimate(mine), estimate(theirs)
+    common = (_nanmean(a.replicates, 0) - _nanmean(b.replicates, 0))[None]
+    return _welch(a, b, _shared(common, common), common)
+
+
+def independent(mine: Panel, theirs: Panel) -> Estimate:
+    """Estimates mine − theirs where neither checkpoints nor examples are shared: Welch's."""
+    a, b = estimate(mine), estimate(theirs)
+    return _welch(a, b, a.example_variance + b.example_variance, np.zeros((1, 0)))
+
+
+def _welch(a: Estimate, b: Estimate, examples: float, replicates: np.ndarray) -> Estimate:
+    """Their difference, of different units, with what the examples add to its variance."""
     variance = a.unit_variance + b.unit_variance
     parts = a.unit_variance**2 / a.df + b.unit_variance**2 / b.df if min(a.df, b.df) > 0 else 0.0
-    common = (_nanmean(a.replicates, 0) - _nanmean(b.replicates, 0))[None]
     return Estimate(
         value=a.value - b.value,
         unit_variance=variance,
         df=variance**2 / parts if parts else min(a.df, b.df),
-        example_variance=_shared(common, common),
+        example_variance=examples,
         deviations=np.zeros(0),
         labels=np.zeros(0, np.int64),
-        replicates=common,
+        replicates=replicates,
         units=min(a.units, b.units),
         draws=min(a.draws, b.draws),
         scope=KIND if a.units > 1 and b.units > 1 else CHECKPOINT,

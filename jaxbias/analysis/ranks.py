@@ -27,7 +27,7 @@ def smaller_size(minus: Interval, plus: Interval) -> Interval:
     low = -max(min(minus.high, -plus.low), min(-minus.low, plus.high))
     if not np.isfinite([minus.low, minus.high, plus.low, plus.high]).all():
         low = high = float("nan")
-    return Interval(float(value), float(low), float(high))
+    return Interval(float(value), float(low) + 0.0, float(high) + 0.0)  # No −0.
 
 
 def differences(

@@ -1,5 +1,6 @@
 """Words and flags as they were typed: read, or refused in one line before any work."""
 
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,7 +89,7 @@ def parse(argv: Sequence[str], name: str, line: CommandLine) -> flags.FlagValues
             _define(flag, spec, given)
     try:
         # Before anything looks at them: a flagfile may hold overrides of the config too.
-        argv = given.read_flags_from_files(list(argv))
+        argv = _repeated(given.read_flags_from_files(list(argv)), line)
     except UnicodeDecodeError as error:
         raise InputError(f"--flagfile: a file of flags is not UTF-8: {error}") from error
     except flags.Error as error:
@@ -106,10 +107,12 @@ def parse(argv: Sequence[str], name: str, line: CommandLine) -> flags.FlagValues
     for flag, spec in line.flags.items():
         if flag not in given:
             continue
-        if given[flag].present and spec.value and given[flag].value in ("", []):
+        if given[flag].present and spec.value and given[flag].value in ("", [], [""]):
             raise InputError(f"--{flag}= is empty; give {spec.value}, or leave it out")
-        if spec.path and given[flag].value and not is_url(given[flag].value):
-            given[flag].value = str(expanded(given[flag].value, f"--{flag}"))
+        if spec.path and given[flag].value:
+            paths = given[flag].value if spec.several else [given[flag].value]
+            paths = [path if is_url(path) else str(expanded(path, f"--{flag}")) for path in paths]
+            given[flag].value = paths if spec.several else paths[0]
     return given
 
 
@@ -168,7 +171,26 @@ def required_file(given: flags.FlagValues, name: str, what: str) -> Path:
     return path
 
 
+def _repeated(argv: Sequence[str], line: CommandLine) -> list[str]:
+    """Gives each of several words the flag that they follow: --compare=A --compare=B."""
+    found, flag = [], ""
+    for word, following in itertools.pairwise([*argv, "-"]):
+        if word.startswith("-"):
+            name, equals, _ = word.lstrip("-").partition("=")
+            flag = name if name in line.flags and line.flags[name].several else ""
+            if not flag or equals:
+                found.append(word)
+            elif following.startswith("-"):
+                found.append(f"--{flag}=")  # Of none; refused as empty.
+        else:
+            found.append(f"--{flag}={word}" if flag else word)
+    return found
+
+
 def _define(name: str, spec: Flag, given: flags.FlagValues) -> None:
+    if spec.several:
+        flags.DEFINE_multi_string(name, spec.default, spec.help, flag_values=given)
+        return
     define = {list: flags.DEFINE_list, int: flags.DEFINE_integer, float: flags.DEFINE_float}.get(
         type(spec.default), flags.DEFINE_string if spec.value else flags.DEFINE_bool
     )

@@ -40,11 +40,13 @@ COMMANDS = {
         "answer again from stored scores, or from those of models trained elsewhere.",
         (
             "--workdir=DIR [--config=FILE.py]",
+            "--compare A B [--out=DIR]",
             "--scores=FILE --variants=FILE --labels=FILE --target=COLUMN --group=COLUMN",
             "--scores=FILE --variants=FILE --labels=FILE --config=FILE.py [--out=DIR]",
         ),
         {
             "workdir": "The result directory of a run; its report is drawn again.",
+            "compare": "",
             "scores": "",
             "variants": "",
             "labels": "",
@@ -53,7 +55,7 @@ COMMANDS = {
             "group_values": "",
             "config": "The study, instead of --target and --group, or of a result directory with"
             " groupings, evaluations or rules of the answer that it was not run with.",
-            "out": "The report's directory. Default: report.",
+            "out": "The report's directory. Default: report, or comparison.",
         },
     ),
     "evaluate": Command(

@@ -16,12 +16,14 @@ class Flag:
       help: one line.
       default: where it is not given; a list's values are separated by commas.
       path: whether its value is a file or directory, in which "~" is somebody's home.
+      several: whether it takes all words that follow it, up to the next flag.
     """
 
     value: str
     help: str
     default: Any = None
     path: bool = False
+    several: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +77,9 @@ FLAGS = {
     "dry_run": Flag("", "Say what a run would cost; write nothing."),
     "calibrate": Flag("", "Time the modes of a grid; train nothing."),
     "distributed": Flag("", "Train together with the other processes of a job."),
+    "compare": Flag(
+        "A B", "Two result directories, put side by side on one page.", [], path=True, several=True
+    ),
     "scores": Flag("FILE", "Scores: a column per model, a row per example.", path=True),
     "variants": Flag(
         "FILE", "Settings of the models: model, base, role, curation, n, seed.", path=True

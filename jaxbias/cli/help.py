@@ -77,7 +77,10 @@ def _help(name: str, line: CommandLine) -> str:
         said = here or spec.help
         if spec.default not in (None, []):
             said += f" Default: {spec.default}."
-        rows.append((f"--{flag}={spec.value}" if spec.value else f"--{flag}", said))
+        written = (
+            f"--{flag}{' ' if spec.several else '='}{spec.value}" if spec.value else f"--{flag}"
+        )
+        rows.append((written, said))
         if flag in line.configs:
             field = f"{flag}.{line.configs[flag].example}"
             rows.append((f"--{flag}.FIELD=VALUE", f"Overrides a setting, as in {field}."))

@@ -20,7 +20,10 @@ _SHOWN = ("auc", "fpr", "tpr", "fpr_gap", "tpr_gap", "auc_gap")
 
 
 def report(given: FlagValues) -> None:
-    """Draws the report of a result directory, or of models trained elsewhere."""
+    """Draws the report of a result directory, of two, or of models trained elsewhere."""
+    if given.compare:
+        _compare(given)
+        return
     if given.workdir:
         workdir = given.workdir
         refuse_unused(given, ("workdir", "config"), "jaxbias report --workdir")
@@ -62,6 +65,29 @@ def report(given: FlagValues) -> None:
     show_answer(answer)
     print("\n".join(["", *dataset.notes]))
     print(f"Report: {page}")
+
+
+def _compare(given: FlagValues) -> None:
+    """Puts two result directories side by side."""
+    refuse_unused(given, ("compare", "out"), "jaxbias report --compare")
+    if len(given.compare) != 2:
+        raise InputError(
+            f"--compare takes two result directories, not {len(given.compare)}, as in --compare A B"
+        )
+    first, second = given.compare
+    for name in (first, second):
+        if not is_url(name) and not Path(name).is_dir():
+            raise InputError(f"--compare: there is no directory {name}")
+    same = first == second if is_url(first) else Path(first).resolve() == Path(second).resolve()
+    if same:
+        raise InputError(f"--compare: {first} and {second} are the same directory")
+    out = check_directory(Path(given.out or "comparison"))
+    # pandas and JAX take seconds: after everything that flags alone can tell.
+    from jaxbias.stages.compare import compare
+
+    found, page = compare(first, second, out)
+    print("\n".join([*found.warnings, *found.sentences]))
+    print(f"Comparison: {page}")
 
 
 def evaluate(given: FlagValues) -> None:

@@ -268,7 +268,7 @@ def _pairs(answer: Answer) -> Content:
     columns = [
         column("task", "Target"),
         *([column("n", "n", numbers.count)] if len(rows) and several_sizes(rows) else []),
-        column("metric", "In", lambda name: {"fpr_gap": "|FPR gap|", "auc": "AUC"}[name]),
+        Column("In", lambda row: {"fpr_gap": "|FPR gap|", "auc": "AUC"}[row["metric"]]),
         column("base", "Base"),
         column("against", "Minus"),
         column("difference", "Difference", numbers.signed),

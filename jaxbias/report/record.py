@@ -83,7 +83,7 @@ def record(answer: Answer, manifest: tuple[str, str] | None) -> Content:
         rows = [{"what": name, "value": value} for name, value in answer.timings.items()]
         columns = [column("what", "Stage"), Column("Seconds, or rate", _timing, True)]
         content += "<h3>Where the time went</h3>" + table(rows, columns, "Timings")
-    settings = [{"name": name, "value": value} for name, value in _flat(answer.study)]
+    settings = [{"name": name, "value": value} for name, value in flat(answer.study)]
     columns = [column("name", "Setting"), column("value", "Value")]
     content += "<h3>Settings</h3>"
     return content + folded("Every setting of this study", table(settings, columns, "Settings"))
@@ -102,12 +102,15 @@ def _timing(row: Mapping[str, Any]) -> str:
     return f"{row['value']:,.1f} s" if row["what"].endswith("_seconds") else f"{row['value']:,.1f}"
 
 
-def _flat(settings: Any, path: str = "") -> list[tuple[str, str]]:
+def flat(settings: Any, path: str = "") -> list[tuple[str, str]]:
+    """Returns the dotted name and the value of every setting.
+
+    >>> flat({"answer": {"epsilon": 0.05}, "pairs": ()})
+    [('answer.epsilon', '0.05'), ('pairs', '()')]
+    """
     if isinstance(settings, Mapping) and settings:
         dotted = f"{path}." if path else ""
-        return [
-            pair for name, value in settings.items() for pair in _flat(value, f"{dotted}{name}")
-        ]
+        return [pair for name, value in settings.items() for pair in flat(value, f"{dotted}{name}")]
     return [(path, str(settings))]
 
 

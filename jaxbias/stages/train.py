@@ -21,6 +21,7 @@ from jaxbias.files.claims import Claims
 from jaxbias.peers import first_says, is_first
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.selection import select
+from jaxbias.scores.scores import Scores
 from jaxbias.stages import gang
 from jaxbias.stages.accounting import accounting
 from jaxbias.stages.bases import refuse_diverged
@@ -185,29 +186,39 @@ def write_report(workdir: str | Path, asked: Study | None = None) -> tuple[Answe
 
 
 def _write_report(directory: ResultDirectory, asked: Study | None) -> tuple[Answer, Path | str]:
-    stored = directory.stored_study()
-    study = stored["study"]
+    study = directory.stored_study()["study"]
     if asked is not None:
         directory.check(asked)
         study = dataclasses.replace(study, **{name: getattr(asked, name) for name in _OF_SCORES})
-    plan = directory.plan()
     scores = directory.scores()
-    answer = make_answer(
+    answer = answered(directory, study, scores)
+    listed = manifest.write(directory.path / "manifest.parquet", scores)
+    page = report.write(answer, directory.path / "report", listed)
+    for name in ("manifest.parquet", "report"):
+        directory.place.send(name)
+    return answer, directory.place.known_as(page)
+
+
+def answered(directory: ResultDirectory, study: Study, scores: Scores) -> Answer:
+    """Answers a study from the scores of its directory.
+
+    Args:
+      directory: holds the plan, the labels and what became of the run.
+      study: of the directory, with rules of its own where they are to be others.
+      scores: of the directory.
+    """
+    plan = directory.plan()
+    return make_answer(
         study,
         directory.dataset(),
         scores,
         planned=_planned(plan) if plan else None,
         bases=directory.base_rows(plan) if plan else None,
         timings=directory.timings(),
-        first_rule=stored["first_answer"],
+        first_rule=directory.stored_study()["first_answer"],
         search=read_tables(directory, study, plan) if plan and study.search.on else None,
         quarantined=directory.failures.sentence(),
     )
-    listed = manifest.write(directory.path / "manifest.parquet", scores)
-    page = report.write(answer, directory.path / "report", listed)
-    for name in ("manifest.parquet", "report"):
-        directory.place.send(name)
-    return answer, directory.place.known_as(page)
 
 
 def _planned(plan: Plan) -> pd.DataFrame:
