@@ -44,6 +44,7 @@ def residuals(answer: Answer) -> Figure | None:
         for axes, (name, heading) in zip(grid[2 * i : 2 * i + 2], along, strict=True):
             _scatter(axes, part, name)
             axes.set_xlabel(heading)
+            axes.locator_params(axis="x", nbins=5)  # More would touch.
             axes.set_title(title)
     figure.supylabel("Residual", fontsize=8)
     kinds = [(True, False, "natural draw"), (False, False, "correlation level")]
