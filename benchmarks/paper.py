@@ -68,7 +68,7 @@ def findings(directory: Path) -> tuple[Study, pd.DataFrame]:
     study = ResultDirectory(directory).stored_study()["study"]
     tables = collections.defaultdict(pd.DataFrame)
     for path in (directory / "report").glob("*.csv"):
-        tables[path.stem] = pd.read_csv(path)
+        tables[path.stem] = pd.read_csv(path, low_memory=False)  # One type per column.
     row = row_of(directory.name)
     found = [found for claim in CLAIMS[row] for found in claim(tables, study)]
     about = {"row": row, "data": study.data.name, "network": study.model.name}

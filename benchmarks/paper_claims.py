@@ -206,10 +206,9 @@ def known(tables: Tables, study: Study) -> Iterator[Finding]:
     """U2: a base that was pretrained on an attribute knows it beyond a fresh network."""
     claim = "bases learn the attributes that a model has labelled"
     table = tables["curves"]
-    rows = (
-        table[(table["metric"] == "auc") & (table["curation"] == "natural")] if len(table) else ()
-    )
-    yield from _beyond_fresh(rows, claim, "AUC")
+    if len(table):
+        rows = table[(table["metric"] == "auc") & (table["group"] == "all")]
+        yield from _beyond_fresh(rows[rows["curation"] == "natural"], claim, "AUC")
 
 
 def known_objects(tables: Tables, study: Study) -> Iterator[Finding]:

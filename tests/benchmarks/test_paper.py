@@ -206,6 +206,7 @@ def of_two_bases(metric, group, own, fresh):
 def test_what_bases_know_is_beside_a_fresh_network(own, verdict):
     """The ends of two intervals: those of the fresh one are .5 and .6."""
     curves = of_two_bases("auc", "all", own, (0.5, 0.6))
+    curves += of_two_bases("auc", "male", (0.0, 0.1), (0.9, 1.0))  # Asked of all examples alone.
     assert said(paper_claims.known, curves=curves) == [verdict]
     macro = of_two_bases("macro_auc", STUDY.group.names[1], own, (0.5, 0.6))
     assert said(paper_claims.known_objects, macro=macro) == [verdict]
