@@ -28,10 +28,11 @@ from jaxbias.study import Study, paper
 from jaxbias.workdir.results import ResultDirectory
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "paper"
-# Directory -> config and argument. U1 has a study for every pair.
+# Directory -> config and argument, in the paper's order. U1 has a study for every pair.
 RUNS = {
-    **{row: f"{row}.py:faces" for row in CLAIMS if row != "u1"},
+    **{row: f"{row}.py:faces" for row in CLAIMS if row < "u1"},
     **{f"u1_{pair.replace('|', '_')}": f"u1.py:faces,{pair}" for pair in paper.SALIENT_PAIRS},
+    **{row: f"{row}.py:faces" for row in CLAIMS if row > "u1"},
 }
 
 

@@ -79,7 +79,7 @@ def explained(tables: Tables, study: Study) -> Iterator[Finding]:
     rows = tables["regression"]
     for row in rows[rows["term"] == "salience"].itertuples() if len(rows) else ():
         yield Finding(
-            "more is inherited where gender is the more salient",
+            "S4: more is inherited where gender is the more salient",
             f"{row.base}, {row.model}",
             f"per unit of salience, {row.points} draws of {row.attributes} attributes",
             row.value,

@@ -148,7 +148,8 @@ def _curves(task: str, arms: _Arms, places: list[Place], rule: AnswerSpec) -> pd
             }
         )
     for row, one in zip(rows, intervals(found, 1 - rule.confidence), strict=True):
-        row |= {"value": one.value, "low": one.low, "high": one.high}
+        low, high = np.clip((one.low, one.high), 0.0, 1.0)  # Student's tails know no bounds.
+        row |= {"value": one.value, "low": low, "high": high}
     return pd.DataFrame(rows)
 
 

@@ -107,6 +107,11 @@ def test_whoever_knows_a_source_is_ahead_on_it_at_once(answer):
     assert far["low"] > 0 and near["low"] > 0
 
 
+def test_no_bound_of_a_share_leaves_0_to_1(answer):
+    curves = answer.source_curves
+    assert curves["low"].min() >= 0 and curves["high"].max() == 1.0
+
+
 def test_shares_of_the_first_source_count_from_the_other_end(answer):
     """With 10 % of the near source the far base is at level 9."""
     found = row(
