@@ -114,9 +114,11 @@ def looks(bases: Iterable[tuple[str, str]]) -> dict[str, Look]:
         i = used[role]
         used[role] += 1
         colours, markers = _COLOURS[role], _MARKERS[role]
-        # Past the palette, colours come round with another marker.
+        # Roles share colours; past the palette, colours come round with another marker.
+        taken = {look.colour for look in found.values()}
+        free = [colour for colour in colours if colour not in taken]
         marker = markers[(i + i // len(colours)) % len(markers)]
-        found[name] = Look(colours[i % len(colours)], marker, role)
+        found[name] = Look(free[0] if free else colours[i % len(colours)], marker, role)
     return found
 
 

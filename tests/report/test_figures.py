@@ -292,6 +292,8 @@ def test_colours_keep_roles_apart_and_never_repeat_with_a_marker():
     for look in looks.values():
         by_role.setdefault(look.role, set()).add(look.colour)
     assert not by_role["studied"] & by_role["control"]
+    two = style.looks([("a", "studied"), ("b", "studied"), ("c", "imported")])
+    assert len({look.colour for look in two.values()}) == 3
 
 
 def _inflate(stream):
