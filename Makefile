@@ -12,7 +12,7 @@ HAVE := $(shell $(BIN)/python -c '$(TELL)' 2>/dev/null)
 PINS := $(wildcard constraints/$(VERSION).txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(PINS))
 
-.PHONY: demo test test-engines test-parity parity lint bench clean
+.PHONY: demo test test-engines test-parity parity test-targets targets lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/jaxbias run --config=configs/quickstart.py --workdir=$(DEMO)
@@ -26,6 +26,13 @@ test-parity:
 
 parity: $(VENV)/installed-parity
 	$(BIN)/python -m pytest -m parity tests
+
+# The tests that `make test` skips for want of the compiler of TPUs; no TPU is needed.
+test-targets:
+	$(MAKE) VENV=$(VENV)-targets targets
+
+targets: $(VENV)/installed-dev $(VENV)/installed-tpu
+	$(BIN)/python -m pytest -m targets tests
 
 # The tests that `make test` skips for want of Slurm, Ray, schemas of Kubernetes and a server of S3.
 test-engines: $(VENV)/installed-dev $(VENV)/installed-engines
@@ -41,7 +48,7 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-bench
 
 clean:
-	rm -rf $(VENV) $(VENV)-parity build *.egg-info
+	rm -rf $(VENV) $(VENV)-parity $(VENV)-targets build *.egg-info
 
 # One that another Python made, or whose Python is gone, is made anew.
 ifneq ($(HAVE),$(VERSION))

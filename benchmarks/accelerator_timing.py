@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from jaxbias.targets import KINDS, kind_of
+
 # Names of measurements, with what to call for each.
 Measurements = Iterator[tuple[str, Callable[[], dict[str, Any]]]]
 
-# FLOP/s by data sheet, dense: of bfloat16, and of TF32, which float32 is multiplied in by default.
-_HOPPER = {"bfloat16": 989e12, "float32": 494e12}
-PEAKS = {"NVIDIA H100 80GB HBM3": _HOPPER, "NVIDIA H200": _HOPPER}
 # Seconds after which nothing is timed once more.
 _LONG = 4.0
 
@@ -25,12 +24,13 @@ def with_shares(found: dict[str, Any], dtype: str) -> dict[str, Any]:
     """Adds the share of the peak to images per second and their FLOPs."""
     import jax
 
-    peak = PEAKS.get(jax.devices()[0].device_kind)
+    kind = KINDS.get(kind_of(jax.devices()[0].device_kind) or "")
+    peak = kind and {"bfloat16": kind.flops, "float32": kind.flops32}[dtype]
     work = found["images_per_second"] * found["GFLOP_per_image"] * 1e9
     return {
         **found,
         "TFLOP_per_second": work / 1e12,
-        "share_of_peak": round(work / peak[dtype], 4) if peak else None,
+        "share_of_peak": round(work / peak, 4) if peak else None,
     }
 
 

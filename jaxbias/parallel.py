@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 from jaxbias import words
 from jaxbias.errors import InputError
 from jaxbias.peers import all_say
+from jaxbias.targets import target
 
 # Axes of meshes: different variants, or parts of the batches of one training.
 VARIANT, DATA = "variant", "data"
@@ -40,14 +41,15 @@ def _mesh_of(devices: list[jax.Device], axis: str) -> Mesh:
 
 
 def _first(devices: int) -> list[jax.Device]:
-    processes = range(jax.process_count())
-    each, have = devices // len(processes), len(jax.local_devices())
+    at = target()
+    processes = range(at.processes)
+    each, have = devices // len(processes), len(at.devices())
     if have < each:
         raise InputError(
             f"config.grid.devices={each}, but this process has {words.count(have, 'device')}; 0 "
             f"takes all there are, and on CPU JAX_NUM_CPU_DEVICES={each} makes as many"
         )
-    return [device for place in processes for device in jax.local_devices(place)[:each]]
+    return [device for place in processes for device in at.devices(place)[:each]]
 
 
 def lift(step: Callable, mesh: Mesh, kind: str) -> Callable:

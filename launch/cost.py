@@ -9,7 +9,6 @@ import dataclasses
 import math
 import multiprocessing
 import os
-import re
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jaxbias import words
 from jaxbias.errors import InputError
 from jaxbias.study import make_study, to_dict
+from jaxbias.targets import KINDS, Kind, kind_of, target
 from jaxbias.workdir.overview import Overview, look
 from launch.job import Job, cpu_environment
 from launch.settings import LaunchSpec
@@ -27,37 +27,6 @@ if TYPE_CHECKING:  # It brings JAX.
 _HOUR = 3600.0
 # Of the peak rates, as much is taken to be reached where nothing was measured.
 _REACHED = 0.1
-
-
-@dataclasses.dataclass(frozen=True)
-class Peak:
-    """The most that a kind of device can do.
-
-    Attributes:
-      flops: floating-point operations in a second, of dense products in 16 bits.
-      bandwidth: bytes to and from its memory in a second.
-      named: what JAX calls it, as a regular expression.
-    """
-
-    flops: float
-    bandwidth: float
-    named: str
-
-
-# From docs.cloud.google.com/tpu/docs/v4, /v5e, /v5p and /v6e, a chip each; and from NVIDIA's data
-# sheets, of the fastest form each: A100 SXM 80 GB, H100 SXM, H200 SXM, L4 and T4 (float16), without
-# sparsity.
-PEAKS = {
-    "v4": Peak(275e12, 1.2e12, r"TPU v4$"),
-    "v5e": Peak(197e12, 0.819e12, r"TPU v5 ?(lite|e)$"),
-    "v5p": Peak(459e12, 2.765e12, r"TPU v5p?$"),
-    "v6e": Peak(918e12, 1.638e12, r"TPU v6 ?(lite|e)$"),
-    "A100": Peak(312e12, 2.039e12, r"\bA100\b"),
-    "H100": Peak(989e12, 3.35e12, r"\bH100\b"),
-    "H200": Peak(989e12, 4.8e12, r"\bH200\b"),
-    "L4": Peak(121e12, 0.3e12, r"\bL4\b"),
-    "T4": Peak(65e12, 0.32e12, r"\bT4\b"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +91,7 @@ def estimated(found: "PlanCost") -> dict[str, float]:
     return {name: each * found.devices / _HOUR for name, each in seconds.items()}
 
 
-def bounded(found: "PlanCost", peak: Peak) -> dict[str, float]:
+def bounded(found: "PlanCost", peak: Kind) -> dict[str, float]:
     """Returns the hours of a device that are left of each stage, at a share of its peak rates.
 
     The roofline's lower bound, that of the arithmetic or of the memory, by that share.
@@ -167,11 +136,6 @@ def within(told: Left, spec: LaunchSpec, workers: int, minutes: int) -> str:
     return f"{said}; {enough:,} would do"
 
 
-def kind_of(device: str) -> str | None:
-    """Returns the kind of a device by the name that JAX gives it; None: its peaks are not known."""
-    return next((kind for kind, peak in PEAKS.items() if re.search(peak.named, device)), None)
-
-
 def _amount(number: float) -> str:
     """Returns hours, or money, for people.
 
@@ -205,11 +169,11 @@ def _asked(job: Job, known: Mapping[str, float]) -> Left:
         kind, found = apart.submit(_ask, *what).result()
     if found is None:
         why = f"this machine has no {spec.kind or spec.device}"
-        return Left({}, f"{why}; with launch.kind ({', '.join(PEAKS)}) it is bounded by its peaks")
+        return Left({}, f"{why}; with launch.kind ({', '.join(KINDS)}) it is bounded by its peaks")
     if kind:
         hours, source = estimated(found), f"estimated on {found.devices} × {kind} of this machine"
     else:
-        hours = bounded(found, PEAKS[spec.kind])
+        hours = bounded(found, KINDS[spec.kind])
         source = f"at {_REACHED:.0%} of the peak rates of {spec.kind}, measured nowhere"
     return Left({source: sum(hours[name] for name in hours if name not in known)})
 
@@ -219,12 +183,10 @@ def _ask(
 ) -> "tuple[str, PlanCost | None]":
     """Returns the kind of this machine's devices, if it is that of workers, and what is left."""
     os.environ.update(environment)
-    import jax
-
     from jaxbias.stages import outlook
 
     device, kind = workers
-    here = jax.local_devices()[0].device_kind
+    here = target().device
     alike = _are_alike(here, LaunchSpec(device=device, kind=kind))
     if not (alike or kind):
         return "", None

@@ -23,11 +23,16 @@ COMMANDS = {
             f"{_CONFIG} --workdir=DIR [--distributed]",
             "--config=... --workdir=DIR --stage=STAGE [--packs=0,3-5]",
             "--config=... --workdir=DIR --dry_run",
+            "--config=... --dry_run --target=NAME [--price=NUMBER] [--workdir=DIR]",
             "--config=... --calibrate",
         ),
         dict.fromkeys(
             ("config", "workdir", "stage", "packs", "distributed", "dry_run", "calibrate"), ""
-        ),
+        )
+        | {
+            "target": "Of a dry run: devices that need not be attached, such as v5e:4x4 or h100:8.",
+            "price": "",
+        },
     ),
     "pretrain": Command(
         "runs:pretrain",

@@ -75,6 +75,7 @@ FLAGS = {
     "stage": Flag("STAGE", "This stage alone: plan, pretrain, search, finetune or report."),
     "packs": Flag("PACKS", "Of a stage, these packs of the plan: places from 0, ranges, ids."),
     "dry_run": Flag("", "Say what a run would cost; write nothing."),
+    "price": Flag("NUMBER", "Of a target's chip, an hour.", 0.0),
     "calibrate": Flag("", "Time the modes of a grid; train nothing."),
     "distributed": Flag("", "Train together with the other processes of a job."),
     "compare": Flag(
@@ -85,7 +86,7 @@ FLAGS = {
         "FILE", "Settings of the models: model, base, role, curation, n, seed.", path=True
     ),
     "labels": Flag("FILE", "Labels of the scored examples: id, split, columns.", path=True),
-    "target": Flag("COLUMN", "What the models predict."),
+    "target": Flag("NAME", "What the models predict: a column."),
     "group": Flag("COLUMN", "The sensitive column."),
     "group_values": Flag("A,B", "The group's two values, first − second.", []),
     "groups": Flag("COLUMNS", "Columns of groups.", []),

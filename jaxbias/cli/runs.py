@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import sys
 import time
@@ -30,6 +31,9 @@ def run(given: FlagValues) -> None:
     study = study_of(given)
     if given.calibrate:
         _time_modes(given, study)
+        return
+    if given.target or given.price is not None:
+        _predict(given, study)
         return
     workdir, stage, packs = _asked(given, study)
     if stage == "report":
@@ -157,6 +161,23 @@ def _time_modes(given: FlagValues, study: Study) -> None:
 
     set_up_devices(study)
     print(outlook.time_modes(study))
+
+
+def _predict(given: FlagValues, study: Study) -> None:
+    """Says what the study would need of devices that are not attached."""
+    if not (given.target and given.dry_run):
+        flag = "target" if given.target else "price"
+        raise InputError(f"--{flag} is of plans: --dry_run --target=NAME [--price=NUMBER]")
+    used = ("config", "workdir", "dry_run", "target", "price")
+    refuse_unused(given, used, "jaxbias run --dry_run --target")
+    if not 0 <= (given.price or 0) < math.inf:
+        raise InputError(f"--price={given.price}: what a chip costs in an hour")
+    from jaxbias.stages import apart
+
+    text, misfits = apart.predicted(study, given.workdir or "", given.target, given.price or 0.0)
+    print(text)
+    if misfits:
+        raise InputError(misfits)
 
 
 def set_up_devices(study: Study) -> None:

@@ -1,7 +1,8 @@
-"""Estimates: what the training of a plan costs on the present devices.
+"""Estimates: what the training of a plan costs on the present devices, or would on others.
 
 By proportion from programs in brief: steps times the seconds of a step, scored images times the
 seconds of a score, for every place of every pack without results, and the compiling of programs.
+On the present devices they are timed; on a target that is not attached its compiler is asked.
 """
 
 import dataclasses
@@ -13,8 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxbias import words
 from jaxbias.costs.extraction import extraction_flops, extraction_seconds, to_extract
+from jaxbias.costs.prediction import Asked, predict_rates
 from jaxbias.costs.timing import (
     Rates,
     count_rates,
@@ -23,11 +24,13 @@ from jaxbias.costs.timing import (
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.members import inputs_of
-from jaxbias.engine.programs import Program, Training
+from jaxbias.engine.programs import Program, Rung, Training
+from jaxbias.engine.unattached import UnattachedExecutor
 from jaxbias.models import Network
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.search import rung_epochs
 from jaxbias.plan.variants import Base, Variant
+from jaxbias.study import by_loop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +44,13 @@ class Cost:
       programs: compiled programs.
       flops: floating-point operations of training and scoring.
       traffic: bytes that devices have to move for it; 0 of fits to convergence.
-      seconds: on the present devices, compiling included.
+      seconds: on the present devices, compiling included; on others without.
       score_bytes: of all their scores, uncompressed.
+      kinds: of programs in brief, of all that is to be done.
+      steps: of all members that are trained by steps.
+      step_seconds: of those steps, padding left out.
+      step_flops: likewise, floating-point operations.
+      images: that those steps are trained on.
     """
 
     trainings: int
@@ -53,6 +61,11 @@ class Cost:
     traffic: float
     seconds: float
     score_bytes: int
+    kinds: frozenset[Training] = frozenset()
+    steps: int = 0
+    step_seconds: float = 0.0
+    step_flops: float = 0.0
+    images: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +88,7 @@ class PlanCost:
       timed: how many of them were timed.
       fits: whether some heads are fitted to convergence.
       timing_seconds: what all this took.
+      rates: of every kind of program to do.
     """
 
     experiments: Mapping[str, Cost]
@@ -92,12 +106,17 @@ class PlanCost:
     timed: int
     fits: bool
     timing_seconds: float
+    rates: Mapping[Training, Rates]
 
     @property
     def seconds(self) -> float:
         """Of all that is to be done."""
         training = self.bases.seconds + self.trials.seconds + self.finetunes.seconds
         return training + self.feature_seconds
+
+
+# The program of a member and its kind, units and scored images; whether it is padded, and looped.
+_Shape = tuple[Program, Training, int, int, bool, bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +129,7 @@ class _Job:
     units: int
     scored: int
     padded: bool  # Bases are not: they are trained side by side, or each on all devices.
+    looped: bool  # Step by step, each on all devices.
     pack: Pack
     done: bool
 
@@ -149,12 +169,16 @@ def estimate(
     # What most of the work is comes first.
     ordered = {kind: widths[kind] for kind in sorted(work, key=work.__getitem__, reverse=True)}
     starts, images = catalog.starts, catalog.curator.dataset.images
-    # What is only timed is no program of the study.
-    executor = Executor(catalog.executor.mesh, catalog.executor.mode, catalog.executor.room)
-    on_device = 0 if catalog.feed else images.nbytes
-    rates, timed = count_rates(ordered), 0
-    if run:
+    executor = catalog.executor
+    if isinstance(executor, UnattachedExecutor):
+        jobs = [job for job in (*pretraining, *trying, *wanted) if not job.done]
+        rates, timed = predict_rates(catalog, _largest(jobs)), len(ordered)
+    elif run:  # What is only timed is no program of the study.
+        executor = Executor(executor.mesh, executor.mode, executor.room)
+        on_device = 0 if catalog.feed else images.nbytes
         rates, timed = measure_rates(executor, ordered, on_device, budget)
+    else:
+        rates, timed = count_rates(ordered), 0
     cost = functools.partial(_cost, rates=rates, devices=executor.mesh.size)
 
     seen = {
@@ -191,11 +215,32 @@ def estimate(
         timed=timed,
         fits=any(not kind.batch for kind in rates),
         timing_seconds=time.perf_counter() - began,
+        rates=rates,
     )
 
 
+def _largest(jobs: Iterable[_Job]) -> dict[Training, Asked]:
+    """Of every kind the program that holds most, at the width of the widest pack."""
+    kinds: dict[Training, list[_Job]] = {}
+    for job in jobs:
+        kinds.setdefault(job.kind, []).append(job)
+
+    def size(job: _Job) -> tuple[int, ...]:
+        whole = job.program.longest if isinstance(job.program, Rung) else job.program
+        return whole.n, whole.units, whole.scored
+
+    return {
+        kind: Asked(
+            max(each, key=size).program,
+            max(job.pack.width for job in each),
+            any(job.looped for job in each),
+        )
+        for kind, each in kinds.items()
+    }
+
+
 def _jobs(
-    packs: Iterable[Pack], has: Callable[[Pack], bool], asked: Callable[[Any], tuple]
+    packs: Iterable[Pack], has: Callable[[Pack], bool], asked: Callable[[Any], _Shape]
 ) -> list[_Job]:
     return [
         _Job(member, *asked(member), pack, done)
@@ -210,7 +255,8 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -
     todo = [job for job in jobs if not job.done]
     widths = [min(rates[job.kind].width, -(-job.pack.width // devices) * devices) for job in todo]
     programs = {(j.program, width): j.kind for j, width in zip(todo, widths, strict=True)}
-    flops = traffic = seconds = 0.0
+    flops = traffic = seconds = step_seconds = step_flops = 0.0
+    steps = images = 0
     for job, width in zip(todo, widths, strict=True):
         rate, members = rates[job.kind], len(job.pack.members)
         flops += job.units * rate.unit_flops + job.scored * rate.score_flops
@@ -218,6 +264,11 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -
         spent = job.units * rate.unit_seconds + job.scored * rate.score_seconds
         places = -(-members // width) * width if job.padded else members
         seconds += spent * places / members  # Padding computes too.
+        if job.kind.batch:
+            steps += job.units
+            images += job.units * job.kind.batch
+            step_seconds += job.units * rate.unit_seconds
+            step_flops += job.units * rate.unit_flops
     return Cost(
         trainings=len(jobs),
         done=len(jobs) - len(todo),
@@ -227,109 +278,36 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -
         traffic=traffic,
         seconds=seconds + sum(rates[kind].compile_seconds for kind in programs.values()),
         score_bytes=4 * sum(job.scored * job.kind.model.outputs for job in jobs),
+        kinds=frozenset(job.kind for job in todo),
+        steps=steps,
+        step_seconds=step_seconds,
+        step_flops=step_flops,
+        images=images,
     )
 
 
-def _finetune_job(catalog: Catalog, variant: Variant) -> tuple[Program, Training, int, int, bool]:
-    """Returns what a job is made of: the program of a member, its kind, its units and so on."""
+def _finetune_job(catalog: Catalog, variant: Variant) -> _Shape:
     program = catalog.finetune(variant)
-    return program, program.brief, program.units, program.scored, True
+    return program, program.brief, program.units, program.scored, True, False
 
 
-def _base_job(catalog: Catalog, base: Base) -> tuple[Program, Training, int, int, bool]:
+def _base_job(catalog: Catalog, base: Base) -> _Shape:
     program = catalog.base(base)
     # Two views of every image. What is done step by step is timed as if it were done in a pack.
     steps = program.units * (2 if base.objective == "simclr" else 1)
-    return program, program.brief, steps, program.scored, False
+    return program, program.brief, steps, program.scored, False, by_loop(catalog.study, base)
 
 
-def _trial_job(catalog: Catalog, trial: Variant) -> tuple[Program, Training, int, int, bool]:
+def _trial_job(catalog: Catalog, trial: Variant) -> _Shape:
     """One rung of a trial: its own epochs, each of them scored on validation."""
     rungs, last = rung_epochs(catalog.study.search), trial.recipe.epochs
     epochs = last - max((epochs for epochs in rungs if epochs < last), default=0)
     rung = catalog.rung(trial)
     longest = rung.longest
     units, scored = longest.units * epochs // rungs[-1], epochs * longest.scored
-    return rung, longest.brief, units, scored, True
+    return rung, longest.brief, units, scored, True, False
 
 
 def _bytes(network: Network) -> int:
     shapes = jax.eval_shape(network.init, jax.random.key(0))
     return sum(4 * int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
-
-
-def estimate_text(found: PlanCost) -> str:
-    """Returns an estimate as a table and what it rests on, for a terminal."""
-    wide = max(len(name) for name in (*found.experiments, "experiment", "all variants"))
-    heads = ("variants", "done", "packs", "programs", "FLOPs", "scores", "time")
-    rows = [
-        (name, cost.trainings, cost.done, cost.packs, cost.programs, f"{cost.flops:.1e}",
-         _amount(cost.score_bytes), _duration(cost.seconds))
-        for name, cost in (
-            *found.experiments.items(),
-            *([("all variants", found.finetunes)] if len(found.experiments) > 1 else []),
-            ("all bases", found.bases),
-            *([("search", found.trials)] if found.trials.trainings else []),
-        )
-    ]  # fmt: skip
-    lines = [
-        f"{name:<{wide}} " + " ".join(f"{value:>9}" for value in values)
-        for name, *values in (("experiment", *heads), *rows)
-    ]
-    if found.trials.trainings > found.trials.done:
-        lines.append(
-            "Finetunes are counted at config.search.max_epochs: the search will choose no more. "
-            "Its trials count once per rung, and keep no scores."
-        )
-    if found.feature_seconds:
-        lines.append(f"Features of frozen bases: {_duration(found.feature_seconds)} to extract")
-    device = jax.local_devices()[0]
-    lines += [
-        f"Bytes: images {_amount(found.image_bytes)}, bases {_amount(found.parameter_bytes)}, "
-        f"features {_amount(found.feature_bytes)}, "
-        f"scores {_amount(found.finetunes.score_bytes + found.bases.score_bytes)}; "
-        f"largest small program {_amount(found.memory)} on a device",
-        f"Time: {_duration(found.seconds)} of training, scoring and compiling on {found.devices} × "
-        f"{device.device_kind}",
-        f"It rests on {found.timed} of {words.count(found.kinds, 'kind')} of program, timed in "
-        f"{found.timing_seconds:.0f} s over a few steps and scores, and goes by proportion; "
-        "FLOPs are XLA's count of one step and one score.",
-    ]
-    if found.timed < found.kinds:
-        lines.append("The kinds that were not timed are taken at the FLOP/s of the commonest.")
-    if found.kinds and not (found.bases.flops + found.trials.flops + found.finetunes.flops):
-        lines.append("FLOPs could not be counted: JAX_PLATFORMS names no cpu, whose compiler does.")
-    if found.fits:
-        lines.append(
-            "Fits to convergence are timed on noise and may take another number of iterations; "
-            "their FLOPs are left out."
-        )
-    lines.append(
-        "Left out: preparing images, reading and writing, the report. Programs that the "
-        "compilation cache holds already take no time to compile."
-    )
-    return "\n".join(lines)
-
-
-def _amount(count: float) -> str:
-    """Returns bytes for people.
-
-    >>> _amount(999), _amount(12_345_678)
-    ('999 B', '12.3 MB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} TB"
-
-
-def _duration(seconds: float) -> str:
-    """Returns seconds for people.
-
-    >>> _duration(4.2), _duration(600), _duration(100_000)
-    ('4.2 s', '10.0 min', '27.8 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

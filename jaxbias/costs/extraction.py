@@ -4,11 +4,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from jaxbias.costs.prediction import predicted_seconds
 from jaxbias.costs.timing import Timed, program_flops
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.passes import Extraction
 from jaxbias.engine.programs import BLOCK
 from jaxbias.engine.starts import Starts
+from jaxbias.engine.unattached import UnattachedExecutor
 from jaxbias.models import Network
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import Base
@@ -37,6 +39,9 @@ def to_extract(
 
 def extraction_seconds(executor: Executor, program: Extraction) -> float:
     """Returns the seconds per image of extracting what a program does."""
+    if isinstance(executor, UnattachedExecutor):
+        flops = BLOCK * extraction_flops(program)
+        return predicted_seconds(executor, program, flops) / (executor.mesh.size * BLOCK)
     blocks = 4 * executor.mesh.size
     return Timed(executor, program, blocks).seconds() / (blocks * BLOCK)
 

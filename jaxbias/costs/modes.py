@@ -39,6 +39,7 @@ from jaxbias.parallel import make_mesh
 from jaxbias.plan.variants import Recipe
 from jaxbias.progress import progress
 from jaxbias.study import MODES, Study
+from jaxbias.targets import target
 
 _DEFAULT = "map"
 # By how much another mode must be faster: timings of equal programs differ by less.
@@ -199,7 +200,7 @@ def measure_modes(study: Study, devices: int) -> list[PackTiming]:
             images = width * briefs[_DEFAULT].units * (briefs[_DEFAULT].batch or 1)
             entries.append(
                 PackTiming(
-                    device=mesh.devices.flat[0].device_kind,
+                    device=target().device,
                     hardware=_hardware(devices),
                     load=round(os.getloadavg()[0], 1),
                     jax=jax.__version__,
@@ -258,6 +259,6 @@ def _hardware(devices: int) -> str:
         lines = []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     host = f"{words.count(os.cpu_count(), 'core')} of {names[0] if names else platform.processor()}"
-    device = jax.local_devices()[0]
-    what = "devices" if device.platform == "cpu" else f"× {device.device_kind}"
+    at = target()
+    what = "devices" if at.platform == "cpu" else f"× {at.device}"
     return f"{devices} {what} on {host}"

@@ -18,7 +18,7 @@ from jaxbias.parallel import replicate, split_variants
 from jaxbias.training import Step
 
 # Images that a score is timed on.
-_SCORED = 512
+SCORED = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,11 @@ class Rates:
       unit_traffic: bytes that a step has to move to and from memory; 0 for a fit.
       score_traffic: likewise, per scored image.
       compile_seconds: of one program.
-      memory: bytes of the program in brief on one device: arguments, results and temporaries.
+      memory: bytes of the program in brief on one device: arguments, results and temporaries; of
+        devices that are not attached the most at once, of the largest program of its kind.
       width: members that run at once.
+      basis: what it rests on, where it is predicted; see `prediction`.
+      misfit: why it fits no device, if it does not.
     """
 
     unit_seconds: float
@@ -46,6 +49,8 @@ class Rates:
     compile_seconds: float = 0.0
     memory: int = 0
     width: int = 1
+    basis: str = ""
+    misfit: str = ""
 
 
 class Timed:
@@ -102,8 +107,8 @@ def measure_rates(
             continue
         width = executor.part_width(lambda part, of=brief: (of, beside), brief, width)
         if brief.model not in scores:
-            rated = Timed(executor, Rated(brief.model, (_SCORED, *brief.store[1:])), width)
-            scores[brief.model] = rated.seconds() / (_SCORED * width)
+            rated = Timed(executor, Rated(brief.model, (SCORED, *brief.store[1:])), width)
+            scores[brief.model] = rated.seconds() / (SCORED * width)
         rates[brief] = _measured(executor, brief, width, scores[brief.model])
         timed += 1
     return rates, timed
@@ -111,9 +116,7 @@ def measure_rates(
 
 def count_rates(widths: Mapping[Training, int]) -> dict[Training, Rates]:
     """Counts what programs in brief take of any device, and runs none: their seconds are 0."""
-    return {
-        brief: Rates(0.0, 0.0, **_counts(brief), width=width) for brief, width in widths.items()
-    }
+    return {brief: Rates(0.0, 0.0, **counts(brief), width=width) for brief, width in widths.items()}
 
 
 def step_flops(brief: Training) -> float:
@@ -149,7 +152,8 @@ def score_traffic(brief: Training) -> float:
     return math.prod(brief.store[1:]) * store.dtype.itemsize
 
 
-def _counts(brief: Training) -> dict[str, float]:
+def counts(brief: Training) -> dict[str, float]:
+    """Returns what a step and a score take of any device, as `Rates` has them."""
     return {
         "unit_flops": step_flops(brief),
         "score_flops": score_flops(brief),
@@ -175,7 +179,7 @@ def _measured(executor: Executor, brief: Training, width: int, score_seconds: fl
     return Rates(
         unit_seconds=max(spent, 0.0) / brief.units,
         score_seconds=score_seconds,
-        **_counts(brief),
+        **counts(brief),
         compile_seconds=program.compile_seconds,
         memory=program_bytes(program.compiled) or 0,
         width=width,
@@ -184,12 +188,12 @@ def _measured(executor: Executor, brief: Training, width: int, score_seconds: fl
 
 def _in_proportion(brief: Training, other: Rates, width: int) -> Rates:
     """A step and a score at another's seconds per floating-point operation."""
-    counts = _counts(brief)
+    counted = counts(brief)
     pace = (other.unit_seconds + other.score_seconds) / (other.unit_flops + other.score_flops)
     return dataclasses.replace(
         other,
-        unit_seconds=counts["unit_flops"] * pace,
-        score_seconds=counts["score_flops"] * pace,
-        **counts,
+        unit_seconds=counted["unit_flops"] * pace,
+        score_seconds=counted["score_flops"] * pace,
+        **counted,
         width=width,
     )

@@ -9,7 +9,7 @@ from jaxbias.engine.curator import Curator
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.feed import Feed
 from jaxbias.engine.members import schedule_of
-from jaxbias.engine.programs import Networks, Rung, Training, training_of
+from jaxbias.engine.programs import Networks, Program, Rung, Training, training_of
 from jaxbias.engine.starts import Starts
 from jaxbias.models import Head, Tail
 from jaxbias.plan.variants import Base, Recipe, Variant
@@ -102,18 +102,26 @@ class Catalog:
         whole = self.finetune(dataclasses.replace(trial, recipe=recipe))
         return Rung(dataclasses.replace(whole, scored=len(self.curator.validation)))
 
-    def _part_width(self, program: Training | Rung, width: int) -> int:
-        if isinstance(program, Networks) and self.feed and not isinstance(program.model, Tail):
-            fed = functools.partial(self.feed.held, program)
-            brief, _ = fed(self.executor.mesh.size)
-            return self.executor.part_width(fed, brief, width)
+    def held(self, program: Training | Rung, width: int) -> tuple[Program, int]:
+        """Returns what of a program the devices hold at once, and the bytes that lie beside it."""
+        if self._is_fed(program):
+            return self.feed.held(program, width)
         whole = program.longest if isinstance(program, Rung) else program
         # Of heads and tails, which are trained on features and activations.
         images = self.curator.dataset.images.nbytes
-        beside = images if isinstance(whole.model, Head | Tail) and not self.feed else 0
-        # One epoch holds what more do.
-        brief = program if isinstance(program, Rung) else program.resized(program.n, 1)
-        return self.executor.part_width(lambda part: (program, beside), brief, width)
+        return program, images if isinstance(whole.model, Head | Tail) and not self.feed else 0
+
+    def _is_fed(self, program: Training | Rung) -> bool:
+        fed = isinstance(program, Networks) and self.feed is not None
+        return fed and not isinstance(program.model, Tail)
+
+    def _part_width(self, program: Training | Rung, width: int) -> int:
+        held = functools.partial(self.held, program)
+        if self._is_fed(program):
+            brief, _ = held(self.executor.mesh.size)
+        else:  # One epoch holds what more do.
+            brief = program if isinstance(program, Rung) else program.resized(program.n, 1)
+        return self.executor.part_width(held, brief, width)
 
     def signatures(self, variants: Sequence[Variant]) -> dict[str, Any]:
         """Returns, per variant and base id, what must agree within a pack.

@@ -147,17 +147,19 @@ class Executor:
         """
         if (program, width) not in self.programs:
             began = time.perf_counter()
-            lifted = shard_variants(program.function(self.mode), self.mesh)
-            members, shared = self.arguments(program, width)
-            parts = _taken(program, members)
-            if program.donated:
-                whole = lambda first, rest, shared: lifted((*first, *rest), shared)  # noqa: E731
-                jitted = jax.jit(whole, donate_argnums=0)
-            else:
-                jitted = jax.jit(lifted)
-            self.programs[program, width] = jitted.lower(*parts, shared).compile()
+            self.programs[program, width] = self.lowered(program, width).compile()
             self.compile_seconds += time.perf_counter() - began
         return self.programs[program, width]
+
+    def lowered(self, program: Program, width: int) -> jax.stages.Lowered:
+        """Returns a program of a width as it is written, before it is compiled."""
+        lifted = shard_variants(program.function(self.mode), self.mesh)
+        members, shared = self.arguments(program, width)
+        parts = _taken(program, members)
+        if program.donated:
+            whole = lambda first, rest, shared: lifted((*first, *rest), shared)  # noqa: E731
+            return jax.jit(whole, donate_argnums=0).lower(*parts, shared)
+        return jax.jit(lifted).lower(*parts, shared)
 
     def arguments(self, program: Program, width: int) -> tuple[Any, Any]:
         """Returns the shapes of the arguments of a width and where they lie."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from jaxbias.targets import target
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -29,12 +31,12 @@ class Layout:
     @property
     def devices_told(self) -> dict[str, Any]:
         """What events tell of the devices; JSON-able."""
-        return {"device": jax.local_devices()[0].device_kind, "devices": self.devices}
+        return {"device": target().device, "devices": self.devices}
 
     def record(self, width: int) -> dict[str, Any]:
         """Returns what is recorded with a result that ran in programs of a width; JSON-able."""
-        device = jax.local_devices()[0]
-        there = {"platform": device.platform, "device": device.device_kind}
+        at = target()
+        there = {"platform": at.platform, "device": at.device}
         # Of studies without such trunks earlier versions recorded nothing of them.
         told = {k: v for k, v in dataclasses.asdict(self).items() if k != "trunks" or v}
         return {**there, **told, "width": width, "jax": jax.__version__}

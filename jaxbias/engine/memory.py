@@ -16,6 +16,7 @@ from jaxbias import words
 from jaxbias.capacity import available_ram
 from jaxbias.errors import InputError
 from jaxbias.peers import all_say
+from jaxbias.targets import target
 
 # Of a device's own memory; the rest is for fragments and what others put there.
 _SHARE = 0.9
@@ -50,11 +51,11 @@ def device_room(mib: int, devices: int) -> Room | None:
     """
     if mib:
         return Room(mib * 2**20, mib * 2**20)
-    device = jax.local_devices()[0]
-    if device.platform == "cpu":
-        available = available_ram() // (devices // jax.process_count())
+    at = target()
+    if at.platform == "cpu":
+        available = available_ram() // (devices // at.processes)
         return Room(int(_HOST_SHARE * available), available)
-    limit = (device.memory_stats() or {}).get("bytes_limit")
+    limit = at.limit
     return Room(int(_SHARE * limit), limit) if limit else None
 
 

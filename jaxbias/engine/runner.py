@@ -19,6 +19,7 @@ from jaxbias.engine.memory import device_room, least
 from jaxbias.engine.programs import FittedHeads, Heads, Networks, Rung, Training
 from jaxbias.engine.rows import DIVERGED, Row, base_row, variant_row
 from jaxbias.engine.starts import LoadBase, LoadFeatures, Starts
+from jaxbias.engine.unattached import UnattachedExecutor
 from jaxbias.errors import InputError
 from jaxbias.models import Tail
 from jaxbias.models.network import Params
@@ -26,6 +27,7 @@ from jaxbias.parallel import make_mesh
 from jaxbias.plan.packs import Pack
 from jaxbias.plan.variants import Base, Recipe
 from jaxbias.study import Study
+from jaxbias.targets import Unattached, target
 from jaxbias.training import TrainingSet
 
 
@@ -53,7 +55,9 @@ class Runner:
         self.curator = Curator(study, dataset)
         # Before anything is put there.
         room = least(device_room(study.grid.memory_mib, layout.devices))
-        self.executor = Executor(make_mesh(layout.devices), layout.mode, room)
+        compiles_only = isinstance(target(), Unattached)
+        make = UnattachedExecutor if compiles_only else Executor
+        self.executor = make(make_mesh(layout.devices), layout.mode, room)
         # Where the images stay on the host.
         self.feed = Feed(self.executor, dataset.images) if layout.store == "host" else None
         self.starts = Starts(

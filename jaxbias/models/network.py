@@ -15,6 +15,7 @@ from jaxbias.models.convolution import choose
 from jaxbias.models.layers import Backbone, BatchNorm
 from jaxbias.models.preprocessing import Preprocessing
 from jaxbias.study import ModelSpec
+from jaxbias.targets import target
 
 Params = dict[str, Any]  # Nested dicts of arrays: what crosses vmap, scan and checkpoints.
 Flat = dict[Path, Any]
@@ -261,13 +262,13 @@ def make_network(
     """
     preprocessing = preprocessing or Preprocessing(image_size)
     check(spec, preprocessing.size)
-    method = choose(spec.convolution, jax.default_backend(), mapped)
+    method = choose(spec.convolution, target().platform, mapped)
     return Network(dataclasses.replace(spec, convolution=method), preprocessing, outputs)
 
 
 def _compute_dtype(spec: ModelSpec) -> Any:
     """The dtype of computation; None: that of the parameters."""
-    accelerated = spec.compute_dtype == "auto" and jax.default_backend() != "cpu"
+    accelerated = spec.compute_dtype == "auto" and target().platform != "cpu"
     return jnp.bfloat16 if accelerated or spec.compute_dtype == "bfloat16" else None
 
 

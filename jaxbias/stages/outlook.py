@@ -5,12 +5,14 @@ from pathlib import Path
 
 from jaxbias.analysis.evaluation import evaluate_task
 from jaxbias.analysis.prospects import Spread, assumptions, measured, prospects
-from jaxbias.costs.estimate import PlanCost, estimate, estimate_text
+from jaxbias.costs.estimate import PlanCost, estimate
 from jaxbias.costs.modes import measure_modes, modes_text, user_table, write_table
 from jaxbias.costs.packing import experiments, extend
+from jaxbias.costs.texts import estimate_text, misfits, prediction_text
 from jaxbias.curation import Cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.engine.compilation import use_compilation_cache
+from jaxbias.engine.layout import Layout
 from jaxbias.files.claims import Claims
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.search import assumed
@@ -19,6 +21,7 @@ from jaxbias.stages import screen
 from jaxbias.stages.planning import Planner, devices_of, load_data
 from jaxbias.stages.search import read_results
 from jaxbias.study import STUDIED, Study
+from jaxbias.targets import Unattached
 from jaxbias.workdir.results import ResultDirectory
 
 
@@ -33,9 +36,31 @@ def dry_run(study: Study, workdir: str | Path) -> str:
     """
     directory = ResultDirectory(workdir)
     dataset = load_data(study, directory)
-    found, note = _costs(study, dataset, directory)
+    found, note, _ = _costs(study, dataset, directory)
     said = "".join(f"\n{sentence}" for sentence in dataset.notes)
     return estimate_text(found) + note + said + _prospects(study, dataset, directory)
+
+
+def predict(study: Study, workdir: str | Path, at: Unattached, price: float) -> tuple[str, str]:
+    """Predicts what `train` would need of the target of this process, which is not attached.
+
+    Args:
+      study: the study.
+      workdir: of its results; it need not be there.
+      at: the target.
+      price: of a chip, an hour; 0: not known.
+
+    Returns:
+      The plan in lines for a terminal, and what does not fit; "" where all does.
+
+    Raises:
+      InputError: as of `train`.
+    """
+    directory = ResultDirectory(workdir)
+    dataset = load_data(study, directory)
+    found, note, layout = _costs(study, dataset, directory)
+    said = "".join(f"\n{sentence}" for sentence in dataset.notes)
+    return prediction_text(found, at, layout, price) + note + said, misfits(found)
 
 
 def costs(study: Study, workdir: str | Path, run: bool = True) -> PlanCost:
@@ -55,8 +80,8 @@ def costs(study: Study, workdir: str | Path, run: bool = True) -> PlanCost:
 
 def _costs(
     study: Study, dataset: Dataset, directory: ResultDirectory, run: bool = True
-) -> tuple[PlanCost, str]:
-    """Returns the costs, and what there is to say of a screen."""
+) -> tuple[PlanCost, str, Layout]:
+    """Returns the costs, what there is to say of a screen, and the layout that they are of."""
     directory.check(study, dataset)
     old = directory.plan()
     planner = Planner(study, dataset, directory, Claims(directory.place.objects("claims")))
@@ -70,7 +95,8 @@ def _costs(
     so_far = old or Plan(dataset.fingerprint)
     plan = extend(so_far, runner.catalog, results, list(every.values()))
     has_features = lambda name: directory.place.has(f"features/{name}.json")  # noqa: E731
-    return estimate(runner.catalog, plan, named, directory.has, has_features, run=run), note
+    found = estimate(runner.catalog, plan, named, directory.has, has_features, run=run)
+    return found, note, runner.layout
 
 
 def _prospects(study: Study, dataset: Dataset, directory: ResultDirectory) -> str:

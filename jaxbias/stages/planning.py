@@ -36,6 +36,7 @@ from jaxbias.stages.bases import check_batch
 from jaxbias.stages.gang import wait_until
 from jaxbias.stages.search import read_results
 from jaxbias.study import Study, by_loop
+from jaxbias.targets import target
 from jaxbias.weights import checkpoint, content_hash, departures, describe_imported
 from jaxbias.workdir.results import ResultDirectory
 
@@ -190,7 +191,7 @@ class Planner:
 
 def layout_of(study: Study, dataset: Dataset) -> Layout:
     """Returns the layout in which this machine runs packs of a study, whoever planned them."""
-    device = jax.local_devices()[0].device_kind
+    device = target().device
     mode, timed = chosen_mode(study, device)
     if study.grid.mode == "auto" and timed is None:
         print(
@@ -246,4 +247,4 @@ def _store(study: Study, devices: int, size: int) -> str:
 
 def devices_of(study: Study) -> int:
     """Returns over how many devices, of this process or of its whole gang, packs are split."""
-    return (study.grid.devices or len(jax.local_devices())) * jax.process_count()
+    return (study.grid.devices or len(target().devices())) * target().processes

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxbias.costs.estimate import estimate, estimate_text
+from jaxbias.costs.estimate import estimate
+from jaxbias.costs.texts import estimate_text
 from jaxbias.costs.timing import Timed, score_flops, score_traffic, step_flops, step_traffic
 from jaxbias.engine.layout import Layout
 from jaxbias.engine.programs import Networks

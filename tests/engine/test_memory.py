@@ -116,8 +116,9 @@ def test_available_ram_minds_both_kinds_of_cgroups(tmp_path):
     ("stats", "room"), [({"bytes_limit": 1000}, Room(900, 1000)), ({}, None), (None, None)]
 )
 def test_accelerators_say_what_they_have(monkeypatch, stats, room):
-    device = types.SimpleNamespace(platform="gpu", memory_stats=lambda: stats)
+    device = types.SimpleNamespace(memory_stats=lambda: stats)
     monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert device_room(0, 1) == room
 
 

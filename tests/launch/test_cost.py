@@ -7,6 +7,7 @@ import pytest
 
 from jaxbias.costs.estimate import Cost, PlanCost
 from jaxbias.errors import InputError
+from jaxbias.targets import KINDS
 from jaxbias.workdir.overview import Overview, Stage
 from launch import cost
 from launch.settings import LaunchSpec
@@ -17,7 +18,7 @@ NOTHING = Cost(0, 0, 0, 0, 0.0, 0.0, 0.0, 0)
 def plan_cost(**parts):
     named = dict.fromkeys(("bases", "finetunes", "trials"), NOTHING)
     rest = dict.fromkeys((f.name for f in dataclasses.fields(PlanCost)), 0)
-    return PlanCost(**{**rest, "experiments": {}, "devices": 1, **named, **parts})
+    return PlanCost(**{**rest, "experiments": {}, "rates": {}, "devices": 1, **named, **parts})
 
 
 def some(**numbers):
@@ -59,7 +60,7 @@ def test_estimated_hours_are_those_of_the_dry_run_on_all_its_devices():
 
 
 def test_bounded_hours_are_a_tenth_of_the_roofline():
-    peak = cost.Peak(flops=1e12, bandwidth=1e11, named="")
+    peak = dataclasses.replace(KINDS["v5e"], flops=1e12, bandwidth=1e11)
     found = plan_cost(
         # 360 s of arithmetic, 36 s of memory; at a tenth of that an hour.
         bases=some(flops=3.6e14, traffic=3.6e12, seconds=5.0),
@@ -74,26 +75,8 @@ def test_bounded_hours_are_a_tenth_of_the_roofline():
     assert cost.bounded(found, peak) == pytest.approx(expected)
 
 
-def test_every_kind_has_its_peaks_and_is_told_by_the_name_that_jax_gives_it():
-    kinds = typing.get_args(typing.get_type_hints(LaunchSpec)["kind"])
-    assert {*kinds} == {"", *cost.PEAKS}
-    named = {
-        "TPU v4": "v4",
-        "TPU v5 lite": "v5e",
-        "TPU v5e": "v5e",
-        "TPU v5": "v5p",
-        "TPU v5p": "v5p",
-        "TPU v6 lite": "v6e",
-        "NVIDIA A100-SXM4-40GB": "A100",
-        "NVIDIA H100 80GB HBM3": "H100",
-        "NVIDIA H200": "H200",
-        "NVIDIA L4": "L4",
-        "Tesla T4": "T4",
-        "NVIDIA L40S": None,
-        "cpu": None,
-    }
-    for name, kind in named.items():
-        assert cost.kind_of(name) == kind
+def test_every_kind_that_a_launch_may_ask_for_has_its_peaks():
+    assert {*typing.get_args(typing.get_type_hints(LaunchSpec)["kind"])} == {"", *KINDS}
 
 
 def test_what_is_left_is_said_with_where_it_is_from():

@@ -1,0 +1,45 @@
+"""What compilers of TPUs say, asked in a process of its own: they read their environment first."""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from jaxbias.targets import aim, described
+
+
+def apart(function, *arguments: Any) -> Any:
+    """Returns what a function of a module says in a fresh process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def brief_analyses(name: str, config: str, modes: tuple[str, ...], each: int) -> dict[str, Any]:
+    """Compiles the finetunes of a config in some modes, so many of them on every chip of a target.
+
+    Returns:
+      Mode -> its `Analysis`, compiled briefly, of the program as long as the study has it.
+    """
+    at = described(name)
+    os.environ.update(at.environment)
+    aim(at)
+    from jaxbias.engine.members import schedule_of
+    from jaxbias.engine.memory import device_room
+    from jaxbias.engine.programs import training_of
+    from jaxbias.engine.unattached import BRIEFLY, UnattachedExecutor
+    from jaxbias.models import make_network
+    from jaxbias.parallel import make_mesh
+    from jaxbias.plan.variants import Recipe
+    from jaxbias.study import config_file, make_study
+
+    study = make_study(config_file.load(config))
+    recipe, size = Recipe.of(study.finetune), study.data.image_size
+    found = {}
+    for mode in modes:
+        network = make_network(study.model, size, 1, mapped=mode)
+        schedule = schedule_of(recipe, "erm", study.finetune.n[0], cells=4)
+        images = (2000, size, size, 3)
+        program = training_of(network, recipe, schedule, scored=500, images=images, rows=2000)
+        executor = UnattachedExecutor(make_mesh(at.chips), mode, device_room(0, at.chips))
+        found[mode] = executor.analysis(program, each * at.chips, BRIEFLY)
+    return found

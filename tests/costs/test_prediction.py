@@ -1,0 +1,124 @@
+"""Predictions: the roofline by hand, cycles by hand, what does not fit, and what is kept."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from jaxbias.costs import prediction
+from jaxbias.costs.estimate import estimate
+from jaxbias.costs.texts import misfits, prediction_text
+from jaxbias.costs.timing import SCORED
+from jaxbias.engine import unattached
+from jaxbias.engine.instructions import Instructions, Loop, Work
+from jaxbias.engine.layout import Layout
+from jaxbias.engine.runner import Runner
+from jaxbias.engine.unattached import FULLY, Analysis, UnattachedExecutor
+from jaxbias.plan.packs import Plan, extend_plan
+from jaxbias.plan.variants import expand, expand_by_experiment
+from jaxbias.targets import KINDS, Target, Unattached, aim
+from tests.tiny import tiny_dataset, tiny_study
+
+# What XLA's compiler for CPUs says stands for what one of accelerators would.
+LAYOUT = Layout("map", 2)
+SCRATCH = {"bases": {"Scratch": {"role": "scratch"}}, "curations": {"correlation": {"levels": ()}}}
+
+
+class StandIn(Unattached):
+    compiled = True
+    devices = lambda self, process=None: jax.local_devices()[:2]  # noqa: E731
+
+
+@pytest.fixture
+def aimed(monkeypatch, tmp_path):
+    """Returns what aims this process at two chips of a kind."""
+    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path))
+
+    def at(kind="H100", make=Unattached, **changes):
+        found = make("there:2", dataclasses.replace(KINDS[kind], **changes), (2,))
+        aim(found)
+        return found
+
+    yield at
+    aim(Target())
+
+
+def planned(**changes):
+    study, dataset = tiny_study(**changes), tiny_dataset()
+    runner = Runner(study, dataset, LAYOUT, lambda base, _: {})
+    variants = expand(study, dataset.fingerprint)
+    signatures = runner.catalog.signatures(variants)
+    plan = extend_plan(Plan(dataset.fingerprint), variants, signatures, lambda member: 4)
+    return runner, plan, expand_by_experiment(study, dataset.fingerprint)
+
+
+def found_on(at, price=0.0, **changes):
+    runner, plan, experiments = planned(**changes)
+    found = estimate(runner.catalog, plan, experiments)
+    return runner, found, prediction_text(found, at, runner.layout, price)
+
+
+def test_without_a_compiler_a_step_takes_what_the_roofline_says(aimed):
+    flops, bandwidth = 1e9, 1e9
+    at = aimed(flops32=flops, bandwidth=bandwidth)
+    _, found, text = found_on(at, price=36_000.0)
+    for rate in found.rates.values():
+        bound = max(rate.unit_flops / flops, rate.unit_traffic / bandwidth)
+        assert rate.unit_seconds == bound / 2 > 0
+        assert (rate.basis, rate.memory, rate.misfit) == (prediction.ROOFLINE, 0, "")
+    costs = [found.finetunes, found.bases]
+    assert all(cost.step_seconds > 0 and cost.images == 16 * cost.steps for cost in costs)
+    # Seconds on 2 chips, at 10 a second.
+    assert f"{found.seconds * 2 * 10:,.2f} at 36000 a chip and hour" in text
+    for said in ("there:2: 2 chips (NVIDIA H100 80GB HBM3)", "not compiled", "≥ ", "lower bound"):
+        assert said in text
+    assert misfits(found) == ""
+
+
+def test_what_holds_what_is_told_by_the_compiler_once(aimed, tmp_path):
+    at = aimed(make=StandIn)
+    runner, found, text = found_on(at, **SCRATCH)
+    assert isinstance(runner.executor, UnattachedExecutor)
+    assert all(rate.memory > 0 and rate.width == 2 for rate in found.rates.values())
+    assert "of 59.33 GiB" in text and "by the compiler" in text
+    assert runner.executor.compiled_now == runner.executor.analysed > 0
+    stored = sorted((tmp_path / "analyses").iterdir())
+    stored[0].write_text("{")
+    again, same, _ = found_on(at, **SCRATCH)
+    assert again.executor.compiled_now == 1  # What is damaged is made again.
+    assert same.rates == found.rates
+
+
+def test_what_fits_no_chip_is_told_with_the_way_out(aimed):
+    at = aimed(make=StandIn, memory=20_000)
+    _, found, text = found_on(at, **SCRATCH)
+    assert text.count("does not fit") == 1
+    assert "one training of convnet at batch 16 needs " in misfits(found)
+    assert "lower the batch" in misfits(found)
+
+
+def test_cycles_of_a_step_and_of_a_score_are_seconds_by_the_clock(aimed, monkeypatch):
+    clock, bandwidth = 2e9, 1e9
+    at = aimed(make=StandIn, platform="tpu", clock=clock, bandwidth=bandwidth)
+    asked = []
+
+    def analysis(self, program, width, effort):
+        asked.append((width, effort))
+        turn = Work(4000.0, 3000.0)
+        return Analysis(5, 7, True, Instructions(Work(1e6), (Loop(11, 1, turn),), {}), 1.0)
+
+    monkeypatch.setattr(UnattachedExecutor, "_analysis", analysis)
+    _, found, text = found_on(at, **SCRATCH)
+    for rate in found.rates.values():
+        # One member on each of two chips.
+        assert rate.unit_seconds == (4000 / clock + 3000 / bandwidth) / 2
+        assert rate.score_seconds == 1e6 / clock / (SCORED * 2)
+        assert (rate.basis, rate.memory) == (prediction.CYCLES, 7)
+    assert {width for width, effort in asked if effort == FULLY} == {2}
+    assert "5 µs" in text and "at 2 GHz" in text and "≥" not in text
+
+
+def test_what_a_compiler_refuses_is_told_by_its_own_number():
+    told = "Ran out of memory on HBM, the total memory required for HLO temporaries (1.50G)"
+    assert unattached.refused_bytes(f"RESOURCE_EXHAUSTED: {told} exceeds") == 1.5 * 2**30
+    assert unattached.refused_bytes("RESOURCE_EXHAUSTED: nobody knows") == 0
