@@ -9,28 +9,22 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
 from jaxbias.costs.extraction import extraction_flops, extraction_seconds, to_extract
-from jaxbias.costs.prediction import Asked, predict_rates
-from jaxbias.costs.timing import (
-    Rates,
-    count_rates,
-    measure_rates,
-)
+from jaxbias.costs.jobs import Job, base_job, finetune_job, jobs_of, largest, trial_job
+from jaxbias.costs.prediction import predict_rates
+from jaxbias.costs.timing import Rates, count_rates, measure_rates
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.members import inputs_of
-from jaxbias.engine.programs import Program, Rung, Training
+from jaxbias.engine.programs import Training
 from jaxbias.engine.unattached import UnattachedExecutor
 from jaxbias.models import Network
 from jaxbias.plan.packs import Pack, Plan
-from jaxbias.plan.search import rung_epochs
-from jaxbias.plan.variants import Base, Variant
-from jaxbias.study import by_loop
+from jaxbias.plan.variants import Variant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,25 +109,6 @@ class PlanCost:
         return training + self.feature_seconds
 
 
-# The program of a member and its kind, units and scored images; whether it is padded, and looped.
-_Shape = tuple[Program, Training, int, int, bool, bool]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """One member of a pack, as far as its cost goes."""
-
-    member: Base | Variant
-    program: Program
-    kind: Training  # The program in brief.
-    units: int
-    scored: int
-    padded: bool  # Bases are not: they are trained side by side, or each on all devices.
-    looped: bool  # Step by step, each on all devices.
-    pack: Pack
-    done: bool
-
-
 def estimate(
     catalog: Catalog,
     plan: Plan,
@@ -155,9 +130,9 @@ def estimate(
       run: whether any is: else all seconds are 0.
     """
     began = time.perf_counter()
-    pretraining = _jobs(plan.bases, has, functools.partial(_base_job, catalog))
-    trying = _jobs(plan.rungs, has, functools.partial(_trial_job, catalog))
-    finetunes = _jobs(plan.finetunes, has, functools.partial(_finetune_job, catalog))
+    pretraining = jobs_of(plan.bases, has, functools.partial(base_job, catalog))
+    trying = jobs_of(plan.rungs, has, functools.partial(trial_job, catalog))
+    finetunes = jobs_of(plan.finetunes, has, functools.partial(finetune_job, catalog))
     finetuning = {job.member.id: job for job in finetunes}
     wanted = [finetuning[id] for id in dict.fromkeys(v.id for e in experiments.values() for v in e)]
     work: dict[Training, int] = {}
@@ -172,7 +147,7 @@ def estimate(
     executor = catalog.executor
     if isinstance(executor, UnattachedExecutor):
         jobs = [job for job in (*pretraining, *trying, *wanted) if not job.done]
-        rates, timed = predict_rates(catalog, _largest(jobs)), len(ordered)
+        rates, timed = predict_rates(catalog, largest(jobs)), len(ordered)
     elif run:  # What is only timed is no program of the study.
         executor = Executor(executor.mesh, executor.mode, executor.room)
         on_device = 0 if catalog.feed else images.nbytes
@@ -219,38 +194,7 @@ def estimate(
     )
 
 
-def _largest(jobs: Iterable[_Job]) -> dict[Training, Asked]:
-    """Of every kind the program that holds most, at the width of the widest pack."""
-    kinds: dict[Training, list[_Job]] = {}
-    for job in jobs:
-        kinds.setdefault(job.kind, []).append(job)
-
-    def size(job: _Job) -> tuple[int, ...]:
-        whole = job.program.longest if isinstance(job.program, Rung) else job.program
-        return whole.n, whole.units, whole.scored
-
-    return {
-        kind: Asked(
-            max(each, key=size).program,
-            max(job.pack.width for job in each),
-            any(job.looped for job in each),
-        )
-        for kind, each in kinds.items()
-    }
-
-
-def _jobs(
-    packs: Iterable[Pack], has: Callable[[Pack], bool], asked: Callable[[Any], _Shape]
-) -> list[_Job]:
-    return [
-        _Job(member, *asked(member), pack, done)
-        for pack in packs
-        for done in (has(pack),)
-        for member in pack.members
-    ]
-
-
-def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -> Cost:
+def _cost(jobs: Iterable[Job], rates: Mapping[Training, Rates], devices: int) -> Cost:
     jobs = list(jobs)
     todo = [job for job in jobs if not job.done]
     widths = [min(rates[job.kind].width, -(-job.pack.width // devices) * devices) for job in todo]
@@ -284,28 +228,6 @@ def _cost(jobs: Iterable[_Job], rates: Mapping[Training, Rates], devices: int) -
         step_flops=step_flops,
         images=images,
     )
-
-
-def _finetune_job(catalog: Catalog, variant: Variant) -> _Shape:
-    program = catalog.finetune(variant)
-    return program, program.brief, program.units, program.scored, True, False
-
-
-def _base_job(catalog: Catalog, base: Base) -> _Shape:
-    program = catalog.base(base)
-    # Two views of every image. What is done step by step is timed as if it were done in a pack.
-    steps = program.units * (2 if base.objective == "simclr" else 1)
-    return program, program.brief, steps, program.scored, False, by_loop(catalog.study, base)
-
-
-def _trial_job(catalog: Catalog, trial: Variant) -> _Shape:
-    """One rung of a trial: its own epochs, each of them scored on validation."""
-    rungs, last = rung_epochs(catalog.study.search), trial.recipe.epochs
-    epochs = last - max((epochs for epochs in rungs if epochs < last), default=0)
-    rung = catalog.rung(trial)
-    longest = rung.longest
-    units, scored = longest.units * epochs // rungs[-1], epochs * longest.scored
-    return rung, longest.brief, units, scored, True, False
 
 
 def _bytes(network: Network) -> int:

@@ -143,8 +143,8 @@ def _basis(found: PlanCost, at: Unattached, layout: Layout) -> list[str]:
         )
     if not at.compiled:
         lines.append(
-            "Memory and width: not compiled; pip install 'jax[cuda13]' brings the compiler, which "
-            "tells them."
+            "Memory and width: not compiled; pip install 'jax[cuda12-local]' brings the compiler, "
+            "which tells them."
         )
     else:
         lines.append(
