@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import importlib.util
 import math
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ _TPU_ENVIRONMENT = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 # Without a device nothing can be timed to choose among kernels of Triton.
-_GPU_ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}
+_GPU_FLAG = "--xla_gpu_enable_triton_gemm=false"
 _CUDA = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
 
@@ -180,8 +181,10 @@ class Unattached(Target):
         """What a process that plans for it has in its environment before it imports JAX."""
         if self.kind.platform == "tpu":
             return _TPU_ENVIRONMENT
-        # What stands in for them where there is no compiler.
-        return {**_GPU_ENVIRONMENT, "JAX_NUM_CPU_DEVICES": str(self.chips)}
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {_GPU_FLAG}".strip()
+        # As many CPUs stand in for them where there is no compiler.
+        told = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(self.chips)}
+        return {**told, "XLA_FLAGS": flags}
 
     @property
     def compiled(self) -> bool:

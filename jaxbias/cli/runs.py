@@ -32,7 +32,7 @@ def run(given: FlagValues) -> None:
     if given.calibrate:
         _time_modes(given, study)
         return
-    if given.target or given.price is not None:
+    if given.target or given["price"].present:
         _predict(given, study)
         return
     workdir, stage, packs = _asked(given, study)
@@ -170,11 +170,11 @@ def _predict(given: FlagValues, study: Study) -> None:
         raise InputError(f"--{flag} is of plans: --dry_run --target=NAME [--price=NUMBER]")
     used = ("config", "workdir", "dry_run", "target", "price")
     refuse_unused(given, used, "jaxbias run --dry_run --target")
-    if not 0 <= (given.price or 0) < math.inf:
+    if not 0 <= given.price < math.inf:
         raise InputError(f"--price={given.price}: what a chip costs in an hour")
     from jaxbias.stages import apart
 
-    text, misfits = apart.predicted(study, given.workdir or "", given.target, given.price or 0.0)
+    text, misfits = apart.predicted(study, given.workdir or "", given.target, given.price)
     print(text)
     if misfits:
         raise InputError(misfits)

@@ -47,5 +47,6 @@ def _predict(config: dict[str, Any], workdir: str, name: str, price: float) -> t
     from jaxbias.stages import outlook
 
     aim(at)
+    at.devices()  # What does not exist is told before images are read.
     with tempfile.TemporaryDirectory() as nowhere:
         return outlook.predict(make_study(config), workdir or f"{nowhere}/new", at, price)
