@@ -13,7 +13,9 @@ that JAX derives from it:
 All of EfficientNet-Lite0's features at 224² take 29 ms of CPU time an image.
 
 On an H100 XLA's are the faster: training Lite0 at 224² in bfloat16, 9,150 images/s in the long loop
-for 5,190 by shifted sums, and 3,910 in packs by "map" for 2,590 (2,400 by "vmap").
+for 5,190 by shifted sums, and 3,910 in packs by "map" for 2,590 (2,400 by "vmap"). A TPU's compiler
+expects the same: 64 images of 28² with 144 channels, with both gradients, 4 networks by "vmap" on a
+v5e, 561 µs each by XLA's for 1,517.
 """
 
 import functools

@@ -202,7 +202,7 @@ def measured(monkeypatch, platform, **finetune):
     return study, dict(asked)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
 def test_each_mode_is_timed_with_the_network_of_a_run_in_it(monkeypatch, platform):
     study, timed = measured(monkeypatch, platform)
     assert set(timed) == set(modes.MODES)
@@ -210,8 +210,12 @@ def test_each_mode_is_timed_with_the_network_of_a_run_in_it(monkeypatch, platfor
         runner = Runner(study, tiny_dataset(), Layout(each, 1), lambda base, _: {})
         assert models == [runner.starts.network(1)] * 2
     methods = {mode: models[0].spec.convolution for mode, models in timed.items()}
-    of_gpu = {"map": "conv", "vmap": "patches", "unroll": "conv"}
-    assert methods == (of_gpu if platform == "gpu" else dict.fromkeys(modes.MODES, "patches"))
+    expected = {
+        "cpu": dict.fromkeys(modes.MODES, "patches"),
+        "gpu": {"map": "conv", "vmap": "patches", "unroll": "conv"},
+        "tpu": dict.fromkeys(modes.MODES, "conv"),
+    }
+    assert methods == expected[platform]
 
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
