@@ -148,5 +148,6 @@ def main(argv: Sequence[str] | None = None, line: CommandLine = JAXBIAS) -> None
         print(f"{line.name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"\n{line.name}: interrupted; the same command goes on from here", file=sys.stderr)
+        said = "interrupted; the same command keeps what is finished"  # A report starts over.
+        print(f"\n{line.name}: {said}", file=sys.stderr)
         sys.exit(130)
