@@ -123,12 +123,24 @@ def _counted(executor: UnattachedExecutor, brief: Training, bound: Rates) -> Rat
     score = _seconds(rated.instructions.work, kind) / (SCORED * width)
     if not brief.batch:
         return dataclasses.replace(bound, score_seconds=score)
+    seconds = step_seconds(executor, brief, width, kind) / width
+    return dataclasses.replace(bound, unit_seconds=seconds, score_seconds=score, basis=CYCLES)
+
+
+def step_seconds(executor: UnattachedExecutor, brief: Training, width: int, kind: Kind) -> float:
+    """Returns the seconds of one step of a whole pack, by its compiler's cycles.
+
+    Args:
+      executor: of the target.
+      brief: the program in brief.
+      width: of the pack.
+      kind: of the target, which has a clock.
+    """
     several = executor.analysis(brief.resized(brief.batch, _STEPS), width, FULLY)
     step = several.instructions.turn_of(_STEPS)
     if step is None:  # It is no loop any more: what comes before the steps is counted with them.
         step = Work().plus(several.instructions.work, 1 / _STEPS)
-    seconds = _seconds(step, kind) / width
-    return dataclasses.replace(bound, unit_seconds=seconds, score_seconds=score, basis=CYCLES)
+    return _seconds(step, kind)
 
 
 def _seconds(work: Work, kind: Kind) -> float:

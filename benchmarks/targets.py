@@ -1,0 +1,133 @@
+"""What compilers say of the shipped networks on chips that are not attached; nothing is run.
+
+    pip install -e ".[bench]" 'jax[tpu]'          # of GPUs: 'jax[cuda12-local]'
+    python -m benchmarks.targets --out=benchmarks/results/targets.json
+    python -m benchmarks.targets --only=convnet,vit_s_16 --targets=v5e --modes=map,vmap
+
+One row per network, mode and kind of chip, of a pack with 4 networks on every chip: n = 1,024
+examples in batches of 64, 20,000 scored, a store of 30,000 images, computed in bfloat16 (H100: 256
+images of 224² less, as below). `peak_gib` is of that program, compiled at low effort; `step_ms`,
+`images_s` (of one chip) and `of_peak` of a step as a run compiles it, by the compiler's cycles, and
+of GPUs, whose compiler tells none, by the roofline: bounds. `compile_cpu_s` is the CPU time of the
+compiler, low effort and full. Rows that the file has are not measured again.
+"""
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.hardware import hardware
+
+# Names of networks -> the side of their images.
+NETWORKS = {
+    "convnet": 64,
+    "resnet18": 224,
+    "resnet50": 224,
+    "vit_s_16": 224,
+    "vit_b_16": 224,
+    "efficientnet_lite0": 224,
+}
+MODES = ("map", "vmap", "unroll")
+TARGETS = {"v5e": "v5e:2x2", "v5p": "v5p:2x2x1", "h100": "h100"}
+EACH, N, BATCH, SCORED, IMAGES = 4, 1024, 64, 20000, 30000
+
+
+def row(network: str, mode: str, name: str) -> dict[str, Any]:
+    """Returns what the compiler of a target says of a network's packs. In a process of its own."""
+    from jaxbias.targets import aim, described
+
+    at = described(name)
+    os.environ.update(at.environment)
+    aim(at)
+    from jaxbias.costs import prediction
+    from jaxbias.costs.timing import counts
+    from jaxbias.engine.memory import device_room
+    from jaxbias.engine.unattached import BRIEFLY, UnattachedExecutor
+    from jaxbias.parallel import make_mesh
+
+    program, width = program_of(network, NETWORKS[network], mode), EACH * at.chips
+    executor = UnattachedExecutor(make_mesh(at.chips), mode, device_room(0, at.chips))
+    found: dict[str, Any] = {"chip": at.device}
+    if at.compiled:
+        began = time.process_time()
+        analysis = executor.analysis(program, width, BRIEFLY)
+        found["compile_cpu_s"] = [round(time.process_time() - began, 1)]
+        found |= {"fits": analysis.fits, "peak_gib": round(analysis.peak / 2**30, 2)}
+    flops = counts(program.brief)["unit_flops"]
+    if at.kind.clock:
+        each, began = EACH if mode == "vmap" else 1, time.process_time()
+        seconds = prediction.step_seconds(executor, program.brief, each * at.chips, at.kind) / each
+        found["compile_cpu_s"].append(round(time.process_time() - began, 1))
+    else:
+        seconds = flops / prediction.peak_flops(at.kind, program)
+        seconds = max(seconds, counts(program.brief)["unit_traffic"] / at.kind.bandwidth)
+    share = flops / seconds / at.kind.flops
+    return found | {
+        "basis": "cycles" if at.kind.clock else "roofline",
+        "step_ms": round(1e3 * seconds, 4),
+        "images_s": round(BATCH / seconds),
+        "of_peak": round(share, 4),
+    }
+
+
+def program_of(network: str, size: int, mode: str) -> Any:
+    """Returns the finetuning of a network in bfloat16."""
+    from jaxbias.engine.members import schedule_of
+    from jaxbias.engine.programs import training_of
+    from jaxbias.models import make_network
+    from jaxbias.plan.variants import Recipe
+    from jaxbias.study import FinetuneSpec, ModelSpec
+
+    spec = ModelSpec(name=network, compute_dtype="bfloat16")
+    if network == "convnet":
+        spec = dataclasses.replace(spec, widths=(16, 32, 64, 128))
+    finetune = FinetuneSpec(batch=BATCH)
+    recipe = Recipe.of(finetune)
+    schedule = schedule_of(recipe, "erm", N, cells=4)
+    made, images = make_network(spec, size, 1, mapped=mode), (IMAGES, size, size, 3)
+    return training_of(made, recipe, schedule, scored=SCORED, images=images, rows=IMAGES)
+
+
+def apart(*asked: str) -> dict[str, Any]:
+    """Returns `row`, or what it failed by in one line."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(row, *asked).result()
+        except Exception as error:  # Whatever it is, the next row goes on.
+            return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"}
+
+
+def main() -> None:
+    """Measures row by row and writes after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default=",".join(NETWORKS))
+    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--out", type=Path, help="JSON to write")
+    given = parser.parse_args()
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    found = json.loads(given.out.read_text()) if given.out and given.out.exists() else {}
+    rows = found.setdefault("rows", {})
+    found.setdefault("hardware", hardware())
+    for kind in given.targets.split(","):
+        for network in given.only.split(","):
+            for mode in given.modes.split(","):
+                name = f"{network} {mode} {kind}"
+                if name in rows:
+                    continue
+                rows[name] = apart(network, mode, TARGETS[kind])
+                print(name, json.dumps(rows[name]), flush=True)
+                if given.out:
+                    part = given.out.with_name(given.out.name + ".part")
+                    part.write_text(json.dumps(found, indent=1) + "\n")
+                    part.replace(given.out)
+
+
+if __name__ == "__main__":
+    main()
