@@ -33,6 +33,9 @@ _TPU_ENVIRONMENT = {
 }
 # Without a device nothing can be timed to choose among kernels of Triton.
 _GPU_FLAG = "--xla_gpu_enable_triton_gemm=false"
+_OF_HOST = 4
+# Kinds whose slices are a mesh of two dimensions; of the others three.
+_FLAT = ("v5e", "v6e")
 _CUDA = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
 
@@ -205,7 +208,11 @@ class Unattached(Target):
         shape = "x".join(map(str, self.shape))
         try:
             name = f"{self.name.partition(':')[0]}:{shape}"
-            found = topologies.get_topology_desc(platform="tpu", topology_name=name).devices
+            # A part of a host: its compiler is told, for it takes hosts to have four chips.
+            part = (*self.shape, 1, 1)[:3] if self.chips < _OF_HOST else ()
+            bounds = {"chips_per_host_bounds": list(part)} if part else {}
+            found = topologies.get_topology_desc(platform="tpu", topology_name=name, **bounds)
+            found = found.devices
             return [device for device in found if device.core_on_chip == 0]
         except jax.errors.JaxRuntimeError as error:
             raise InputError(f"--target={self.name}: there is no such slice ({error})") from error
@@ -250,7 +257,7 @@ def described(name: str) -> Unattached:
     if kind.platform == "gpu":
         shape, dimensions, example = shape or (1,), (1,), f"{first} or {first}:8"
     else:
-        flat = first.lower() in ("v5e", "v6e")
+        flat = first.lower() in _FLAT
         dimensions, example = ((2,), f"{first}:4x4") if flat else ((3,), f"{first}:2x2x2")
     if len(shape) not in dimensions or 0 in shape:
         raise InputError(f"--target={name}: write how many chips there are, as in {example}")
@@ -259,6 +266,24 @@ def described(name: str) -> Unattached:
             f"--target={name}: the compiler for TPUs is not installed; pip install '{_libtpu()}'"
         )
     return Unattached(f"{first.lower()}:{rest}" if colon else first.lower(), kind, shape)
+
+
+def slice_name(kind: str, chips: int) -> str:
+    """Returns the name of a target of so many chips, of TPUs in the shape of a usual slice.
+
+    >>> slice_name("v5e", 8), slice_name("v5p", 16), slice_name("H100", 2), slice_name("v5e", 3)
+    ('v5e:2x4', 'v5p:2x2x4', 'h100:2', 'v5e:1x3')
+    """
+    if KINDS[kind].platform == "gpu":
+        return f"{kind.lower()}:{chips}"
+    sides = [1, 1] if kind in _FLAT else [1, 1, 1]
+    rest = chips
+    while rest % 2 == 0:
+        sides[sides.index(min(sides))] *= 2
+        rest //= 2
+    sides.sort(reverse=len(sides) == 3 and max(sides) == 2)
+    sides[-1] *= rest
+    return f"{kind}:{'x'.join(map(str, sides))}"
 
 
 def _libtpu() -> str:

@@ -1,22 +1,24 @@
 """What a launch will cost, before it starts: each part of it said with where the number is from.
 
 Measured, of stages that packs of this study have results of; estimated, by the dry run, where the
-devices of this machine are of the kind that workers get; else bounded, by the peak rates of that
-kind. Prices are the user's.
+devices of this machine are of the kind that workers get; else predicted, by the compiler of that
+kind, where it is installed and tells cycles; else bounded, by the peak rates of the kind. Prices
+are the user's.
 """
 
 import dataclasses
 import math
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from jaxbias import words
 from jaxbias.errors import InputError
 from jaxbias.study import make_study, to_dict
-from jaxbias.targets import KINDS, Kind, kind_of, target
+from jaxbias.targets import KINDS, Kind, aim, described, kind_of, slice_name, target
 from jaxbias.workdir.overview import Overview, look
 from launch.job import Job, cpu_environment
 from launch.settings import LaunchSpec
@@ -105,6 +107,37 @@ def bounded(found: "PlanCost", peak: Kind) -> dict[str, float]:
     }
 
 
+def predicted(found: "PlanCost", peak: Kind) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns the hours of a device that are left of each stage, by its compiler.
+
+    Args:
+      found: the cost of the plan on devices of the kind.
+      peak: the kind.
+
+    Returns:
+      Of stages all of whose programs it tells the time of, or a run of the kind was timed of; and
+      of the others, as of `bounded`.
+
+    Raises:
+      InputError: a program fits no device of the kind.
+    """
+    from jaxbias.costs.prediction import CYCLES
+    from jaxbias.costs.texts import misfits
+
+    unfit = misfits(found)
+    if unfit:
+        raise InputError(unfit)
+    bounds, stages = bounded(found, peak), _stages(found)
+    told = {
+        name
+        for name, cost in stages.items()
+        if all(found.rates[kind].basis == CYCLES for kind in cost.kinds)
+    }
+    hours = estimated(found)
+    rest = stages.keys() - told
+    return {name: hours[name] for name in told}, {name: bounds[name] for name in rest}
+
+
 def refuse(told: Left, spec: LaunchSpec, confirmed: bool) -> None:
     """Refuses what costs more than `launch.max_cost`, or what nobody knows.
 
@@ -163,19 +196,34 @@ def _asked(job: Job, known: Mapping[str, float]) -> Left:
     """What is left of the stages of which nothing is known, from the study itself."""
     spec = job.spec
     environment = cpu_environment(job) if spec.device == "cpu" else {}
-    # In a process of its own: JAX holds the devices that workers of this machine need.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
-        what = to_dict(job.study), str(job.workdir), (spec.device, spec.kind), environment
-        kind, found = apart.submit(_ask, *what).result()
-    if found is None:
-        why = f"this machine has no {spec.kind or spec.device}"
+    what = to_dict(job.study), str(job.workdir)
+    alike, found = _apart(_ask, *what, (spec.device, spec.kind), environment)
+    if alike:
+        hours = {f"estimated on {found.devices} × {alike} of this machine": estimated(found)}
+    elif not spec.kind:
+        why = f"this machine has no {spec.device}"
         return Left({}, f"{why}; with launch.kind ({', '.join(KINDS)}) it is bounded by its peaks")
-    if kind:
-        hours, source = estimated(found), f"estimated on {found.devices} × {kind} of this machine"
     else:
-        hours = bounded(found, KINDS[spec.kind])
-        source = f"at {_REACHED:.0%} of the peak rates of {spec.kind}, measured nowhere"
-    return Left({source: sum(hours[name] for name in hours if name not in known)})
+        kind = KINDS[spec.kind]
+        name = slice_name(spec.kind, spec.devices)
+        hours = {}
+        if kind.clock and find_spec("libtpu"):
+            by_compiler, bounds = _apart(_predict, *what, name)
+            hours[f"predicted for {name} by its compiler, run nowhere"] = by_compiler
+        else:
+            bounds = bounded(_apart(_count, *what), kind)
+        hours[f"at {_REACHED:.0%} of the peak rates of {spec.kind}, measured nowhere"] = bounds
+    totals = {
+        source: sum(hours for name, hours in stages.items() if name not in known)
+        for source, stages in hours.items()
+    }
+    return Left({source: total for source, total in totals.items() if total})
+
+
+def _apart(function: Callable, *what: Any) -> Any:
+    """Calls it in a process of its own: JAX holds the devices that workers of this machine need."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+        return apart.submit(function, *what).result()
 
 
 def _ask(
@@ -187,7 +235,25 @@ def _ask(
 
     device, kind = workers
     here = target().device
-    alike = _are_alike(here, LaunchSpec(device=device, kind=kind))
-    if not (alike or kind):
+    if not _are_alike(here, LaunchSpec(device=device, kind=kind)):
         return "", None
-    return here if alike else "", outlook.costs(make_study(config), workdir, run=alike)
+    return here, outlook.costs(make_study(config), workdir)
+
+
+def _count(config: dict[str, Any], workdir: str) -> "PlanCost":
+    """Returns what is left, of which nothing is timed."""
+    from jaxbias.stages import outlook
+
+    return outlook.costs(make_study(config), workdir, run=False)
+
+
+def _predict(
+    config: dict[str, Any], workdir: str, name: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns `predicted` of what is left, on devices that are not attached."""
+    at = described(name)
+    os.environ.update(at.environment)
+    from jaxbias.stages import outlook
+
+    aim(at)
+    return predicted(outlook.costs(make_study(config), workdir), at.kind)

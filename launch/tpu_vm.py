@@ -4,14 +4,33 @@ Rendered alone, to be read and then run by hand: no TPU was at hand to try it on
 the work directory.
 """
 
+import dataclasses
 import shlex
 
 from jaxbias.errors import InputError
 from launch.job import Job, exports
+from launch.settings import LaunchSpec
 from launch.tpu import alone
 
 # On every host, where the repository has been cloned and jaxbias installed.
 _HOME = "jaxbias"
+# What types are called, up to the number -> the kind of their chips.
+_KINDS = {"v4": "v4", "v5litepod": "v5e", "v5p": "v5p", "v6e": "v6e"}
+
+
+def settled(spec: LaunchSpec) -> LaunchSpec:
+    """Returns settings with what the type of the slice says of its chips.
+
+    Raises:
+      InputError: launch.kind says otherwise.
+    """
+    kind = _KINDS.get(spec.tpu_vm.type.rpartition("-")[0], spec.kind)
+    if spec.kind not in ("", kind):
+        raise InputError(
+            f"launch.kind={spec.kind!r}, but launch.tpu_vm.type={spec.tpu_vm.type!r} has chips of "
+            f"{kind}; leave launch.kind out"
+        )
+    return dataclasses.replace(spec, device="tpu", kind=kind)
 
 
 def files(job: Job) -> dict[str, str]:

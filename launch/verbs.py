@@ -25,8 +25,11 @@ _RENDERED = ("tpu_vm",)  # Nothing but written.
 def render(given: FlagValues) -> None:
     """Writes what would be submitted."""
     engine, job = _job(given, with_study=True, runs=False)
+    known = cost.left(job) if job.spec.price else None
     for path in job.write(engine.files(job)):
         print(path)
+    if known:
+        print(known.sentence(job.spec.price))
 
 
 def submit(given: FlagValues) -> None:
@@ -119,7 +122,10 @@ def _job(
     folder = Path(given.out).absolute() if given.out else workdir / "launch" / name
     study = study_of(given) if with_study else None
     engine = importlib.import_module(f"launch.{name}")
-    return engine, Job(workdir, folder, _spec(given), study)
+    spec = _spec(given)
+    if name == "tpu_vm":
+        spec = engine.settled(spec)
+    return engine, Job(workdir, folder, spec, study)
 
 
 def _spec(given: FlagValues) -> LaunchSpec:

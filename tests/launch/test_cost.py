@@ -6,6 +6,7 @@ import typing
 import pytest
 
 from jaxbias.costs.estimate import Cost, PlanCost
+from jaxbias.costs.prediction import CYCLES, ROOFLINE
 from jaxbias.errors import InputError
 from jaxbias.targets import KINDS
 from jaxbias.workdir.overview import Overview, Stage
@@ -73,6 +74,29 @@ def test_bounded_hours_are_a_tenth_of_the_roofline():
     )
     expected = {"pretrain": 1.0, "search": 2.0, "finetune": 1.0}
     assert cost.bounded(found, peak) == pytest.approx(expected)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    basis: str
+    misfit: str = ""
+
+
+def test_predicted_hours_are_of_what_the_compiler_tells_the_time_of():
+    peak = dataclasses.replace(KINDS["v5e"], flops=1e12, bandwidth=1e11)
+    found = plan_cost(
+        bases=some(seconds=7200.0, flops=3.6e14, kinds=frozenset({"loop", "pack"})),
+        finetunes=some(seconds=1700.0, flops=3.6e15, kinds=frozenset({"pack"})),
+        feature_seconds=100.0,
+        rates={"loop": Rate(ROOFLINE), "pack": Rate(CYCLES)},
+        devices=4,
+    )
+    # 1,800 s of 4 devices; of bases the bound, 360 s of arithmetic at a tenth of the peak.
+    expected = {"finetune": 2.0, "search": 0.0}, {"pretrain": 1.0}
+    assert cost.predicted(found, peak) == expected
+    unfit = dataclasses.replace(found, rates={**found.rates, "pack": Rate(CYCLES, "too large")})
+    with pytest.raises(InputError, match=r"^too large$"):
+        cost.predicted(unfit, peak)
 
 
 def test_every_kind_that_a_launch_may_ask_for_has_its_peaks():
