@@ -121,7 +121,7 @@ def predicted(found: "PlanCost", peak: Kind) -> tuple[dict[str, float], dict[str
     Raises:
       InputError: a program fits no device of the kind.
     """
-    from jaxbias.costs.prediction import CYCLES
+    from jaxbias.costs.prediction import TOLD
     from jaxbias.costs.texts import misfits
 
     unfit = misfits(found)
@@ -131,7 +131,7 @@ def predicted(found: "PlanCost", peak: Kind) -> tuple[dict[str, float], dict[str
     told = {
         name
         for name, cost in stages.items()
-        if all(found.rates[kind].basis == CYCLES for kind in cost.kinds)
+        if all(found.rates[kind].basis in TOLD for kind in cost.kinds)
     }
     hours = estimated(found)
     rest = stages.keys() - told

@@ -39,6 +39,7 @@ class Cost:
       flops: floating-point operations of training and scoring.
       traffic: bytes that devices have to move for it; 0 of fits to convergence.
       seconds: on the present devices, compiling included; on others without.
+      idle_seconds: of those, of places in packs that no member takes.
       score_bytes: of all their scores, uncompressed.
       kinds: of programs in brief, of all that is to be done.
       steps: of all members that are trained by steps.
@@ -55,6 +56,7 @@ class Cost:
     traffic: float
     seconds: float
     score_bytes: int
+    idle_seconds: float = 0.0
     kinds: frozenset[Training] = frozenset()
     steps: int = 0
     step_seconds: float = 0.0
@@ -199,7 +201,7 @@ def _cost(jobs: Iterable[Job], rates: Mapping[Training, Rates], devices: int) ->
     todo = [job for job in jobs if not job.done]
     widths = [min(rates[job.kind].width, -(-job.pack.width // devices) * devices) for job in todo]
     programs = {(j.program, width): j.kind for j, width in zip(todo, widths, strict=True)}
-    flops = traffic = seconds = step_seconds = step_flops = 0.0
+    flops = traffic = seconds = idle = step_seconds = step_flops = 0.0
     steps = images = 0
     for job, width in zip(todo, widths, strict=True):
         rate, members = rates[job.kind], len(job.pack.members)
@@ -208,6 +210,7 @@ def _cost(jobs: Iterable[Job], rates: Mapping[Training, Rates], devices: int) ->
         spent = job.units * rate.unit_seconds + job.scored * rate.score_seconds
         places = -(-members // width) * width if job.padded else members
         seconds += spent * places / members  # Padding computes too.
+        idle += spent * (places / members - 1)
         if job.kind.batch:
             steps += job.units
             images += job.units * job.kind.batch
@@ -222,6 +225,7 @@ def _cost(jobs: Iterable[Job], rates: Mapping[Training, Rates], devices: int) ->
         traffic=traffic,
         seconds=seconds + sum(rates[kind].compile_seconds for kind in programs.values()),
         score_bytes=4 * sum(job.scored * job.kind.model.outputs for job in jobs),
+        idle_seconds=idle,
         kinds=frozenset(job.kind for job in todo),
         steps=steps,
         step_seconds=step_seconds,

@@ -2,13 +2,15 @@
 
 By their compiler: the cycles of the instructions of one step over the clock, and the bytes of what
 has no cycles over the bandwidth. Where there is no clock or no compiler, by the roofline: FLOPs and
-bytes over the published peaks, of which no device reaches more. Nothing here was run.
+bytes over the published peaks, of which no device reaches more. Where a run of the model was timed
+on such a device, corrected by it. Nothing here was run.
 """
 
 import dataclasses
 from collections.abc import Mapping
 
 from jaxbias.capacity import gib
+from jaxbias.costs.corrections import correction
 from jaxbias.costs.timing import SCORED, Rates, counts
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.instructions import Work
@@ -20,7 +22,9 @@ from jaxbias.models import Network
 from jaxbias.targets import Kind, Unattached, target
 
 # What predictions rest on; of a fit to convergence there is none.
-CYCLES, ROOFLINE, NOTHING = "cycles", "roofline", "nothing"
+CYCLES, ROOFLINE, CORRECTED, NOTHING = "cycles", "roofline", "corrected", "nothing"
+# Those that are no bounds.
+TOLD = (CYCLES, CORRECTED)
 # Steps of a program whose step is looked for among its loops: no other loop has so many turns.
 _STEPS = 11
 
@@ -82,8 +86,10 @@ def _predicted(catalog: Catalog, brief: Training, asked: Asked) -> Rates:
     executor, at = catalog.executor, _at()
     unit = executor.mesh.size
     bound = _bounded(brief, at.kind, unit, -(-asked.width // unit) * unit)
-    if asked.looped or not at.compiled:
+    if asked.looped:
         return bound
+    if not at.compiled:
+        return _corrected(executor, brief, bound)
     try:
         width = catalog.part_width(asked.program, asked.width)
     except InputError:
@@ -93,7 +99,8 @@ def _predicted(catalog: Catalog, brief: Training, asked: Asked) -> Rates:
     program, beside = catalog.held(asked.program, width)
     memory = executor.analysis(program, width, BRIEFLY).peak + beside
     found = dataclasses.replace(bound, width=width, memory=memory)
-    return _counted(executor, brief, found) if at.kind.clock else found
+    counted = _counted(executor, brief, found) if at.kind.clock else found
+    return _corrected(executor, brief, counted)
 
 
 def _bounded(brief: Training, kind: Kind, devices: int, width: int) -> Rates:
@@ -125,6 +132,29 @@ def _counted(executor: UnattachedExecutor, brief: Training, bound: Rates) -> Rat
         return dataclasses.replace(bound, score_seconds=score)
     seconds = step_seconds(executor, brief, width, kind) / width
     return dataclasses.replace(bound, unit_seconds=seconds, score_seconds=score, basis=CYCLES)
+
+
+def _corrected(executor: UnattachedExecutor, brief: Training, found: Rates) -> Rates:
+    """What runs that were timed make of it."""
+    at = _at()
+
+    def predicted(other: Training) -> float:
+        devices = executor.mesh.size
+        if found.basis == CYCLES:
+            width = found.width if executor.mode == "vmap" else devices
+            return step_seconds(executor, other, width, at.kind) * devices / width
+        return _bounded(other, at.kind, devices, devices).unit_seconds * devices
+
+    known = correction(brief, executor.mode, at.device, predicted)
+    if known is None:
+        return found
+    return dataclasses.replace(
+        found,
+        unit_seconds=found.unit_seconds * known.factor,
+        score_seconds=found.score_seconds * known.factor,
+        basis=CORRECTED,
+        correction=known,
+    )
 
 
 def step_seconds(executor: UnattachedExecutor, brief: Training, width: int, kind: Kind) -> float:

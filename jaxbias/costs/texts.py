@@ -3,9 +3,12 @@
 from jaxbias import words
 from jaxbias.capacity import gib
 from jaxbias.costs.estimate import Cost, PlanCost
-from jaxbias.costs.prediction import CYCLES, peak_flops
+from jaxbias.costs.prediction import TOLD, peak_flops
 from jaxbias.engine.layout import Layout
 from jaxbias.targets import Unattached, target
+
+# Of what a plan takes, as much may be of empty places before it is told.
+_IDLE = 0.25
 
 
 def estimate_text(found: PlanCost) -> str:
@@ -93,6 +96,14 @@ def prediction_text(found: PlanCost, at: Unattached, layout: Layout, price: floa
         hours = _hours(found.feature_seconds, found, price)
         lines.append(f"Features of frozen bases: {hours} to extract")
     lines.append(f"All that is to be done: {_hours(found.seconds, found, price)}")
+    idle = found.finetunes.idle_seconds + found.trials.idle_seconds
+    if idle > _IDLE * found.seconds:
+        lines.append(
+            f"Of that {idle / found.seconds:.0%} is of chips that have nothing to train: packs are "
+            f"narrower than {words.count(found.devices, 'chip')}. config.grid.pack_width="
+            f"{found.devices} or more fills them, where there are as many variants; or ask for "
+            "fewer chips."
+        )
     return "\n".join([*lines, *_basis(found, at, layout)])
 
 
@@ -102,7 +113,7 @@ def _predicted_row(cost: Cost, found: PlanCost, at: Unattached, price: float) ->
     chips = found.devices
     step = images = share = "-"
     if cost.steps and cost.step_seconds:
-        told = all(rate.basis == CYCLES for kind, rate in rates if kind.batch)
+        told = all(rate.basis in TOLD for kind, rate in rates if kind.batch)
         step = f"{'' if told else '≥ '}{_short(cost.step_seconds / cost.steps * chips)}"
         images = f"{'' if told else '≤ '}{cost.images / cost.step_seconds:,.0f}"
         most = max(peak_flops(at.kind, kind) for kind in cost.kinds)
@@ -124,12 +135,12 @@ def _predicted_row(cost: Cost, found: PlanCost, at: Unattached, price: float) ->
 def _basis(found: PlanCost, at: Unattached, layout: Layout) -> list[str]:
     """What predictions rest on, and what they leave out."""
     kinds = found.rates.values()
-    bounded = [rate for rate in kinds if rate.basis != CYCLES]
+    bounded = [rate for rate in kinds if rate.basis not in TOLD]
     lines = [
         "A step is of one training on its chip; images a second are of all chips; the peak is that "
         "of what is computed in."
     ]
-    if len(bounded) < len(kinds):
+    if at.compiled and at.kind.clock and len(bounded) < len(kinds):
         lines.append(
             f"Time: the compiler's cycles of the instructions of a step and of a score at "
             f"{at.kind.clock / 1e9:g} GHz; gathers, sorts and scatters, which have none, by bytes "
@@ -141,6 +152,13 @@ def _basis(found: PlanCost, at: Unattached, layout: Layout) -> list[str]:
             f"{some}: FLOPs and bytes over the peaks, which is a lower bound: runs take longer, "
             "often several times."
         )
+    known = {rate.correction.of.subject: rate.correction for rate in kinds if rate.correction}
+    lines += [
+        f"Of {each.of.model} times are {each.factor:.3g} times those of "
+        f"{'cycles' if at.kind.clock else 'the roofline'}, as {each.of.model} at "
+        f"{each.of.image_size}² in batches of {each.of.batch} took on {each.of.hardware}."
+        for each in known.values()
+    ]
     if not at.compiled:
         lines.append(
             "Memory and width: not compiled; pip install 'jax[cuda12-local]' brings the compiler, "

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxbias.costs.corrections import Correction
 from jaxbias.costs.flops import count_flops
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.memory import program_bytes
@@ -37,6 +38,7 @@ class Rates:
         devices that are not attached the most at once, of the largest program of its kind.
       width: members that run at once.
       basis: what it rests on, where it is predicted; see `prediction`.
+      correction: by what a prediction was corrected, if it was.
       misfit: why it fits no device, if it does not.
     """
 
@@ -50,6 +52,7 @@ class Rates:
     memory: int = 0
     width: int = 1
     basis: str = ""
+    correction: Correction | None = None
     misfit: str = ""
 
 

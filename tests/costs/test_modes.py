@@ -8,15 +8,16 @@ import jax
 import pytest
 
 from benchmarks import grid, heads
-from jaxbias.costs import modes
-from jaxbias.costs.modes import PackTiming, chosen_mode, read_table, user_table, write_table
+from jaxbias.costs import modes, timings
+from jaxbias.costs.modes import chosen_mode
+from jaxbias.costs.timings import PackTiming, read_table, user_table, write_table
 from jaxbias.engine.layout import Layout
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.models import Head
 from tests.tiny import tiny_dataset, tiny_study
 
-SHIPPED = modes._SHIPPED
+SHIPPED = timings._SHIPPED
 MEASURED = Path(grid.__file__).parent / "results/accelerator.json"
 LARGE = MEASURED.with_name("accelerator_224.json")
 HEADS = {"map": 1000, "vmap": 10_000}
@@ -26,13 +27,16 @@ ENTRY = PackTiming(
     device="cpu",
     hardware="made up",
     load=1.0,
+    predicted=False,
     jax="0.0",
     model="convnet",
     parameters=177,
     image_size=8,
     batch=16,
     trains="full",
+    dtype="float32",
     width=8,
+    devices=1,
     images_per_second={"map": 100.0, "vmap": 50.0, "unroll": 120.0},
     compile_seconds={"map": 1.0, "vmap": 1.0, "unroll": 1.0},
 )
@@ -42,7 +46,7 @@ ENTRY = PackTiming(
 def tables(tmp_path, monkeypatch):
     """A home of its own, and a shipped table that is empty."""
     monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path))
-    monkeypatch.setattr(modes, "_SHIPPED", tmp_path / "shipped.json")
+    monkeypatch.setattr(timings, "_SHIPPED", tmp_path / "shipped.json")
     return tmp_path
 
 
@@ -62,7 +66,7 @@ def test_another_mode_than_map_must_be_clearly_faster():
 
 def test_auto_asks_the_tables_and_a_mode_that_is_given_does_not():
     assert mode() == "map"
-    write_table(modes._SHIPPED, [ENTRY])
+    write_table(timings._SHIPPED, [ENTRY])
     assert mode() == "unroll"
     assert mode(device="another") == mode(mode="last_block") == "map"
     assert chosen_mode(tiny_study(grid={"mode": "map"}), "cpu") == ("map", None)
@@ -72,7 +76,7 @@ def test_auto_asks_the_tables_and_a_mode_that_is_given_does_not():
 
 def test_the_nearest_image_size_counts_before_whose_table_it_is():
     write_table(user_table(), [dataclasses.replace(ENTRY, image_size=64)])
-    write_table(modes._SHIPPED, [with_rates(map=1.0, vmap=9.0, unroll=1.0)])
+    write_table(timings._SHIPPED, [with_rates(map=1.0, vmap=9.0, unroll=1.0)])
     assert mode() == "vmap"
 
 
@@ -94,7 +98,7 @@ def test_a_damaged_table_is_named():
 @pytest.fixture
 def shipped(monkeypatch):
     """The table that comes with jaxbias, and none of the user's."""
-    monkeypatch.setattr(modes, "_SHIPPED", SHIPPED)
+    monkeypatch.setattr(timings, "_SHIPPED", SHIPPED)
 
 
 def test_what_comes_with_jaxbias_is_what_was_measured():

@@ -9,6 +9,7 @@ from jaxbias.costs import prediction
 from jaxbias.costs.estimate import estimate
 from jaxbias.costs.texts import misfits, prediction_text
 from jaxbias.costs.timing import SCORED
+from jaxbias.costs.timings import user_table, write_table
 from jaxbias.engine import unattached
 from jaxbias.engine.instructions import Instructions, Loop, Work
 from jaxbias.engine.layout import Layout
@@ -17,6 +18,7 @@ from jaxbias.engine.unattached import FULLY, Analysis, UnattachedExecutor
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.variants import expand, expand_by_experiment
 from jaxbias.targets import KINDS, Target, Unattached, aim
+from tests.costs.test_corrections import timing
 from tests.tiny import tiny_dataset, tiny_study
 
 # What XLA's compiler for CPUs says stands for what one of accelerators would.
@@ -43,17 +45,17 @@ def aimed(monkeypatch, tmp_path):
     aim(Target())
 
 
-def planned(**changes):
+def planned(width, changes):
     study, dataset = tiny_study(**changes), tiny_dataset()
     runner = Runner(study, dataset, LAYOUT, lambda base, _: {})
     variants = expand(study, dataset.fingerprint)
     signatures = runner.catalog.signatures(variants)
-    plan = extend_plan(Plan(dataset.fingerprint), variants, signatures, lambda member: 4)
+    plan = extend_plan(Plan(dataset.fingerprint), variants, signatures, lambda member: width)
     return runner, plan, expand_by_experiment(study, dataset.fingerprint)
 
 
-def found_on(at, price=0.0, **changes):
-    runner, plan, experiments = planned(**changes)
+def found_on(at, price=0.0, width=4, **changes):
+    runner, plan, experiments = planned(width, changes)
     found = estimate(runner.catalog, plan, experiments)
     return runner, found, prediction_text(found, at, runner.layout, price)
 
@@ -73,6 +75,24 @@ def test_without_a_compiler_a_step_takes_what_the_roofline_says(aimed):
     for said in ("there:2: 2 chips (NVIDIA H100 80GB HBM3)", "not compiled", "≥ ", "lower bound"):
         assert said in text
     assert misfits(found) == ""
+
+
+def test_where_a_run_was_timed_its_time_is_what_is_predicted(aimed, monkeypatch):
+    """A hundred times the roofline, of the network on images of another size."""
+    at = aimed(flops32=1e9, bandwidth=1e9)
+    runner, bound, _ = found_on(at)
+    brief = next(kind for kind in bound.rates if kind.batch and kind.schedule.mode == "full")
+    least = bound.rates[brief].unit_seconds * 2
+    timed = timing(brief, 2 * brief.batch / (100 * least), device=at.device)
+    write_table(user_table(), [timed])
+    _, found, text = found_on(at)
+    rate = found.rates[brief]
+    assert rate.basis == prediction.CORRECTED
+    assert rate.unit_seconds * 2 == pytest.approx(100 * least)
+    assert rate.score_seconds == pytest.approx(100 * bound.rates[brief].score_seconds)
+    assert found.finetunes.step_seconds > bound.finetunes.step_seconds
+    assert "Of convnet times are 100 times those of the roofline, as convnet at 8² in" in text
+    assert "2 × TPU v9" in text
 
 
 def test_what_holds_what_is_told_by_the_compiler_once(aimed, tmp_path):
@@ -122,3 +142,15 @@ def test_what_a_compiler_refuses_is_told_by_its_own_number():
     told = "Ran out of memory on HBM, the total memory required for HLO temporaries (1.50G)"
     assert unattached.refused_bytes(f"RESOURCE_EXHAUSTED: {told} exceeds") == 1.5 * 2**30
     assert unattached.refused_bytes("RESOURCE_EXHAUSTED: nobody knows") == 0
+
+
+def test_chips_that_have_nothing_to_train_are_told(aimed):
+    at = aimed(flops32=1e9, bandwidth=1e9)
+    _, found, text = found_on(at)
+    assert found.finetunes.idle_seconds < 0.25 * found.seconds
+    assert "nothing to train" not in text
+    # One member for two chips.
+    _, found, text = found_on(at, width=1, **SCRATCH)
+    assert found.finetunes.idle_seconds == pytest.approx(found.finetunes.seconds / 2)
+    said = "Of that 50% is of chips that have nothing to train: packs are narrower than 2 chips"
+    assert said in text and "config.grid.pack_width=2 or more" in text
