@@ -207,6 +207,9 @@ def _moved(line: _Line, beside: dict[str, _Line]) -> float:
     """Bytes that a gather, sort or scatter has to move; a sort at least once to and fro."""
     if line.opcode in ("gather", "sort"):
         return 2.0 * _bytes(line.kind)
+    if line.opcode == "select-and-scatter":  # The gradient of a pool of maxima.
+        read = sum(_bytes(beside[name].kind) for name in line.operands if name in beside)
+        return float(read + _bytes(line.kind))
     if line.opcode == "scatter":
         updates = beside.get(line.operands[-1])
         return 2.0 * _bytes((updates or line).kind)

@@ -10,9 +10,12 @@ give the same numbers up to rounding.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
+
+from jaxbias.targets import target
 
 # Below this many places of an output XLA's own gradient of the kernel is as fast.
 _FEW = 16 * 16
@@ -158,7 +161,17 @@ def patches(x: jax.Array, size: int, stride: int, same: bool = False) -> jax.Arr
 
 
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
-    """Maxima over patches of an odd size, without padding values, as in PyTorch."""
+    """Maxima over patches of an odd size, without padding values, as in PyTorch.
+
+    A TPU has an instruction for it, and for its gradient, which goes to the first of equal maxima,
+    as in PyTorch; elsewhere they share it. By a v5e's compiler the stem's pool of a ResNet, 64
+    images of 224² in bfloat16, takes 1.4 ms there and back for 14 by the pieces of patches.
+    """
+    if target().platform == "tpu":
+        pad = (size - 1) // 2
+        window, strides = (1, size, size, 1), (1, stride, stride, 1)
+        around = ((0, 0), (pad, pad), (pad, pad), (0, 0))
+        return jax.lax.reduce_window(x, -math.inf, jax.lax.max, window, strides, around)
     first, *others = _shifted(x, size, stride, -jnp.inf)
     for other in others:
         first = jnp.maximum(first, other)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxbias.models.batch_statistics import normalise
 from jaxbias.models.convolution import convolve
 from jaxbias.models.depthwise import depthwise
 from jaxbias.parallel import mean_of_parts
@@ -124,18 +125,28 @@ class BatchNorm(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [B, H, W, C] to the same shape and dtype."""
         mean, var = self.mean[...], self.var[...]
+        count = self.devices * x.size // x.shape[-1]
+        if self.training and x.dtype.itemsize < mean.dtype.itemsize:
+            scale, bias = self.scale[...], self.bias[...]
+            y, *found = normalise(x, scale, bias, mean, self.epsilon, self.devices)
+            self._record(*found, count)
+            return y
         wide = x.astype(mean.dtype)
         if self.training:
-            count = self.devices * wide.size // wide.shape[-1]
             batch_mean = self._mean(wide)
             batch_var = self._mean(jnp.square(wide - _channels(batch_mean)))
-            unbiased = batch_var * (count / max(count - 1, 1))
-            self.mean.set_value(mean + _MOMENTUM * (batch_mean - mean))
-            self.var.set_value(var + _MOMENTUM * (unbiased - var))
+            self._record(batch_mean, batch_var, count)
             mean, var = batch_mean, batch_var
         factor = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
         shift = self.bias[...] - mean * factor
         return (wide * _channels(factor) + _channels(shift)).astype(x.dtype)
+
+    def _record(self, batch_mean: jax.Array, batch_var: jax.Array, count: int) -> None:
+        """Moves the running statistics towards those of a batch of so many values."""
+        mean, var = self.mean[...], self.var[...]
+        unbiased = batch_var * (count / max(count - 1, 1))
+        self.mean.set_value(mean + _MOMENTUM * (batch_mean - mean))
+        self.var.set_value(var + _MOMENTUM * (unbiased - var))
 
     def _mean(self, x: jax.Array) -> jax.Array:
         """The mean of every channel over the whole batch."""

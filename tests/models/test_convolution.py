@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbias.models.convolution import convolve, convolve_batch_last, patches
+from jaxbias import targets
+from jaxbias.models import convolution
+from jaxbias.models.convolution import convolve, convolve_batch_last, max_pool, patches
 
 
 def slices(x, size, stride, same=False):
@@ -81,3 +83,27 @@ def test_the_batch_may_come_last(method):
     np.testing.assert_allclose(
         last.transpose(3, 1, 2, 0), convolve(x, kernel, 2, "conv"), rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 6, 3), (1, 7, 5, 2)])
+def test_a_tpu_pools_alike_and_the_first_of_equals_learns(monkeypatch, shape):
+    """Where maxima are apart both gradients are one; where all are equal, the first has it."""
+    rng = np.random.default_rng(0)
+    count = np.prod(shape)
+    images = jnp.asarray(rng.permutation(count).reshape(shape).astype(np.float32))
+    slopes = rng.standard_normal((shape[0], -(-shape[1] // 2), -(-shape[2] // 2), shape[3]))
+
+    def pooled(x):
+        y, back = jax.vjp(lambda x: max_pool(x, 3, 2), x)
+        return y, back(jnp.asarray(slopes, jnp.float32))[0]
+
+    everywhere = pooled(images)
+    tpu = targets.Unattached("v5e:2x2", targets.KINDS["v5e"], (2, 2))
+    monkeypatch.setattr(convolution, "target", lambda: tpu)
+    for got, expected in zip(pooled(images), everywhere, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+    _, change = pooled(jnp.zeros(shape))
+    first = np.zeros(shape)
+    for i, j in np.ndindex(*slopes.shape[1:3]):
+        first[:, max(2 * i - 1, 0), max(2 * j - 1, 0)] += slopes[:, i, j]
+    np.testing.assert_allclose(change, first, rtol=1e-6)
