@@ -1,4 +1,4 @@
-"""Corrections: of a run that was timed the prediction is its time; what says nothing is left out."""
+"""Corrections: what was timed takes its time by prediction; what says nothing corrects nothing."""
 
 import dataclasses
 
@@ -6,14 +6,13 @@ import pytest
 
 from jaxbias.costs import timings
 from jaxbias.costs.corrections import correction
-from jaxbias.costs.timings import PackTiming, subject_of, user_table, write_table
+from jaxbias.costs.timings import user_table, write_table
 from jaxbias.engine.members import schedule_of
 from jaxbias.engine.programs import training_of
 from jaxbias.models import make_network
 from jaxbias.plan.variants import Recipe
 from jaxbias.study import FinetuneSpec, ModelSpec
-
-DEVICE = "TPU v9"
+from tests.timed import DEVICE, timing
 
 
 @pytest.fixture(autouse=True)
@@ -28,29 +27,6 @@ def brief(size=8, batch=16, widths=(4, 8), **finetune):
     network = make_network(ModelSpec(name="convnet", widths=widths), size, 1)
     schedule = schedule_of(recipe, "erm", 32, cells=1)
     return training_of(network, recipe, schedule, 20, (40, size, size, 3), rows=40).brief
-
-
-def timing(program, rate, **changes):
-    """Of two devices that trained so many images a second together."""
-    name, parameters, size, trains = subject_of(program.model, program.schedule.mode, "sgd")
-    known = {
-        "device": DEVICE,
-        "hardware": "2 × TPU v9",
-        "load": None,
-        "predicted": False,
-        "jax": "0",
-        "model": name,
-        "parameters": parameters,
-        "image_size": size,
-        "batch": program.batch,
-        "trains": trains,
-        "dtype": "float32",
-        "width": 8,
-        "devices": 2,
-        "images_per_second": {"map": rate},
-        "compile_seconds": {"map": 1.0},
-    }
-    return PackTiming(**known | changes)
 
 
 def corrected(program, mode="map", seconds=lambda program: 1e-3):

@@ -18,7 +18,7 @@ from jaxbias.engine.unattached import FULLY, Analysis, UnattachedExecutor
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.variants import expand, expand_by_experiment
 from jaxbias.targets import KINDS, Target, Unattached, aim
-from tests.costs.test_corrections import timing
+from tests.timed import timing
 from tests.tiny import tiny_dataset, tiny_study
 
 # What XLA's compiler for CPUs says stands for what one of accelerators would.
@@ -80,7 +80,7 @@ def test_without_a_compiler_a_step_takes_what_the_roofline_says(aimed):
 def test_where_a_run_was_timed_its_time_is_what_is_predicted(aimed, monkeypatch):
     """A hundred times the roofline, of the network on images of another size."""
     at = aimed(flops32=1e9, bandwidth=1e9)
-    runner, bound, _ = found_on(at)
+    _, bound, _ = found_on(at)
     brief = next(kind for kind in bound.rates if kind.batch and kind.schedule.mode == "full")
     least = bound.rates[brief].unit_seconds * 2
     timed = timing(brief, 2 * brief.batch / (100 * least), device=at.device)
