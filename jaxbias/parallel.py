@@ -70,18 +70,18 @@ def lift(step: Callable, mesh: Mesh, kind: str) -> Callable:
       InputError: `pmap` over several processes.
     """
     count, rest, split = mesh.size, PartitionSpec(), PartitionSpec(None, DATA)
-    if kind == "jit":
-        whole, parted = NamedSharding(mesh, rest), NamedSharding(mesh, split)
-        return jax.jit(
-            lambda *arguments: step(*arguments, parts=1),
-            in_shardings=(whole, parted, whole, whole),
-            out_shardings=whole,
-            donate_argnums=0,
-        )
 
     def local(*arguments: Any) -> Any:
         return step(*arguments, parts=count)
 
+    if kind == "jit":
+        whole, along = NamedSharding(mesh, rest), NamedSharding(mesh, split)
+        return jax.jit(
+            lambda *arguments: step(*arguments, parts=1),
+            in_shardings=(whole, along, whole, whole),
+            out_shardings=whole,
+            donate_argnums=0,
+        )
     if kind == "shard_map":
         specs = (rest, split, rest, rest)
         sharded = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=rest, check_vma=False)
@@ -95,14 +95,16 @@ def lift(step: Callable, mesh: Mesh, kind: str) -> Callable:
         out_axes=None,
         devices=list(mesh.devices.flat),
     )
+    return jax.jit(_parted(mapped, count), donate_argnums=0)
 
-    def pmapped(state: Any, batch: Any, key: jax.Array, store: Any) -> Any:
-        def parted(x: jax.Array) -> jax.Array:  # The mapped axis in front of a device's own part.
-            return x.reshape(x.shape[0], count, x.shape[1] // count, *x.shape[2:])
 
-        return mapped(state, jax.tree.map(parted, batch), key, store)
+def _parted(mapped: Callable, count: int) -> Callable:
+    """What is mapped over the devices, of a whole batch: their axis stands before their parts."""
 
-    return pmapped
+    def parted(x: jax.Array) -> jax.Array:
+        return x.reshape(x.shape[0], count, x.shape[1] // count, *x.shape[2:])
+
+    return lambda state, batch, *rest: mapped(state, jax.tree.map(parted, batch), *rest)
 
 
 def split_batch(batch: Any, mesh: Mesh) -> Any:
@@ -174,6 +176,24 @@ def sum_of_parts(tree: Any, parts: int) -> Any:
 def mean_of_parts(array: jax.Array, parts: int) -> jax.Array:
     """Returns the mean of what the devices of the axis "data" have computed of equal parts."""
     return array if parts == 1 else jax.lax.pmean(array, DATA)
+
+
+def moments_of_parts(
+    mean: jax.Array, var: jax.Array, around: jax.Array, parts: int
+) -> tuple[jax.Array, jax.Array]:
+    """Returns mean and variance of a whole of which the devices have equal parts, in one exchange.
+
+    Args:
+      mean: of this device's part.
+      var: likewise, not the unbiased one.
+      around: near the mean, and the same on all devices: what lies far from it loses digits.
+      parts: devices of the axis "data".
+    """
+    if parts == 1:
+        return mean, var
+    off = mean - around
+    off, square = mean_of_parts(jnp.stack([off, var + jnp.square(off)]), parts)
+    return around + off, jnp.maximum(square - jnp.square(off), 0)
 
 
 def join_parts(array: jax.Array, parts: int) -> jax.Array:

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxbias.models.batch_statistics import normalise
 from jaxbias.models.convolution import convolve
 from jaxbias.models.depthwise import depthwise
-from jaxbias.parallel import mean_of_parts
+from jaxbias.parallel import moments_of_parts
 
 _MOMENTUM = 0.1  # Share of the new batch in the running statistics.
 
@@ -133,8 +133,9 @@ class BatchNorm(nnx.Module):
             return y
         wide = x.astype(mean.dtype)
         if self.training:
-            batch_mean = self._mean(wide)
-            batch_var = self._mean(jnp.square(wide - _channels(batch_mean)))
+            batch_mean = wide.mean(axis=(0, 1, 2))
+            batch_var = jnp.square(wide - _channels(batch_mean)).mean(axis=(0, 1, 2))
+            batch_mean, batch_var = moments_of_parts(batch_mean, batch_var, mean, self.devices)
             self._record(batch_mean, batch_var, count)
             mean, var = batch_mean, batch_var
         factor = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
@@ -147,10 +148,6 @@ class BatchNorm(nnx.Module):
         unbiased = batch_var * (count / max(count - 1, 1))
         self.mean.set_value(mean + _MOMENTUM * (batch_mean - mean))
         self.var.set_value(var + _MOMENTUM * (unbiased - var))
-
-    def _mean(self, x: jax.Array) -> jax.Array:
-        """The mean of every channel over the whole batch."""
-        return mean_of_parts(x.mean(axis=(0, 1, 2)), self.devices)
 
 
 class LayerNorm(nnx.Module):

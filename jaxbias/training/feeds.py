@@ -18,7 +18,7 @@ from jaxbias.parallel import split_batch
 from jaxbias.training.step import Batch
 
 _THREADS, _AHEAD = 4, 8  # Of Grain: readers, and batches they keep ready.
-_ON_THE_WAY = 2  # Batches on their way to the devices.
+ON_THE_WAY = 2  # Batches on their way to the devices.
 
 
 class Curated(NamedTuple):
@@ -77,7 +77,7 @@ def feed(batches: Batches, begin: int, mesh: Mesh) -> Iterator[Batch]:
         options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_AHEAD)
         local = iter(grain.MapDataset.source(batches)[begin:].to_iter_dataset(options))
     coming = collections.deque(
-        split_batch(batch, mesh) for batch in itertools.islice(local, _ON_THE_WAY)
+        split_batch(batch, mesh) for batch in itertools.islice(local, ON_THE_WAY)
     )
     for batch in local:
         yield coming.popleft()

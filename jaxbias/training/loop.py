@@ -99,8 +99,9 @@ def fit(
     """
     first = begin()
     done, state, loss = saves.restore(first) or (0, first, float("nan"))
+    del first  # Or a device would hold it to the end.
     state, numbers = replicate((state, (hyper, key)), mesh)
-    run = _lifted(step, mesh, kind)
+    run = lifted(step, mesh, kind)
     total, batch = len(batches), step.schedule.batch
     watch = _Watch(done, loss)
     if done:
@@ -149,8 +150,11 @@ class _Told(NamedTuple):
 
 # Bases of one network and schedule share a program.
 @functools.lru_cache(maxsize=8)
-def _lifted(step: Step, mesh: Mesh, kind: str) -> Callable:
-    """A step on every device: `run(state, batch, (hyper, key), store) -> (state, told)`."""
+def lifted(step: Step, mesh: Mesh, kind: str) -> Callable:
+    """Returns a step on every device: `run(state, batch, (hyper, key), store) -> (state, told)`.
+
+    It is jitted; batches name rows of the store, or where that is None bring their images.
+    """
 
     def told(
         state: State, batch: Batch, numbers: Any, store: jax.Array | None, parts: int
