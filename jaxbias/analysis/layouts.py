@@ -43,7 +43,8 @@ def _text(layout: dict) -> str:
     """Names a layout, but for the width of its programs, in which packs differ anywhere."""
     images = "" if layout["store"] == "device" else " with images on the host"
     trunks = " on stored activations of trunks" if layout.get("trunks") else ""
+    pieces = f", batches in {layout['pieces']} pieces" if "pieces" in layout else ""
     return (
-        f"on {layout['devices']} × {layout['device']} by '{layout['mode']}'{images}{trunks} "
-        f"(JAX {layout['jax']})"
+        f"on {layout['devices']} × {layout['device']} by '{layout['mode']}'"
+        f"{images}{trunks}{pieces} (JAX {layout['jax']})"
     )

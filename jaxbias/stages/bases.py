@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from jaxbias import words
-from jaxbias.engine.members import hyper_of, key_of, schedule_of
+from jaxbias.engine.looped import fitted, looped_of, mapped
+from jaxbias.engine.members import hyper_of, key_of
 from jaxbias.engine.rows import DIVERGED, Row, base_row
 from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
@@ -21,7 +22,7 @@ from jaxbias.parallel import make_data_mesh
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import Base, Recipe
 from jaxbias.study import PretrainSpec
-from jaxbias.training import Schedule, Step, batches_of, make_score
+from jaxbias.training import batches_of, make_score
 from jaxbias.training.feeds import Batches, Curated
 from jaxbias.training.loop import Tell, fit
 from jaxbias.training.saves import Saves
@@ -59,19 +60,17 @@ def pretrain_base(
     drawn = curator.pretrain(base)
     recipe = Recipe.of_base(study.pretrain, base)
     labels = curator.base_labels(base)[drawn.ids]
-    schedule = _schedule(study.pretrain, recipe, base, labels)
-    # Pieces of a batch are computed in a loop, where XLA:CPU convolutions are slow.
-    mapped = "loop" if study.pretrain.accumulate == 1 else "map"
-    starts = runner.starts
-    network = starts.trained(starts.network_of(base, mapped), base, recipe.mode)
-    step = Step(network, schedule)
+    starts, asked = runner.starts, study.pretrain.accumulate
+    began = time.perf_counter()
+    looped = fitted(base.name, looped_of(starts, base, mesh), asked, runner.executor.room)
+    step, network, schedule = looped.step, looped.model, looped.step.schedule
     key = key_of("pretrain", base.seed)
     fresh = starts.begin(network, base)
     store, places = starts.store_on(network, base, mesh)
     curated = Curated(places(drawn.ids), labels, drawn.weights)
     images = curator.dataset.images
     batches = Batches(
-        curated, np.asarray(batches_of(key, schedule)), study.pretrain.accumulate,
+        curated, np.asarray(batches_of(key, schedule)), looped.pieces,
         images if store is None else None,
     )  # fmt: skip
     run = {
@@ -81,8 +80,8 @@ def pretrain_base(
         "state": _shape(jax.eval_shape(lambda: step.begin(fresh, key))),
     }
     layout = dataclasses.replace(runner.layout, mode=study.pretrain.lift, devices=mesh.size)
-    saves = Saves(directory, study.pretrain.keep, run, layout.record(1))
-    began = time.perf_counter()
+    cut = {} if looped.pieces == asked else {"pieces": looped.pieces}
+    saves = Saves(directory, study.pretrain.keep, run, {**layout.record(1), **cut})
     try:
         ended = fit(
             base.name,
@@ -106,12 +105,13 @@ def pretrain_base(
     runner.run_seconds += time.perf_counter() - began
     runner.trained_images += ended.steps * study.pretrain.batch
     params = starts.whole(network, base, ended.state.params)
+    scored = starts.network_of(base, mapped(looped.pieces))
     out = {
         "diverged_at": [ended.state.diverged_at],
         "failure": DIVERGED,
         "loss": [ended.loss],
         "seconds": time.perf_counter() - began,
-        "scores": [_scores(runner, base, starts.network_of(base, mapped), params)],
+        "scores": [_scores(runner, base, scored, params)],
         "layouts": saves.layouts,
     }
     return base_row(base, drawn, out, 0, curator.validation_labels(base)), params
@@ -122,13 +122,6 @@ def _shape(state: Any) -> str:
     leaves = jax.tree.leaves(state)
     numbers = words.count(sum(leaf.size for leaf in leaves), "number")
     return f"{words.count(len(leaves), 'array')} of {numbers}"
-
-
-def _schedule(spec: PretrainSpec, recipe: Recipe, base: Base, labels: np.ndarray) -> Schedule:
-    """Returns the static shapes of the training of a base on the labels [n, K] of its examples."""
-    objective = "simclr" if base.objective == "simclr" else "erm"
-    plain = schedule_of(recipe, objective, len(labels), 1, labels.shape[1])
-    return dataclasses.replace(plain, temperature=spec.temperature, projection=spec.projection)
 
 
 def refuse_diverged(directory: ResultDirectory, plan: Plan) -> None:

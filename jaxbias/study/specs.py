@@ -203,7 +203,8 @@ class PretrainSpec:
     # What follows is for the loop alone.
     temperature: Annotated[float, Range(1e-3, 1000)] = 0.5  # Of SimCLR.
     projection: Annotated[int, Range(1, 65536)] = 64  # Of SimCLR: width of what is compared.
-    # Pieces of a batch computed one after another. Norms see a piece at a time.
+    # Pieces of a batch computed one after another, of which norms see one at a time. 1: the whole
+    # batch, in more pieces only where devices cannot hold it and no norm sees it.
     accumulate: Batch = 1
     # How a step is spread over devices. On 2 CPU devices a step of the
     # convnet takes 5 ms by shard_map and 12 by jit, where the compiler gathers activations.
