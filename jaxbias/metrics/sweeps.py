@@ -19,7 +19,6 @@ from jaxbias.metrics.ranking import Ranking, first_not_above
 # Ranks per step of a sweep. A step costs a few microseconds whatever it does, and sums that stay
 # in registers for eight ranks are read and written an eighth as often. It divides `BLOCK`.
 STEP = 8
-_HUGE = 1e200  # Stands for infinity in sums.
 
 
 class _Ranks(NamedTuple):
@@ -306,8 +305,19 @@ def means(sweep: Sweep, values: jax.Array) -> jax.Array:
     Returns:
       float64[C, V, R], Σ w·m·value.
     """
+    infinite = jnp.isinf(values)
+    none = jnp.zeros((sweep.channels.starts.shape[0] - 1, *sweep.shape), jnp.float64)
+    # 0 · ∞ is no number, and what is huge in float64 is infinite on TPUs, which have its digits as
+    # two of float32, and float32's range: what is infinite is counted, where there is any.
+    drawn = lax.cond(
+        infinite.any(), lambda: _weighed(sweep, infinite.astype(jnp.float64)), lambda: none
+    )
+    return jnp.where(drawn > 0, jnp.inf, _weighed(sweep, jnp.where(infinite, 0.0, values)))
+
+
+def _weighed(sweep: Sweep, values: jax.Array) -> jax.Array:
+    """Σ w·m·value of finite values."""
     channels = sweep.channels
-    values = jnp.minimum(values, _HUGE)  # 0 · ∞ is no number.
 
     def channel_sums(channel: jax.Array) -> jax.Array:
         def product(block: jax.Array, total: jax.Array) -> jax.Array:
@@ -316,7 +326,6 @@ def means(sweep: Sweep, values: jax.Array) -> jax.Array:
             return total + (values[:, examples] * channels.weights[examples][None, :]) @ m
 
         first, last = channels.starts[channel] // BLOCK, channels.starts[channel + 1] // BLOCK
-        total = lax.fori_loop(first, last, product, sweep.zeros())
-        return jnp.where(total > _HUGE * 1e-100, jnp.inf, total)
+        return lax.fori_loop(first, last, product, sweep.zeros())
 
     return sweep.over_channels(channel_sums)

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import types
 
 import jax
 import jax.numpy as jnp
@@ -202,3 +203,48 @@ def _order(scores, channels):
 def test_wrong_shapes_are_named():
     with pytest.raises(InputError, match=r"scores has shape \(2, 3\) and labels 2 entries"):
         group_metrics(jnp.zeros((2, 3)), [0, 1])
+
+
+def constants(jaxpr):
+    """Every number that is written in a program, and in those that it calls."""
+    for equation in jaxpr.eqns:
+        yield from (var.val for var in equation.invars if hasattr(var, "val"))
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
+            if is_program(value):
+                yield from getattr(value, "consts", ())
+                yield from constants(getattr(value, "jaxpr", value))
+
+
+def is_program(value):
+    return hasattr(value, "eqns")
+
+
+@pytest.mark.parametrize("link", ["identity", "sigmoid"])
+@pytest.mark.parametrize("rule", ["base_rate", "youden", {"tpr": 0.8}])
+def test_no_number_is_beyond_the_range_of_float32(rule, link):
+    """A TPU has float64 as two numbers of float32: more digits, and no larger range."""
+    scores, labels, groups, weights = drawn(2)
+    program = jax.make_jaxpr(
+        lambda s: group_metrics(
+            s, labels, groups, weights=weights, metrics=EVERYTHING, threshold=rule, link=link
+        )
+    )(scores)
+    every = [np.asarray(value) for value in (*program.consts, *constants(program.jaxpr))]
+    found = np.concatenate([v.ravel() for v in every if v.dtype == np.float64])
+    limits = np.finfo(np.float32)
+    sizes = np.abs(found[np.isfinite(found) & (found != 0)])
+    assert len(sizes) > 10
+    assert limits.tiny <= sizes.min() and sizes.max() <= limits.max
+
+
+def test_a_chunk_of_a_tpu_has_more_variants_and_the_hosts_has_not():
+    count = 20_000
+    channels = make_channels(np.arange(count) % 2, np.ones((1, count)), np.ones(count))
+    split = make_split(channels, np.ones((count, 8), np.uint8))
+    scores = np.broadcast_to(np.float32(0), (4096, count))
+    work = chunks._Work(None, scores, split, None, None, None)
+    widths = {
+        platform: chunks._width(work, len(scores), types.SimpleNamespace(platform=platform))
+        for platform in ("cpu", "gpu", "tpu")
+    }
+    assert widths == {"cpu": 64, "gpu": 64, "tpu": 512}
