@@ -51,17 +51,18 @@ class _Pack:
         from jaxbias.engine.programs import Networks
         from jaxbias.models import make_network
         from jaxbias.study import ModelSpec
-        from jaxbias.training import Schedule
+        from jaxbias.training import Schedule, stored
 
         spec = ModelSpec(widths=grid.WIDTHS, compute_dtype=dtype)
         network = make_network(spec, sizes.finetuned_size, 1, mapped=mode)
         schedule = Schedule(sizes.n, sizes.epochs, grid.BATCH, grid.MOMENTUM)
-        stored = sizes.n + sizes.scored
-        images = _noise(stored, sizes.finetuned_size)
+        count = sizes.n + sizes.scored
+        images = _noise(count, sizes.finetuned_size)
         self.executor = _executor(mode)
         self.program = Networks(network, sizes.scored, images.shape, schedule)
         self.members = [_member(self.program, seed) for seed in range(width)]
-        self.shared = (np.arange(sizes.n, stored, dtype=np.int32), _placed(images, self.executor))
+        scored = np.arange(sizes.n, count, dtype=np.int32)
+        self.shared = scored, _placed(stored(images), self.executor)
 
     def once(self) -> float:
         """Seconds of the pack; the first time it is compiled too."""
@@ -121,7 +122,7 @@ def time_mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dic
     from jaxbias.models import make_network
     from jaxbias.parallel import split_variants
     from jaxbias.study import ModelSpec
-    from jaxbias.training import Schedule
+    from jaxbias.training import Schedule, stored
 
     spec = ModelSpec(
         name=subject.model,
@@ -133,13 +134,13 @@ def time_mode(subject: Subject, mode: str, convolution: str, rounds: int) -> dic
     network = make_network(spec, subject.size, 1, mapped=mode)
     n = subject.batch * subject.steps
     executor = _executor(mode)
-    images = _placed(_noise(512, subject.size), executor)
+    images = _noise(512, subject.size)
     schedule = Schedule(n, 1, subject.batch, grid.MOMENTUM)
     program = Networks(network, 64, images.shape, schedule)
     one = _member(program, 0)
     stacked = jax.tree.map(lambda leaf: np.stack([leaf] * subject.width), one)
     stacked = split_variants(stacked, executor.mesh)
-    shared = _placed((np.arange(64, dtype=np.int32), images), executor)
+    shared = _placed((np.arange(64, dtype=np.int32), stored(images)), executor)
 
     def once() -> float:
         began = time.perf_counter()

@@ -54,7 +54,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
     from jaxbias.models import make_network
     from jaxbias.parallel import make_data_mesh, replicate
     from jaxbias.study import ModelSpec
-    from jaxbias.training import Hyper, batches_of
+    from jaxbias.training import Hyper, batches_of, stored
     from jaxbias.training.feeds import Batches, Curated
     from jaxbias.training.loop import fit
     from jaxbias.training.saves import Saves
@@ -80,7 +80,7 @@ def run_jaxbias(asked: argparse.Namespace) -> dict[str, float]:
         saves = Saves(Path(directory) / "run", 1, {}, {})
         ended = fit(
             asked.model, step, lambda: step.begin(fresh, key), Batches(curated, order, 1, None),
-            hyper, key, mesh, asked.lift, saves, steps, store=replicate(images, mesh),
+            hyper, key, mesh, asked.lift, saves, steps, store=replicate(stored(images), mesh),
         )  # fmt: skip
         saves.close()
     memory = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)

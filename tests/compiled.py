@@ -43,3 +43,33 @@ def brief_analyses(name: str, config: str, modes: tuple[str, ...], each: int) ->
         executor = UnattachedExecutor(make_mesh(at.chips), mode, device_room(0, at.chips))
         found[mode] = executor.analysis(program, each * at.chips, BRIEFLY)
     return found
+
+
+def store_sizes(name: str, mode: str, counts: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Compiles a finetune of a small network on stores of so many images of 64².
+
+    Returns:
+      Of each the bytes of its arguments and of its temporaries on a chip.
+    """
+    at = described(name)
+    os.environ.update(at.environment)
+    aim(at)
+    from jaxbias.engine.members import schedule_of
+    from jaxbias.engine.programs import training_of
+    from jaxbias.engine.unattached import BRIEFLY, UnattachedExecutor
+    from jaxbias.models import make_network
+    from jaxbias.parallel import make_mesh
+    from jaxbias.plan.variants import Recipe
+    from jaxbias.study import FinetuneSpec, ModelSpec
+
+    network = make_network(ModelSpec(widths=(8,)), 64, 1, mapped=mode)
+    recipe = Recipe.of(FinetuneSpec(epochs=1, batch=64))
+    schedule = schedule_of(recipe, "erm", 256, cells=4)
+    executor, found = UnattachedExecutor(make_mesh(at.chips), mode, None), []
+    for count in counts:
+        images = (count, 64, 64, 3)
+        program = training_of(network, recipe, schedule, scored=128, images=images, rows=count)
+        lowered = executor.lowered(program, 2 * at.chips)
+        told = lowered.compile({"optimization_level": BRIEFLY}).memory_analysis()
+        found.append((told.argument_size_in_bytes, told.temp_size_in_bytes))
+    return found

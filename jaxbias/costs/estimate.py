@@ -25,6 +25,7 @@ from jaxbias.engine.unattached import UnattachedExecutor
 from jaxbias.models import Network
 from jaxbias.plan.packs import Pack, Plan
 from jaxbias.plan.variants import Variant
+from jaxbias.training import stored_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +153,7 @@ def estimate(
         rates, timed = predict_rates(catalog, largest(jobs)), len(ordered)
     elif run:  # What is only timed is no program of the study.
         executor = Executor(executor.mesh, executor.mode, executor.room)
-        on_device = 0 if catalog.feed else images.nbytes
+        on_device = 0 if catalog.feed else stored_bytes(images.shape, images.dtype)
         rates, timed = measure_rates(executor, ordered, on_device, budget)
     else:
         rates, timed = count_rates(ordered), 0
@@ -185,7 +186,7 @@ def estimate(
         ),
         parameter_bytes=sum(_bytes(starts.network_of(base)) for base in bases.values()),
         feature_bytes=sum(4 * rows * inputs_of(starts.finetuned(base)) for base, _ in seen),
-        image_bytes=images.nbytes,
+        image_bytes=stored_bytes(images.shape, images.dtype),
         devices=executor.mesh.size,
         memory=max((rate.memory for rate in rates.values()), default=0),
         kinds=len(rates),

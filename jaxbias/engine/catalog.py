@@ -14,6 +14,7 @@ from jaxbias.engine.starts import Starts
 from jaxbias.models import Head, Tail
 from jaxbias.plan.variants import Base, Recipe, Variant
 from jaxbias.study import by_loop
+from jaxbias.training import stored_bytes
 
 
 class Catalog:
@@ -108,8 +109,9 @@ class Catalog:
             return self.feed.held(program, width)
         whole = program.longest if isinstance(program, Rung) else program
         # Of heads and tails, which are trained on features and activations.
-        images = self.curator.dataset.images.nbytes
-        return program, images if isinstance(whole.model, Head | Tail) and not self.feed else 0
+        images = self.curator.dataset.images
+        beside = stored_bytes(images.shape, images.dtype)
+        return program, beside if isinstance(whole.model, Head | Tail) and not self.feed else 0
 
     def _is_fed(self, program: Training | Rung) -> bool:
         fed = isinstance(program, Networks) and self.feed is not None

@@ -28,6 +28,8 @@ from jaxbias.training import (
     batches_of,
     places_of,
     steps_of,
+    stored,
+    stored_bytes,
 )
 
 T = TypeVar("T")
@@ -71,6 +73,7 @@ class Feed:
     def __init__(self, executor: Executor, images: np.ndarray) -> None:
         self.executor = executor
         self.images = images
+        self.image_bytes = stored_bytes((1, *images.shape[1:]), images.dtype)
         budget = executor.room.budget * SHARE if executor.room else _PLAIN_BYTES
         self.chunk_bytes = budget / 2
         self._batches = functools.lru_cache(maxsize=8)(self._batches_of)
@@ -101,7 +104,7 @@ class Feed:
         step, *_ = steps_of(program.model, program.schedule)
         advanced, each = self._advanced(program, step, width), -(-width // self.executor.mesh.size)
         # The chunk that is worked on is an argument.
-        return advanced, each * advanced.steps * program.batch * self.images[0].nbytes
+        return advanced, each * advanced.steps * program.batch * self.image_bytes
 
     def _train_part(
         self, program: Networks, scored: np.ndarray, padded: Sequence[Member]
@@ -141,7 +144,7 @@ class Feed:
             inside = np.minimum(np.arange(start, start + steps), schedule.steps - 1)
             batch = places[:, inside]
             ids = np.take_along_axis(examples.ids[:, None, :], batch, axis=2)
-            images = np.take(self.images, ids, axis=0)
+            images = stored(np.take(self.images, ids, axis=0), leading=3)
             return split_variants((batch, images), mesh), replicate(count, mesh)
 
         starts = range(0, schedule.steps, steps)
@@ -152,19 +155,19 @@ class Feed:
 
     def _advanced(self, program: Networks, step: Step, width: int) -> Advanced:
         """The program of a chunk of a phase: as many steps as fit."""
-        mesh, images = self.executor.mesh, self.images
-        steps = chunk_steps(step.schedule, width, images, mesh, self.chunk_bytes)
+        mesh, each = self.executor.mesh, self.image_bytes
+        steps = chunk_steps(step.schedule, width, each, mesh, self.chunk_bytes)
         return Advanced(program, step.refits, steps)
 
     def _scored(self, program: Networks, params: Params, ids: np.ndarray) -> np.ndarray:
         """float[V, M, outputs], chunk by chunk of one shape."""
-        mesh, most = self.executor.mesh, self.chunk_bytes // self.images[0].nbytes
+        mesh, most = self.executor.mesh, self.chunk_bytes // self.image_bytes
         size = min(_SCORED, -(-len(ids) // _UNIT) * _UNIT, most)
         size = max(1, int(size) // _UNIT) * _UNIT
 
         def gathered(start: int) -> Any:
             chunk = np.resize(ids[start : start + size], size)
-            return replicate(np.take(self.images, chunk, axis=0), mesh)
+            return replicate(stored(np.take(self.images, chunk, axis=0)), mesh)
 
         rated = Rated(program.model, (size, *self.images.shape[1:]))
         found = [
@@ -176,8 +179,9 @@ class Feed:
         return np.concatenate(found, axis=1)[:, : len(ids)]
 
     def blocks(self, ids: np.ndarray, mirrored: np.ndarray) -> Any:
-        """Puts blocks of images uint8[V, B, S, S, 3], and which are mirrored, on the devices."""
-        return split_variants((np.take(self.images, ids, axis=0), mirrored), self.executor.mesh)
+        """Puts blocks of images [V, B, ...], and which are mirrored, on the devices."""
+        images = stored(np.take(self.images, ids, axis=0), leading=2)
+        return split_variants((images, mirrored), self.executor.mesh)
 
     def _batches_of(self, schedule: Schedule, key: bytes) -> np.ndarray:
         data = np.frombuffer(key, np.uint32)
@@ -188,17 +192,17 @@ _order = jax.jit(batches_of, static_argnums=1)
 
 
 def chunk_steps(
-    schedule: Schedule, width: int, images: np.ndarray, mesh: jax.sharding.Mesh, chunk: float
+    schedule: Schedule, width: int, image: int, mesh: jax.sharding.Mesh, chunk: float
 ) -> int:
     """Returns how many steps a chunk holds: as many as fit, and all chunks about as many.
 
     Args:
       schedule: of the members.
       width: how many there are.
-      images: the store.
+      image: bytes of one on a device.
       mesh: members are split over it.
       chunk: bytes that a chunk may have on one device.
     """
-    each = -(-width // mesh.size) * schedule.batch * images[0].nbytes
+    each = -(-width // mesh.size) * schedule.batch * image
     most = max(1, min(schedule.steps, int(chunk // each)))
     return -(-schedule.steps // -(-schedule.steps // most))

@@ -8,7 +8,6 @@ cannot hold at once is cut into the fewest that it can, which is a matter of the
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 
 import jax
@@ -25,7 +24,7 @@ from jaxbias.parallel import DATA
 from jaxbias.plan.variants import Base, Recipe
 from jaxbias.study import PretrainSpec
 from jaxbias.targets import target
-from jaxbias.training import Batch, Hyper, Schedule, State, Step
+from jaxbias.training import Batch, Hyper, Schedule, State, Step, Store, black, stored_bytes
 from jaxbias.training.feeds import ON_THE_WAY
 from jaxbias.training.loop import lifted
 
@@ -78,7 +77,7 @@ class Looped:
     @property
     def beside(self) -> int:
         """Bytes on a device of batches on their way there while one is trained on."""
-        each = self.batch * math.prod(self.store[1:]) * self.model.pixels.itemsize
+        each = stored_bytes((self.batch, *self.store[1:]), self.model.pixels)
         return ON_THE_WAY * each // self.mesh.size if self.fed else 0
 
     def lowered(self) -> jax.stages.Lowered:
@@ -88,17 +87,22 @@ class Looped:
         cut, pixels = (self.pieces, self.batch // self.pieces), self.model.pixels
         shape = jax.ShapeDtypeStruct
         batch = Batch(
-            shape((*cut, *self.store[1:]), pixels) if self.fed else shape(cut, np.int32),
+            _images((*cut, *self.store[1:]), pixels, 2) if self.fed else shape(cut, np.int32),
             shape((*cut, self.step.schedule.labels), self.labels),
             shape(cut, np.float32),
             shape(cut, np.int32),
         )
         key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
         numbers = Hyper(*(shape((), np.float32) for _ in Hyper._fields)), key
-        store = None if self.fed else shape(self.store, pixels)
+        store = None if self.fed else _images(self.store, pixels, 1)
         there = ((_state_of(self.step), whole), (batch, along), (numbers, whole), (store, whole))
         run = lifted(self.step, self.mesh, self.lift)
         return run.lower(*(_on(tree, sharding) for tree, sharding in there))
+
+
+def _images(shape: tuple[int, ...], pixels: np.dtype, leading: int) -> Store:
+    """The shapes of a store."""
+    return jax.eval_shape(lambda: black(shape, pixels, leading))
 
 
 def _on(tree: object, sharding: NamedSharding) -> object:

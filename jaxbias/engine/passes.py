@@ -11,7 +11,7 @@ from jaxbias.engine.programs import BLOCK, Networks, Program, params_of, rate, s
 from jaxbias.models import Head, Network
 from jaxbias.models.network import Params
 from jaxbias.parallel import map_variants
-from jaxbias.training import State, Step, Steps, advance, make_score
+from jaxbias.training import State, Step, Steps, Store, advance, black, make_score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Begun(Program):
 class Advanced(Begun):
     """States some steps later, on images that come from the host.
 
-    Members: (state, examples, hyper, key, batches int32[K, batch], images uint8[K, batch, S, S,
-    3]); shared: how many of the K are taken, int32[].
+    Members: (state, examples, hyper, key, batches int32[K, batch], a store [K, batch, ...]);
+    shared: how many of the K are taken, int32[].
     """
 
     steps: int  # K
@@ -59,7 +59,8 @@ class Advanced(Begun):
         """See `Program`."""
         (params, *rest), _ = self.whole.sample()
         batches = np.zeros((self.steps, self.whole.batch), np.int32)
-        images = store_of((*batches.shape, *self.whole.store[1:]), self.whole.model)
+        shape, pixels = (*batches.shape, *self.whole.store[1:]), self.whole.model.pixels
+        images = black(shape, pixels, leading=2)
         return (self._step.begin(params), *rest, batches, images), np.int32(self.steps)
 
     def _one(self, member: tuple, shared: jax.Array) -> State:
@@ -80,13 +81,13 @@ class Rated(Program):
         """See `Program`."""
         return (params_of(self.model),), store_of(self.store, self.model)
 
-    def _packed(self, mode: str, members: tuple, shared: jax.Array) -> jax.Array:
+    def _packed(self, mode: str, members: tuple, shared: Store | jax.Array) -> jax.Array:
         if isinstance(self.model, Head):
             return rate(self.model)(*members, shared)
         return map_variants(self._one, mode)(members, shared)
 
-    def _one(self, member: tuple, shared: jax.Array) -> jax.Array:
-        ids = jnp.arange(shared.shape[0], dtype=jnp.int32)
+    def _one(self, member: tuple, shared: Store) -> jax.Array:
+        ids = jnp.arange(self.store[0], dtype=jnp.int32)
         return make_score(self.model)(*member, ids, shared)
 
 
@@ -127,7 +128,7 @@ class Extraction(Program):
 class ExtractionFed(Extraction):
     """The same of images that come from the host.
 
-    Members: (images uint8[B, S, S, 3], which are mirrored bool[B]); shared: params.
+    Members: (a store of B images, which are mirrored bool[B]); shared: params.
     """
 
     def sample(self) -> tuple[Any, Any]:
@@ -136,4 +137,5 @@ class ExtractionFed(Extraction):
         return (images, np.zeros(BLOCK, bool)), params_of(self.network)
 
     def _one(self, member: tuple, shared: Any) -> jax.Array:
-        return self._made(shared, *member)
+        store, mirrored = member
+        return self._made(shared, store.images, mirrored)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxbias.engine.members import hyper_of, inputs_of, penalty_of
@@ -25,9 +24,11 @@ from jaxbias.training import (
     Schedule,
     State,
     Step,
+    Store,
     Trained,
     TrainingSet,
     batches_of,
+    black,
     fit_head,
     make_rung,
     make_score,
@@ -287,10 +288,10 @@ def params_of(model: Network | Head) -> Params:
     return {"head": {"kernel": kernel, "bias": np.zeros(model.outputs, np.float32)}}
 
 
-def store_of(shape: tuple[int, ...], model: Network | Head) -> jax.Array:
+def store_of(shape: tuple[int, ...], model: Network | Head) -> Store | jax.Array:
     """Returns what a model takes for images: black ones, or features float32[N, F], of noise."""
     if isinstance(model, Network):
-        return jnp.zeros(shape, model.pixels)
+        return black(shape, model.pixels)
     return jax.random.normal(jax.random.key(0), shape, np.float32)
 
 

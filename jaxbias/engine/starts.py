@@ -31,6 +31,7 @@ from jaxbias.models import Head, Network, Tail, make_network, tail_of
 from jaxbias.models.network import Params
 from jaxbias.parallel import replicate, split_variants
 from jaxbias.plan.variants import Base, Variant
+from jaxbias.training import Store, stored
 from jaxbias.weights import Imported, describe_imported, load
 
 LoadBase = Callable[[Base, Network], Params]
@@ -80,7 +81,7 @@ class Starts:
         # Packs come base by base, so one base's features are on the devices at a time.
         self.features_on_device = functools.lru_cache(maxsize=1)(self._features_on_device)
         # Of one trunk at a time: its id, and what it makes of images, on the devices.
-        self._activations: tuple[str, jax.Array] | None = None
+        self._activations: tuple[str, Store] | None = None
 
     def _rows_of(self, splits: Sequence[str]) -> np.ndarray:
         """Returns int32, the rows of the image store that are in some splits, ascending."""
@@ -88,9 +89,9 @@ class Starts:
         return np.flatnonzero(np.any(pools, axis=0)).astype(np.int32)
 
     @functools.cached_property
-    def images(self) -> jax.Array:
+    def images(self) -> Store:
         """The image store, on every device from its first use on."""
-        return replicate(np.asarray(self.curator.dataset.images), self.executor.mesh)
+        return replicate(stored(np.asarray(self.curator.dataset.images)), self.executor.mesh)
 
     def _network(self, outputs: int, mapped: str = "") -> Network:
         study = self.curator.study
@@ -124,19 +125,19 @@ class Starts:
             return self.curator.dataset.images.shape
         return len(self.trunk_rows), 2, *activations_of(self.finetuned(base))
 
-    def store(self, model: Network, base: Base) -> tuple[jax.Array, Callable]:
+    def store(self, model: Network, base: Base) -> tuple[Store, Callable]:
         """Returns that store, on the devices, and what maps rows of the image store to its own."""
         if not isinstance(model, Tail):
             return self.images, lambda ids: ids
         if self._activations is None or self._activations[0] != base.trunk:
             self._activations = None  # Another trunk's make room first.
-            found = replicate(np.asarray(self._trunk(base).values), self.executor.mesh)
+            found = replicate(stored(np.asarray(self._trunk(base).values)), self.executor.mesh)
             self._activations = base.trunk, found
         return self._activations[1], self._trunk_places
 
     def store_on(
         self, model: Network, base: Base, mesh: Mesh
-    ) -> tuple[jax.Array | None, Callable[[np.ndarray], np.ndarray]]:
+    ) -> tuple[Store | None, Callable[[np.ndarray], np.ndarray]]:
         """Returns `store` on every device of a mesh, None where images are on the host."""
         tail = isinstance(model, Tail)
         if self.feed is not None and not tail:
@@ -146,8 +147,8 @@ class Starts:
             store, places = self.store(model, base)
             return jax.device_put(store, NamedSharding(mesh, PartitionSpec())), places
         if not tail:
-            return replicate(np.asarray(self.curator.dataset.images), mesh), lambda ids: ids
-        return replicate(np.asarray(self._trunk(base).values), mesh), self._trunk_places
+            return replicate(stored(np.asarray(self.curator.dataset.images)), mesh), lambda ids: ids
+        return replicate(stored(np.asarray(self._trunk(base).values)), mesh), self._trunk_places
 
     def _imported(self, base: Base) -> Imported:
         return describe_imported(Path(self.curator.study.bases[base.name].weights))

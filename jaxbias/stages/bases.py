@@ -22,7 +22,7 @@ from jaxbias.parallel import make_data_mesh
 from jaxbias.plan.packs import Plan
 from jaxbias.plan.variants import Base, Recipe
 from jaxbias.study import PretrainSpec
-from jaxbias.training import batches_of, make_score
+from jaxbias.training import batches_of, make_score, stored
 from jaxbias.training.feeds import Batches, Curated
 from jaxbias.training.loop import Tell, fit
 from jaxbias.training.saves import Saves
@@ -169,7 +169,8 @@ def _scores(runner: Runner, base: Base, network: Network, params: Params) -> np.
     size = min(_SCORED, len(rows))
     score = functools.partial(_scorer(network), params, np.arange(size, dtype=np.int32))
     starts = range(0, len(rows), size)
-    parts = [np.asarray(score(images[np.resize(rows[i : i + size], size)])) for i in starts]
+    chunks = (stored(images[np.resize(rows[i : i + size], size)]) for i in starts)
+    parts = [np.asarray(score(chunk)) for chunk in chunks]
     return np.concatenate(parts)[: len(rows)]
 
 

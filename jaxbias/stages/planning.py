@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 import json
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from jaxbias import data
 from jaxbias.capacity import gib, require_ram
@@ -37,6 +37,7 @@ from jaxbias.stages.gang import wait_until
 from jaxbias.stages.search import read_results
 from jaxbias.study import Study, by_loop
 from jaxbias.targets import target
+from jaxbias.training import stored_bytes
 from jaxbias.weights import checkpoint, content_hash, departures, describe_imported
 from jaxbias.workdir.results import ResultDirectory
 
@@ -81,7 +82,8 @@ def _check_machine(study: Study, images: int, pretrained: bool) -> None:
     looped = any(base.target and by_loop(study, base) for base in study.bases.values())
     if looped and not pretrained:
         check_batch(study.pretrain, devices)
-    _store(study, devices, images * study.data.image_size**2 * 3)
+    side = study.data.image_size
+    _store(study, devices, (images, side, side, 3))
     shapes = jax.eval_shape(
         make_network(study.model, study.data.image_size, 1).init, jax.random.key(0)
     )
@@ -200,7 +202,7 @@ def layout_of(study: Study, dataset: Dataset) -> Layout:
             file=sys.stderr,
         )
     devices = devices_of(study)
-    store = _store(study, devices, dataset.images.nbytes)
+    store = _store(study, devices, dataset.images.shape)
     return Layout(mode, devices, store, _trunks(study, devices, len(dataset.table)))
 
 
@@ -218,7 +220,7 @@ def _trunks(study: Study, devices: int, images: int) -> bool:
     points = [point for points in study.experiments.values() for point in points]
     modes = {study.finetune.mode, *(point["mode"] for point in points if "mode" in point)}
     sizes = [
-        8 * images * math.prod(activations_of(describe_imported(Path(base.weights)).network(1)))
+        stored_bytes((images, 2, *_activations(base.weights)), np.float32)
         for base in study.bases.values()
         if base.trained == "last_block" or (base.role == "imported" and "last_block" in modes)
     ]
@@ -226,8 +228,14 @@ def _trunks(study: Study, devices: int, images: int) -> bool:
     return bool(sizes) and (room is None or max(sizes) <= room.budget / 2)
 
 
-def _store(study: Study, devices: int, size: int) -> str:
-    """Returns where images of that many bytes are during training: "device" or "host"."""
+def _activations(weights: str) -> tuple[int, ...]:
+    """The shape of what the trunk of imported weights makes of an image."""
+    return activations_of(describe_imported(Path(weights)).network(1))
+
+
+def _store(study: Study, devices: int, images: tuple[int, ...]) -> str:
+    """Returns where images [N, S, S, 3] are during training: "device" or "host"."""
+    size = stored_bytes(images, np.uint8)
     store, room = study.grid.store, device_room(study.grid.memory_mib, devices)
     if store == "auto":
         store = "device" if room is None or size <= room.budget / 2 else "host"

@@ -14,6 +14,7 @@ from jaxbias.training.run import (
 from jaxbias.training.rungs import make_rung
 from jaxbias.training.schedule import Hyper, Schedule
 from jaxbias.training.step import Batch, State, Step, steps_of
+from jaxbias.training.stores import Store, black, stored, stored_bytes
 
 __all__ = [
     "Batch",
@@ -23,14 +24,18 @@ __all__ = [
     "State",
     "Step",
     "Steps",
+    "Store",
     "Trained",
     "TrainingSet",
     "advance",
     "batches_of",
+    "black",
     "fit_head",
     "make_rung",
     "make_score",
     "make_train",
     "places_of",
     "steps_of",
+    "stored",
+    "stored_bytes",
 ]

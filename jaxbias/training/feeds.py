@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from jaxbias.parallel import split_batch
 from jaxbias.training.step import Batch
+from jaxbias.training.stores import stored
 
 _THREADS, _AHEAD = 4, 8  # Of Grain: readers, and batches they keep ready.
 ON_THE_WAY = 2  # Batches on their way to the devices.
@@ -59,7 +60,7 @@ class Batches:
         places = self.order[index].reshape(shape)[:, self.mine]
         rows = self.curated.ids[places]
         return Batch(
-            rows if self.images is None else self.images[rows],
+            rows if self.images is None else stored(self.images[rows], leading=2),
             self.curated.labels[places],
             self.curated.weights[places],
             at,

@@ -21,6 +21,7 @@ from jaxbias.training.feeds import Batches, feed
 from jaxbias.training.saves import Saves
 from jaxbias.training.schedule import Hyper
 from jaxbias.training.step import Batch, State, Step
+from jaxbias.training.stores import Store
 
 # Steps from one time to the next that processes ask each other whether to stop.
 _ASKED_EVERY = 16
@@ -65,7 +66,7 @@ def fit(
     kind: str,
     saves: Saves,
     save_every: int,
-    store: jax.Array | None = None,
+    store: Store | None = None,
     tell: Tell = lambda step, values: None,
     is_lost: Callable[[], bool] = lambda: False,
 ) -> Ended:
@@ -157,11 +158,10 @@ def lifted(step: Step, mesh: Mesh, kind: str) -> Callable:
     """
 
     def told(
-        state: State, batch: Batch, numbers: Any, store: jax.Array | None, parts: int
+        state: State, batch: Batch, numbers: Any, store: Store | None, parts: int
     ) -> tuple[State, _Told]:
-        if store is not None:
-            batch = batch._replace(images=store[batch.images])
-        state = step(state, batch, *numbers, parts)
+        images = batch.images.images if store is None else store[batch.images]
+        state = step(state, batch._replace(images=images), *numbers, parts)
         return state, _Told(state.loss, state.diverged_at)
 
     return lift(told, mesh, kind)

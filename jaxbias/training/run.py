@@ -10,6 +10,7 @@ from jaxbias.models import Head, Network
 from jaxbias.models.network import Params
 from jaxbias.training.schedule import Hyper, Schedule
 from jaxbias.training.step import Batch, State, Step, steps_of
+from jaxbias.training.stores import Store
 
 # Measured on 2 CPU cores at 32²: 64 scores 6,000 images in 136 ms, 256 in 170, 1,000 in 228.
 _SCORE_BATCH = 64
@@ -37,7 +38,7 @@ class Steps(NamedTuple):
     """Steps of a run, one after another."""
 
     batches: jax.Array  # int32[K, batch], places among the examples
-    images: jax.Array | None = None  # uint8[K, batch, S, S, 3] where they come from the host
+    images: Store | None = None  # [K, batch, ...] where they come from the host
 
 
 def advance(
@@ -48,7 +49,7 @@ def advance(
     examples: TrainingSet,
     hyper: Hyper,
     key: jax.Array,
-    images: jax.Array | None,
+    images: Store | jax.Array | None,
 ) -> State:
     """Trains for some steps.
 
@@ -62,7 +63,7 @@ def advance(
       examples: the curated set.
       hyper: numeric hyperparameters.
       key: of the run; it orders the batches and flips the images.
-      images: the shared store uint8[N, S, S, 3], or None where the steps bring their own.
+      images: the shared store, of a head its features; None where the steps bring their own.
 
     Returns:
       The state after them.
@@ -74,7 +75,7 @@ def advance(
     def body(i: jax.Array, state: State) -> State:
         batch, x = jax.tree.map(lambda leaf: _row(leaf, i), steps)
         at = jnp.arange(batch.shape[0], dtype=jnp.int32)
-        x = images[examples.ids[batch]] if x is None else x
+        x = images[examples.ids[batch]] if x is None else x.images
         labels, weights, cells = (
             values[batch] for values in (examples.labels, examples.weights, examples.cells)
         )
@@ -99,8 +100,8 @@ def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Tra
 
     Returns:
       `train(params, examples, hyper, key, images, batches=None) -> Trained`, where `images` is the
-      shared store uint8[N, S, S, 3] and `key` orders the batches and flips; runs that share a key
-      may share `batches_of` it.
+      shared store, or uint8[N, S, S, 3] as they are, and `key` orders the batches and flips; runs
+      that share a key may share `batches_of` it.
     """
 
     def train(
@@ -108,7 +109,7 @@ def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Tra
         examples: TrainingSet,
         hyper: Hyper,
         key: jax.Array,
-        images: jax.Array,
+        images: Store | jax.Array,
         batches: jax.Array | None = None,
     ) -> Trained:
         batches = batches_of(key, schedule) if batches is None else batches
@@ -123,10 +124,10 @@ def make_train(network: Network | Head, schedule: Schedule) -> Callable[..., Tra
     return train
 
 
-def make_score(network: Network) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
+def make_score(network: Network) -> Callable[[Params, jax.Array, Store | jax.Array], jax.Array]:
     """Makes `score(params, ids int32[M], images) -> logits float32[M, outputs]`."""
 
-    def score(params: Params, ids: jax.Array, images: jax.Array) -> jax.Array:
+    def score(params: Params, ids: jax.Array, images: Store | jax.Array) -> jax.Array:
         count = ids.shape[0]
         blocks = -(-count // _SCORE_BATCH)
         padded = jnp.pad(ids, (0, blocks * _SCORE_BATCH - count)).reshape(blocks, _SCORE_BATCH)

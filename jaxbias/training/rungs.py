@@ -9,6 +9,7 @@ from jaxbias.models import Head, Network
 from jaxbias.training.run import Steps, TrainingSet, advance, batches_of, make_score
 from jaxbias.training.schedule import Hyper, Schedule
 from jaxbias.training.step import State, Step
+from jaxbias.training.stores import Store
 
 
 def make_rung(
@@ -41,7 +42,7 @@ def make_rung(
         hyper: Hyper,
         key: jax.Array,
         scored: jax.Array,
-        images: jax.Array,
+        images: Store | jax.Array,
         span: jax.Array,
     ) -> tuple[State, jax.Array]:
         steps, after = Steps(batches_of(key, schedule)), jnp.asarray(ends, jnp.int32)

@@ -80,11 +80,10 @@ def test_a_diverging_run_ends_as_on_the_device():
 
 def test_chunks_fill_their_budget_evenly():
     schedule = Schedule(n=100, epochs=1, batch=10, momentum=0.9)
-    images, mesh = np.zeros((1, 2, 2, 3), np.uint8), make_mesh(2)
-    each = 3 * 10 * 12  # Six members on two devices.
-    assert chunk_steps(schedule, 6, images, mesh, chunk=100 * each) == 10
-    assert chunk_steps(schedule, 6, images, mesh, chunk=9 * each) == 5
-    assert chunk_steps(schedule, 6, images, mesh, chunk=each / 2) == 1
+    mesh, each = make_mesh(2), 3 * 10 * 12  # Six members on two devices.
+    assert chunk_steps(schedule, 6, 12, mesh, chunk=100 * each) == 10
+    assert chunk_steps(schedule, 6, 12, mesh, chunk=9 * each) == 5
+    assert chunk_steps(schedule, 6, 12, mesh, chunk=each / 2) == 1
 
 
 def test_the_next_chunk_is_made_while_this_one_is_used():

@@ -13,6 +13,7 @@ from jaxbias.engine.runner import Runner
 from jaxbias.errors import InputError
 from jaxbias.plan.packs import Plan, extend_plan
 from jaxbias.plan.variants import expand
+from jaxbias.training import stored_bytes
 from tests.tiny import tiny_dataset, tiny_study
 
 SIZE = 20
@@ -111,7 +112,8 @@ def test_heads_run_beside_the_images_they_are_not_trained_on(solver):
     runner, plan = planned(mib=64, finetune={**FINETUNE, "mode": "head", "solver": solver})
     program, width = runner.catalog.finetune(plan.variants[0]), 64
     whole = program_bytes(runner.executor.compiled(program, width))
-    both = whole + runner.curator.dataset.images.nbytes
+    images = runner.curator.dataset.images
+    both = whole + stored_bytes(images.shape, images.dtype)
     for room, fits in ((both, True), (both - 1, False)):
         runner.executor.room = Room(room, 2 * room)
         runner.catalog.part_width.cache_clear()

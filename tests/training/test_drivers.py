@@ -13,7 +13,7 @@ from jaxbias.files.claims import Lost
 from jaxbias.models import Network, make_network
 from jaxbias.parallel import make_data_mesh, make_mesh, replicate
 from jaxbias.study import ModelSpec
-from jaxbias.training import Hyper, Schedule, Step, TrainingSet, batches_of
+from jaxbias.training import Hyper, Schedule, Step, TrainingSet, batches_of, stored
 from jaxbias.training.feeds import Batches, Curated
 from jaxbias.training.loop import fit
 from jaxbias.training.saves import Saves
@@ -68,7 +68,7 @@ def program_of(network, schedule):
 
 def packed(network, schedule, runs):
     executor = Executor(make_mesh(2), "vmap", None)
-    return executor.run(program_of(network, schedule), runs, 2, (SCORED, IMAGES))
+    return executor.run(program_of(network, schedule), runs, 2, (SCORED, stored(IMAGES)))
 
 
 def in_rungs(network, schedule, runs):
@@ -78,7 +78,7 @@ def in_rungs(network, schedule, runs):
     states = [jax.tree.map(np.asarray, begin(params)) for params, *_ in runs]
     for first, last in ((0, 1), (1, 1), (1, schedule.epochs)):
         each = [(state, *run[1:]) for state, run in zip(states, runs, strict=True)]
-        shared = (SCORED, IMAGES, np.array([first, last], np.int32))
+        shared = (SCORED, stored(IMAGES), np.array([first, last], np.int32))
         out = executor.run(Rung(program_of(network, schedule)), each, 2, shared)
         states = [jax.tree.map(lambda x, i=i: x[i], out["state"]) for i in range(2)]
     return {**out, "params": out["state"].params, "scores": out["scores"][:, -1]}
@@ -87,7 +87,7 @@ def in_rungs(network, schedule, runs):
 def fed(network, schedule, runs):
     """In chunks of three steps."""
     feed = Feed(Executor(make_mesh(2), "map", None), IMAGES)
-    feed.chunk_bytes = 3.5 * BATCH * IMAGES[0].nbytes
+    feed.chunk_bytes = 3.5 * BATCH * feed.image_bytes
     return feed.train(program_of(network, schedule), runs, 2, SCORED)
 
 
@@ -101,7 +101,7 @@ def loop(network, schedule, run, directory, **more):
     with contextlib.closing(saves):
         return fit(
             "run", step, lambda: begin(params), source, hyper, key, mesh, "shard_map", saves, 4,
-            store=replicate(IMAGES, mesh), **more,
+            store=replicate(stored(IMAGES), mesh), **more,
         )  # fmt: skip
 
 
