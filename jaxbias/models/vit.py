@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxbias.models.attention import attention
 from jaxbias.models.layers import Backbone, LayerNorm
+from jaxbias.targets import target
 
 _EPSILON = 1e-6
 _XAVIER = nnx.initializers.xavier_uniform()
@@ -49,14 +51,23 @@ class _EncoderBlock(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps tokens [B, T, D] to tokens."""
-        batch, tokens, width = x.shape
-        # Queries of all heads, then keys, then values, as PyTorch lays them out.
-        qkv = self.qkv(self.attention_norm(x))
-        qkv = qkv.reshape(batch, tokens, 3, self.heads, width // self.heads)
-        seen = _attend(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
-        x = x + self.out(seen.reshape(batch, tokens, width))
+        x = x + self._attention(self.attention_norm(x))
         hidden = nnx.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False)
         return x + self.mlp_out(hidden)
+
+    def _attention(self, x: jax.Array) -> jax.Array:
+        batch, tokens, width = x.shape
+        if target().platform == "tpu" and x.dtype == jnp.bfloat16:
+            return attention(
+                x,
+                *(param[...].astype(x.dtype) for param in (self.qkv.kernel, self.qkv.bias)),
+                *(param[...].astype(x.dtype) for param in (self.out.kernel, self.out.bias)),
+                self.heads,
+            )
+        # Queries of all heads, then keys, then values, as PyTorch lays them out.
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads)
+        seen = _attend(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
+        return self.out(seen.reshape(batch, tokens, width))
 
 
 class VisionTransformer(Backbone):
