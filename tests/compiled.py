@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -73,3 +74,51 @@ def store_sizes(name: str, mode: str, counts: tuple[int, ...]) -> list[tuple[int
         told = lowered.compile({"optimization_level": BRIEFLY}).memory_analysis()
         found.append((told.argument_size_in_bytes, told.temp_size_in_bytes))
     return found
+
+
+def looped_step(name: str, network: str, lift: str, each: int) -> dict[str, Any]:
+    """Compiles a step of pretraining on all chips of a target, briefly, on images of 32².
+
+    Args:
+      name: of the target.
+      network: what is trained.
+      lift: how the step is spread.
+      each: images of a chip.
+
+    Returns:
+      What is exchanged: names of collectives -> how many, bytes that are added up, their dtypes;
+      the bytes of the parameters, and the channels of all norms.
+    """
+    at = described(name)
+    os.environ.update(at.environment)
+    aim(at)
+    import jax
+    import numpy as np
+
+    from jaxbias.engine.instructions import read
+    from jaxbias.engine.looped import Looped
+    from jaxbias.engine.unattached import BRIEFLY
+    from jaxbias.models import make_network
+    from jaxbias.parallel import make_data_mesh
+    from jaxbias.study import ModelSpec
+    from jaxbias.training import Schedule, Step
+
+    model = make_network(ModelSpec(name=network), 32, 1, mapped="loop")
+    step = Step(model, Schedule(30000, 1, each * at.chips, 0.9))
+    store = (2000, 32, 32, 3)
+    looped = Looped(step, make_data_mesh(at.chips), lift, 1, store, False, np.dtype(np.float32))
+    text = looped.lowered().compile({"optimization_level": BRIEFLY}).as_text()
+    found = read(text)
+    shapes = jax.eval_shape(lambda: model.partition(model.init(jax.random.key(0)), "full"))
+    norms = [x.size for path, x in shapes.statistics.items() if path[-1] == "var"]
+    added = [
+        line.partition(" all-reduce")[0] for line in text.splitlines() if " all-reduce" in line
+    ]
+    return {
+        "collectives": found.collectives,
+        "exchanged": found.exchanged,
+        "dtypes": {dtype for line in added for dtype in re.findall(r"\b([a-z]+\d+)\[", line)},
+        "parameters": sum(4 * x.size for x in shapes.trained.values()),
+        "channels": sum(norms),
+        "norms": len(norms),
+    }

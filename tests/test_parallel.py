@@ -1,5 +1,7 @@
 """What devices exchange: the moments of their parts, and steps whose states are used up."""
 
+import importlib.util
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from jaxbias.models import make_network
 from jaxbias.parallel import DATA, lift, make_data_mesh, moments_of_parts, replicate, split_batch
 from jaxbias.study import ModelSpec
 from tests.collectives import collectives
+from tests.compiled import apart, looped_step
 from tests.models.architectures import tiny_architectures  # noqa: F401
 
 
@@ -78,3 +81,28 @@ def test_a_norm_is_one_exchange_there_and_one_back():
     assert {name for name, _ in exchanged} == {"all-reduce"}
     assert len(exchanged) <= 2 * norms_of(network) + 1
     assert "bf16" not in "".join(x for x in text.splitlines() if " all-reduce(" in x)
+
+
+LIBTPU = importlib.util.find_spec("libtpu")
+# Of ResNet-18: where a block has a norm beside its last, both shifts have one gradient, that of
+# their sum, and it is added up once.
+SHARED = 4 * (128 + 256 + 512)
+
+
+@pytest.mark.targets
+@pytest.mark.skipif(LIBTPU is None, reason="libtpu is not installed: make test-targets")
+@pytest.mark.parametrize(
+    ("target", "kind"), [("v5e:4x4", "shard_map"), ("v5e:16x16", "shard_map"), ("v5e:4x4", "jit")]
+)
+def test_gradients_cross_the_chips_once_and_in_float32(target, kind):
+    """Beside them the loss, the weights of the examples, and two moments of a norm each way."""
+    found = apart(looped_step, target, "resnet18", kind, 4)
+    assert found["dtypes"] == {"f32"}
+    assert found["collectives"].keys() == {"all-reduce"}
+    moments = 2 * 2 * 4 * found["channels"]
+    if kind == "shard_map":
+        assert found["exchanged"] == found["parameters"] - SHARED + moments + 8
+        assert found["collectives"]["all-reduce"] <= 2 * found["norms"] + 1
+    else:
+        assert found["parameters"] - SHARED < found["exchanged"]
+        assert found["exchanged"] <= found["parameters"] + moments + 8

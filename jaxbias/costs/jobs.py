@@ -6,7 +6,8 @@ from typing import Any
 
 from jaxbias.costs.prediction import Asked
 from jaxbias.engine.catalog import Catalog
-from jaxbias.engine.programs import Program, Rung, Training
+from jaxbias.engine.programs import Networks, Program, Rung, Training
+from jaxbias.engine.unattached import UnattachedExecutor
 from jaxbias.plan.packs import Pack
 from jaxbias.plan.search import rung_epochs
 from jaxbias.plan.variants import Base, Variant
@@ -14,6 +15,17 @@ from jaxbias.study import by_loop
 
 # The program of a member and its kind, units and scored images; whether it is padded, and looped.
 _Shape = tuple[Program, Training, int, int, bool, bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class OnAll(Networks):
+    """What kind of program bases are that all chips of a target train together, step by step.
+
+    Attributes:
+      objective: of the bases.
+    """
+
+    objective: str = "supervised"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +72,11 @@ def base_job(catalog: Catalog, base: Base) -> _Shape:
     program = catalog.base(base)
     # Two views of every image. What is done step by step is timed as if it were done in a pack.
     steps = program.units * (2 if base.objective == "simclr" else 1)
-    return program, program.brief, steps, program.scored, False, by_loop(catalog.study, base)
+    looped, kind = by_loop(catalog.study, base), program.brief
+    if looped and isinstance(catalog.executor, UnattachedExecutor):
+        fields = {field.name: getattr(kind, field.name) for field in dataclasses.fields(kind)}
+        kind = OnAll(**fields, objective=base.objective)
+    return program, kind, steps, program.scored, False, looped
 
 
 def trial_job(catalog: Catalog, trial: Variant) -> _Shape:
@@ -86,7 +102,7 @@ def largest(jobs: Iterable[Job]) -> dict[Training, Asked]:
     found = {}
     for kind, each in kinds.items():
         packed = [job for job in each if not job.looped]
-        program = max(packed or each, key=size).program
+        job = max(packed or each, key=size)
         width = max(job.pack.width for job in packed or each)
-        found[kind] = Asked(program, width, looped=not packed)
+        found[kind] = Asked(job.program, width, None if packed else job.member)
     return found

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from jaxbias.capacity import gib
 from jaxbias.costs.corrections import correction
+from jaxbias.costs.looped import predict_looped
 from jaxbias.costs.timing import SCORED, Rates, counts
 from jaxbias.engine.catalog import Catalog
 from jaxbias.engine.instructions import Work
@@ -19,6 +20,7 @@ from jaxbias.engine.programs import Program, Rung, Training
 from jaxbias.engine.unattached import BRIEFLY, FULLY, UnattachedExecutor
 from jaxbias.errors import InputError
 from jaxbias.models import Network
+from jaxbias.plan.variants import Base
 from jaxbias.targets import Kind, Unattached, target
 
 # What predictions rest on; of a fit to convergence there is none.
@@ -36,12 +38,12 @@ class Asked:
     Attributes:
       program: it.
       width: of the widest pack.
-      looped: whether it is trained step by step, each step on all devices.
+      looped: a base of that kind, if all are trained step by step, each step on all devices.
     """
 
     program: Training | Rung
     width: int
-    looped: bool
+    looped: Base | None
 
 
 def predict_rates(catalog: Catalog, kinds: Mapping[Training, Asked]) -> dict[Training, Rates]:
@@ -86,10 +88,10 @@ def _predicted(catalog: Catalog, brief: Training, asked: Asked) -> Rates:
     executor, at = catalog.executor, _at()
     unit = executor.mesh.size
     bound = _bounded(brief, at.kind, unit, -(-asked.width // unit) * unit)
-    if asked.looped:
-        return bound
     if not at.compiled:
-        return _corrected(executor, brief, bound)
+        return bound if asked.looped else _corrected(executor, brief, bound)
+    if asked.looped:
+        return predict_looped(catalog, asked.looped, bound, at.kind, CYCLES)
     try:
         width = catalog.part_width(asked.program, asked.width)
     except InputError:

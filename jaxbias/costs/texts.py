@@ -3,6 +3,7 @@
 from jaxbias import words
 from jaxbias.capacity import gib
 from jaxbias.costs.estimate import Cost, PlanCost
+from jaxbias.costs.looped import LINKS
 from jaxbias.costs.prediction import TOLD, peak_flops
 from jaxbias.engine.layout import Layout
 from jaxbias.targets import Unattached, target
@@ -169,6 +170,7 @@ def _basis(found: PlanCost, at: Unattached, layout: Layout) -> list[str]:
             "Memory and width: by the compiler, of the largest program of every kind, compiled "
             "briefly (within 2 % of what a run compiles)."
         )
+    lines += _looped(found, at)
     if layout.store == "host":
         lines.append(
             "Images do not fit beside the programs and come from the host: how fast is not"
@@ -178,6 +180,26 @@ def _basis(found: PlanCost, at: Unattached, layout: Layout) -> list[str]:
         lines.append("Fits to convergence take nobody knows how many iterations: left out.")
     lines.append("Left out: preparing images, compiling, reading and writing, the report.")
     return lines
+
+
+def _looped(found: PlanCost, at: Unattached) -> list[str]:
+    """What predictions of bases that are trained step by step rest on."""
+    rates = [rate for rate in found.rates.values() if rate.pieces]
+    if not rates:
+        return []
+    pieces = "–".join(str(n) for n in sorted({rate.pieces for rate in rates}))
+    line = (
+        "Bases trained step by step: a step is of all chips, whose times are added up; a batch is "
+        f"computed in {pieces} {'piece' if pieces == '1' else 'pieces'}"
+    )
+    crossed = max(rate.exchanged for rate in rates)
+    if crossed:
+        line += (
+            f"; {_amount(crossed)} of each chip are summed over all, at the "
+            f"{LINKS[at.kind.device] / 1e9:g} GB/s that a chip sends, the latency of each sum left "
+            "out; a score by the roofline"
+        )
+    return [f"{line}."]
 
 
 def misfits(found: PlanCost) -> str:

@@ -40,6 +40,8 @@ class Rates:
       basis: what it rests on, where it is predicted; see `prediction`.
       correction: by what a prediction was corrected, if it was.
       misfit: why it fits no device, if it does not.
+      pieces: of a batch, of bases that are trained step by step where a compiler told.
+      exchanged: bytes that a chip gives to be added up over all of them in a step of these.
     """
 
     unit_seconds: float
@@ -54,6 +56,8 @@ class Rates:
     basis: str = ""
     correction: Correction | None = None
     misfit: str = ""
+    pieces: int = 0
+    exchanged: float = 0.0
 
 
 class Timed:

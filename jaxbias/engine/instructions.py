@@ -67,11 +67,13 @@ class Instructions:
       work: of all of it.
       loops: outer ones first.
       collectives: what devices exchange, by its name -> how many such instructions there are.
+      exchanged: bytes that a device gives to be added up over devices, as often as it does.
     """
 
     work: Work
     loops: tuple[Loop, ...]
     collectives: dict[str, int]
+    exchanged: float = 0.0
 
     def turn_of(self, turns: int) -> Work | None:
         """Returns one turn of every loop of so many, each as often as it is entered; None: none."""
@@ -116,10 +118,13 @@ class _Reader:
         self.work = functools.cache(self._work)
         self.loops: list[Loop] = []
         self.collectives: Counter[str] = Counter()
+        self.exchanged = 0.0
 
     def read(self) -> Instructions:
         self._enter(self.entry, 1)
-        return Instructions(self.work(self.entry), tuple(self.loops), dict(self.collectives))
+        return Instructions(
+            self.work(self.entry), tuple(self.loops), dict(self.collectives), self.exchanged
+        )
 
     def _work(self, name: str) -> Work:
         """All of a computation."""
@@ -172,6 +177,9 @@ class _Reader:
             exchanged = _COLLECTIVE.match(line.opcode)
             if exchanged:
                 self.collectives[exchanged[1]] += 1
+                if exchanged[1] == "all-reduce":
+                    given = (self.parts[name][each].kind for each in line.operands)
+                    self.exchanged += times * sum(map(_bytes, given))
             if line.opcode == "while":
                 turns, turn = self._loop(line)
                 self.loops.append(Loop(turns, times, turn))

@@ -73,12 +73,18 @@ class UnattachedExecutor(Executor):
 
     def analysed_bytes(self, program: Program, width: int) -> int | None:
         """See `Executor`."""
-        found = self.analysis(program, width, BRIEFLY)
+        return self.held(self.analysis(program, width, BRIEFLY))
+
+    def held(self, found: Analysis) -> int:
+        """Returns the bytes of what was analysed, more than there are where it does not fit."""
         return found.held if found.fits else max(found.held, self.room.limit + 1)
 
     def _analysis(self, program: Program, width: int, effort: int) -> Analysis:
         """Returns what the compiler says of a program of a width, at an effort."""
-        lowered = self.lowered(program, width)
+        return self.told(self.lowered(program, width), effort)
+
+    def told(self, lowered: jax.stages.Lowered, effort: int) -> Analysis:
+        """Returns what the compiler says of a program as it is written, at an effort."""
         path = home() / "analyses" / f"{self._id(lowered, effort)}.json"
         self.analysed += 1
         found = _read(path)
@@ -141,7 +147,7 @@ def _read(path: Path) -> Analysis | None:
         told = stored.pop("instructions")
         if told:
             loops = (Loop(**{**loop, "turn": Work(**loop["turn"])}) for loop in told["loops"])
-            told = Instructions(Work(**told["work"]), tuple(loops), told["collectives"])
+            told = Instructions(**{**told, "work": Work(**told["work"]), "loops": tuple(loops)})
         return Analysis(**stored, instructions=told)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -1,63 +1,16 @@
 """Predictions: the roofline by hand, cycles by hand, what does not fit, and what is kept."""
 
-import dataclasses
-
-import jax
 import pytest
 
 from jaxbias.costs import prediction
-from jaxbias.costs.estimate import estimate
-from jaxbias.costs.texts import misfits, prediction_text
+from jaxbias.costs.texts import misfits
 from jaxbias.costs.timing import SCORED
 from jaxbias.costs.timings import user_table, write_table
 from jaxbias.engine import unattached
 from jaxbias.engine.instructions import Instructions, Loop, Work
-from jaxbias.engine.layout import Layout
-from jaxbias.engine.runner import Runner
 from jaxbias.engine.unattached import FULLY, Analysis, UnattachedExecutor
-from jaxbias.plan.packs import Plan, extend_plan
-from jaxbias.plan.variants import expand, expand_by_experiment
-from jaxbias.targets import KINDS, Target, Unattached, aim
+from tests.costs.stand_in import SCRATCH, StandIn, found_on
 from tests.timed import timing
-from tests.tiny import tiny_dataset, tiny_study
-
-# What XLA's compiler for CPUs says stands for what one of accelerators would.
-LAYOUT = Layout("map", 2)
-SCRATCH = {"bases": {"Scratch": {"role": "scratch"}}, "curations": {"correlation": {"levels": ()}}}
-
-
-class StandIn(Unattached):
-    compiled = True
-    devices = lambda self, process=None: jax.local_devices()[:2]  # noqa: E731
-
-
-@pytest.fixture
-def aimed(monkeypatch, tmp_path):
-    """Returns what aims this process at two chips of a kind."""
-    monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path))
-
-    def at(kind="H100", make=Unattached, **changes):
-        found = make("there:2", dataclasses.replace(KINDS[kind], **changes), (2,))
-        aim(found)
-        return found
-
-    yield at
-    aim(Target())
-
-
-def planned(width, changes):
-    study, dataset = tiny_study(**changes), tiny_dataset()
-    runner = Runner(study, dataset, LAYOUT, lambda base, _: {})
-    variants = expand(study, dataset.fingerprint)
-    signatures = runner.catalog.signatures(variants)
-    plan = extend_plan(Plan(dataset.fingerprint), variants, signatures, lambda member: width)
-    return runner, plan, expand_by_experiment(study, dataset.fingerprint)
-
-
-def found_on(at, price=0.0, width=4, **changes):
-    runner, plan, experiments = planned(width, changes)
-    found = estimate(runner.catalog, plan, experiments)
-    return runner, found, prediction_text(found, at, runner.layout, price)
 
 
 def test_without_a_compiler_a_step_takes_what_the_roofline_says(aimed):
