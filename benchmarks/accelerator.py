@@ -1,8 +1,9 @@
-"""What one accelerator does of all that takes long, in one command of a few minutes.
+"""What one accelerator does of all that takes long, in one command of at most 25 minutes.
 
     pip install -e ".[bench]"
     python -m benchmarks.accelerator --out=benchmarks/results/accelerator.json
     python -m benchmarks.accelerator --smoke --only=packs,metrics   # tiny sizes, on any device
+    python -m benchmarks.mode_table   # jaxbias/costs/mode_table.json, of the files that it names
 
 Sections (`accelerator_sections.py`), each in a process of its own, in order of what they are worth:
 pretraining (the long loop, images per second) and PyTorch's; depthwise convolutions by method;
@@ -35,7 +36,7 @@ LIMITS = {
     "depthwise": 150,
     "packs": 75,
     "packs_torch": 25,
-    "modes": 400,
+    "modes": 900,
     "metrics": 50,
     "heads": 60,
 }
@@ -115,7 +116,7 @@ def outcome(work: Callable[[], dict[str, object]]) -> dict[str, object]:
 def main() -> None:
     """Runs the sections and writes after every measurement."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--budget", type=float, default=340, help="seconds of all sections")
+    parser.add_argument("--budget", type=float, default=1450, help="seconds of all sections")
     parser.add_argument("--only", default="", help=f"of {','.join(LIMITS)}")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes")
     parser.add_argument("--out", type=Path, help="JSON to write")

@@ -5,20 +5,21 @@
     python -m benchmarks.targets --only=convnet,vit_s_16 --targets=v5e --modes=map,vmap
 
 One row per network, mode and kind of chip, of a pack with 4 networks on every chip: n = 1,024
-examples in batches of 64, 20,000 scored, a store of 30,000 images, computed in bfloat16 (H100: 256
-images of 224² less, as below). `peak_gib` is of that program, compiled at low effort; `step_ms`,
-`images_s` (of one chip) and `of_peak` of a step as a run compiles it, by the compiler's cycles, and
-of GPUs, whose compiler tells none, by the roofline: bounds. `compile_cpu_s` is the CPU time of the
-compiler, low effort and full. Rows that the file has are not measured again.
+examples in batches of 64, 20,000 scored, a store of 30,000 images, computed in bfloat16; and of
+heads on 512 features, 256 on a chip, in float32. `peak_gib` is of that program, compiled at low
+effort; `step_ms`, `images_s` (of one chip) and `of_peak` of a step as a run compiles it, by the
+compiler's cycles, and of GPUs, whose compiler tells none, by the roofline: bounds.
+`compile_cpu_s` is the CPU time of the compiler, low effort and full. Rows that the file has are not
+measured again.
 """
 
 import argparse
-import dataclasses
 import json
 import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,15 @@ NETWORKS = {
     "resnet50": 224,
     "vit_s_16": 224,
     "vit_b_16": 224,
-    "efficientnet_lite0": 224,
+    "tf_efficientnet_lite0": 224,
+    "head": 1,
 }
 MODES = ("map", "vmap", "unroll")
 TARGETS = {"v5e": "v5e:2x2", "v5p": "v5p:2x2x1", "h100": "h100"}
-EACH, N, BATCH, SCORED, IMAGES = 4, 1024, 64, 20000, 30000
+N, BATCH, SCORED, IMAGES, FEATURES = 1024, 64, 20000, 30000, 512
+WIDTHS = (16, 32, 64, 128)  # Of the convnet
+# Members of a pack on a chip.
+EACH, HEADS = 4, 256
 
 
 def row(network: str, mode: str, name: str) -> dict[str, Any]:
@@ -51,7 +56,8 @@ def row(network: str, mode: str, name: str) -> dict[str, Any]:
     from jaxbias.engine.unattached import BRIEFLY, UnattachedExecutor
     from jaxbias.parallel import make_mesh
 
-    program, width = program_of(network, NETWORKS[network], mode), EACH * at.chips
+    program, most = program_of(network, mode), width_of(network)
+    width = most * at.chips
     executor = UnattachedExecutor(make_mesh(at.chips), mode, device_room(0, at.chips))
     found: dict[str, Any] = {"chip": at.device}
     if at.compiled:
@@ -61,13 +67,13 @@ def row(network: str, mode: str, name: str) -> dict[str, Any]:
         found |= {"fits": analysis.fits, "peak_gib": round(analysis.peak / 2**30, 2)}
     flops = counts(program.brief)["unit_flops"]
     if at.kind.clock:
-        each, began = EACH if mode == "vmap" else 1, time.process_time()
+        each, began = most if mode == "vmap" else 1, time.process_time()
         seconds = prediction.step_seconds(executor, program.brief, each * at.chips, at.kind) / each
         found["compile_cpu_s"].append(round(time.process_time() - began, 1))
     else:
         seconds = flops / prediction.peak_flops(at.kind, program)
         seconds = max(seconds, counts(program.brief)["unit_traffic"] / at.kind.bandwidth)
-    share = flops / seconds / at.kind.flops
+    share = flops / seconds / prediction.peak_flops(at.kind, program)
     return found | {
         "basis": "cycles" if at.kind.clock else "roofline",
         "step_ms": round(1e3 * seconds, 4),
@@ -76,20 +82,25 @@ def row(network: str, mode: str, name: str) -> dict[str, Any]:
     }
 
 
-def program_of(network: str, size: int, mode: str) -> Any:
-    """Returns the finetuning of a network in bfloat16."""
+def width_of(network: str) -> int:
+    """Returns how many train on a chip at once."""
+    return HEADS if network == "head" else EACH
+
+
+def program_of(network: str, mode: str) -> Any:
+    """Returns the finetuning of a network in bfloat16, or of heads."""
     from jaxbias.engine.members import schedule_of
-    from jaxbias.engine.programs import training_of
-    from jaxbias.models import make_network
+    from jaxbias.engine.programs import Heads, training_of
+    from jaxbias.models import Head, make_network
     from jaxbias.plan.variants import Recipe
     from jaxbias.study import FinetuneSpec, ModelSpec
 
-    spec = ModelSpec(name=network, compute_dtype="bfloat16")
-    if network == "convnet":
-        spec = dataclasses.replace(spec, widths=(16, 32, 64, 128))
-    finetune = FinetuneSpec(batch=BATCH)
-    recipe = Recipe.of(finetune)
+    finetune = FinetuneSpec(batch=BATCH, mode="head" if network == "head" else "full")
+    recipe, size = Recipe.of(finetune), NETWORKS[network]
     schedule = schedule_of(recipe, "erm", N, cells=4)
+    if network == "head":
+        return Heads(Head(FEATURES), SCORED, (IMAGES, FEATURES), schedule)
+    spec = ModelSpec(name=network, compute_dtype="bfloat16", widths=WIDTHS)
     made, images = make_network(spec, size, 1, mapped=mode), (IMAGES, size, size, 3)
     return training_of(made, recipe, schedule, scored=SCORED, images=images, rows=IMAGES)
 
@@ -114,7 +125,8 @@ def main() -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     found = json.loads(given.out.read_text()) if given.out and given.out.exists() else {}
     rows = found.setdefault("rows", {})
-    found.setdefault("hardware", hardware())
+    if "hardware" not in found:
+        found["hardware"] = hardware() | {"libtpu": metadata.version("libtpu")}
     for kind in given.targets.split(","):
         for network in given.only.split(","):
             for mode in given.modes.split(","):

@@ -1,5 +1,6 @@
 """What compilers of TPUs say, asked in a process of its own: they read their environment first."""
 
+import dataclasses
 import multiprocessing
 import os
 import re
@@ -15,8 +16,17 @@ def apart(function, *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def brief_analyses(name: str, config: str, modes: tuple[str, ...], each: int) -> dict[str, Any]:
+def brief_analyses(
+    name: str, config: str, modes: tuple[str, ...], each: int, network: str = ""
+) -> dict[str, Any]:
     """Compiles the finetunes of a config in some modes, so many of them on every chip of a target.
+
+    Args:
+      name: of the target.
+      config: a file.
+      modes: how members are mapped.
+      each: members on a chip.
+      network: what is finetuned in the place of the config's, as that of imported weights is.
 
     Returns:
       Mode -> its `Analysis`, compiled briefly, of the program as long as the study has it.
@@ -35,12 +45,13 @@ def brief_analyses(name: str, config: str, modes: tuple[str, ...], each: int) ->
 
     study = make_study(config_file.load(config))
     recipe, size = Recipe.of(study.finetune), study.data.image_size
+    spec = dataclasses.replace(study.model, name=network or study.model.name)
     found = {}
     for mode in modes:
-        network = make_network(study.model, size, 1, mapped=mode)
+        made = make_network(spec, size, 1, mapped=mode)
         schedule = schedule_of(recipe, "erm", study.finetune.n[0], cells=4)
         images = (2000, size, size, 3)
-        program = training_of(network, recipe, schedule, scored=500, images=images, rows=2000)
+        program = training_of(made, recipe, schedule, scored=500, images=images, rows=2000)
         executor = UnattachedExecutor(make_mesh(at.chips), mode, device_room(0, at.chips))
         found[mode] = executor.analysis(program, each * at.chips, BRIEFLY)
     return found

@@ -1,6 +1,6 @@
 """Packs that are said to have been timed, on a device that nobody has."""
 
-from jaxbias.costs.timings import PackTiming, subject_of
+from jaxbias.costs.mode_table import PackTiming, subject_of
 
 DEVICE = "TPU v9"
 

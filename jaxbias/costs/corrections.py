@@ -8,7 +8,7 @@ predicted of this model there, of other sizes of images and batches too.
 import dataclasses
 from collections.abc import Callable
 
-from jaxbias.costs.timings import PackTiming, nearest, subject_of
+from jaxbias.costs.mode_table import PackTiming, nearest, subject_of
 from jaxbias.engine.programs import Heads, Networks, Training
 from jaxbias.models import Head, Network, make_network
 

@@ -1,7 +1,7 @@
 """Modes: which of map, vmap and unroll trains a model fastest on a device, as it was measured.
 
 `config.grid.mode="auto"` looks the model up in the user's table, which `jaxbias run --calibrate`
-writes, and then in the one that comes with jaxbias (see `timings`). They hold what was timed:
+writes, and then in the one that comes with jaxbias (see `mode_table`). They hold what was timed:
 images trained per second by a pack of small runs of the very program of a study, scoring 64 images
 each included, compiling not; and, marked so, what the compiler of a device expects that nobody has
 timed. A mode is taken for another than "map" only where it is clearly faster: in "map" a variant's
@@ -16,8 +16,8 @@ from pathlib import Path
 import jax
 
 from jaxbias import words
+from jaxbias.costs.mode_table import DEFAULT, PackTiming, nearest, subject_of
 from jaxbias.costs.timing import Timed
-from jaxbias.costs.timings import DEFAULT, PackTiming, nearest, subject_of
 from jaxbias.engine.executor import Executor
 from jaxbias.engine.members import inputs_of, schedule_of
 from jaxbias.engine.programs import Training, training_of

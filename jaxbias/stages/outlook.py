@@ -6,10 +6,10 @@ from pathlib import Path
 from jaxbias.analysis.evaluation import evaluate_task
 from jaxbias.analysis.prospects import Spread, assumptions, measured, prospects
 from jaxbias.costs.estimate import PlanCost, estimate
+from jaxbias.costs.mode_table import user_table, write_table
 from jaxbias.costs.modes import measure_modes, modes_text
 from jaxbias.costs.packing import experiments, extend
 from jaxbias.costs.texts import estimate_text, misfits, prediction_text
-from jaxbias.costs.timings import user_table, write_table
 from jaxbias.curation import Cells, target_cells
 from jaxbias.data.dataset import Dataset
 from jaxbias.engine.compilation import use_compilation_cache

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from jaxbias.costs import timings
+from jaxbias.costs import mode_table
 from jaxbias.costs.corrections import correction
-from jaxbias.costs.timings import user_table, write_table
+from jaxbias.costs.mode_table import user_table, write_table
 from jaxbias.engine.members import schedule_of
 from jaxbias.engine.programs import training_of
 from jaxbias.models import make_network
@@ -19,7 +19,7 @@ from tests.timed import DEVICE, timing
 def tables(tmp_path, monkeypatch):
     """A home of its own, and a shipped table that is empty."""
     monkeypatch.setenv("JAXBIAS_HOME", str(tmp_path))
-    monkeypatch.setattr(timings, "_SHIPPED", tmp_path / "shipped.json")
+    monkeypatch.setattr(mode_table, "_SHIPPED", tmp_path / "shipped.json")
 
 
 def brief(size=8, batch=16, widths=(4, 8), **finetune):

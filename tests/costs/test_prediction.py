@@ -3,9 +3,9 @@
 import pytest
 
 from jaxbias.costs import prediction
+from jaxbias.costs.mode_table import user_table, write_table
 from jaxbias.costs.texts import misfits
 from jaxbias.costs.timing import SCORED
-from jaxbias.costs.timings import user_table, write_table
 from jaxbias.engine import unattached
 from jaxbias.engine.instructions import Instructions, Loop, Work
 from jaxbias.engine.unattached import FULLY, Analysis, UnattachedExecutor

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from jaxbias.costs import timings
+from jaxbias.costs import mode_table
 from jaxbias.data.json_arrays import elements
 from jaxbias.engine import features
 from jaxbias.errors import InputError
@@ -59,7 +59,7 @@ def test_files_that_are_too_large_or_not_there(tmp_path, monkeypatch):
 def test_no_reader_of_records_is_stopped_by_depth(tmp_path):
     (tmp_path / "r.json").write_text(DEEP)
     with pytest.raises(InputError, match=r"r.json is no table of modes \(nested too deeply\)"):
-        timings.read_table(tmp_path / "r.json")
+        mode_table.read_table(tmp_path / "r.json")
     assert features.read(tmp_path, "r") is None
     with pytest.raises(InputError, match=r"r.json is nested too deeply"):
         list(elements(_object(tmp_path / "r.json"), ("a",)))

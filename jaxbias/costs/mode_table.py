@@ -1,4 +1,4 @@
-"""Timings: packs that were timed in every mode, in the user's table and that of jaxbias.
+"""The table of modes: packs that were timed in every mode, in the user's and that of jaxbias.
 
 The table beside this file is of `python -m benchmarks.accelerator` on an H100: convnets on 64² in
 packs of 16, 32 steps each, the median of five rounds, 3.7 times as many images per second by "vmap"
@@ -113,8 +113,12 @@ def write_table(path: Path, new: list[PackTiming]) -> None:
     subjects = {entry.subject for entry in new}
     kept = [entry for entry in read_table(path) if entry.subject not in subjects]
     make_directory(path.parent)
-    text = json.dumps([dataclasses.asdict(entry) for entry in (*kept, *new)], indent=1)
-    write_text(path, text + "\n")
+    write_text(path, written([*kept, *new]))
+
+
+def written(entries: list[PackTiming]) -> str:
+    """Returns the text of a table."""
+    return json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1) + "\n"
 
 
 def nearest(

@@ -1,0 +1,40 @@
+"""The table of modes that comes with jaxbias is of the committed results, to the digit."""
+
+import json
+
+import pytest
+
+from benchmarks import mode_table
+from jaxbias.costs.mode_table import read_table
+from jaxbias.targets import kind_of, target
+
+
+def test_it_is_of_the_committed_results():
+    assert read_table(mode_table.TABLE) == mode_table.entries()
+    assert target().platform == "cpu"
+
+
+def test_a_measured_entry_is_what_the_card_did():
+    entry = next(each for each in read_table(mode_table.TABLE) if each.model == "convnet")
+    # Copied from accelerator.json by hand.
+    assert entry.images_per_second == {"map": 227400.0, "vmap": 838900.0, "unroll": 113900.0}
+    assert entry.compile_seconds == {"map": 1.84, "vmap": 5.42, "unroll": 18.41}
+    assert (entry.image_size, entry.batch, entry.width, entry.dtype) == (64, 64, 16, "float32")
+    assert (entry.device, entry.jax, entry.predicted) == ("NVIDIA H100 80GB HBM3", "0.11.2", False)
+    assert entry.hardware.startswith("1 × NVIDIA H100 80GB HBM3 on 16 cores of Intel")
+
+
+def test_heads_are_counted_by_the_examples_that_they_pass():
+    found = json.loads((mode_table.RESULTS / "accelerator.json").read_text())
+    of_heads = [each for each in mode_table.measured(found) if each.model == "head"]
+    by_sgd, fitted = (entry.images_per_second for entry in of_heads)
+    # 6,178 and 18,942 heads a second, of 1,024 examples, eight times and once.
+    assert by_sgd["vmap"] == pytest.approx(6178 * 1024 * 8, rel=1e-3)
+    assert fitted["vmap"] == pytest.approx(18942 * 1024, rel=1e-3)
+
+
+def test_what_was_predicted_is_marked_so_and_of_tpus_alone():
+    entries = [each for each in read_table(mode_table.TABLE) if each.predicted]
+    assert entries and {kind_of(each.device) for each in entries} <= {"v5e", "v5p"}
+    assert all("as its compiler expects" in each.hardware for each in entries)
+    assert not any(each.predicted for each in read_table(mode_table.TABLE) if "H100" in each.device)
