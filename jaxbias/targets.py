@@ -53,6 +53,7 @@ class Kind:
       named: what JAX calls it, as a regular expression.
       device: what JAX calls the one meant here.
       clock: cycles of a chip in a second by which its compiler's count of them is seconds; 0: none.
+      link: bytes a second that a chip with a clock sends to its neighbours in a slice.
       cuda: of a GPU the cores, their float32 units, bytes of shared memory of a block and of a
         core, of the second cache and of the memory, GHz, and compute capability.
     """
@@ -65,13 +66,20 @@ class Kind:
     named: str
     device: str
     clock: float = 0.0
+    link: float = 0.0
     cuda: tuple[float, ...] = ()
 
 
 def _tpu(
-    flops: float, bandwidth: float, gib: float, named: str, device: str, clock: float = 0.0
+    flops: float,
+    bandwidth: float,
+    gib: float,
+    named: str,
+    device: str,
+    clock: float = 0.0,
+    link: float = 0.0,
 ) -> Kind:
-    return Kind("tpu", flops, flops, bandwidth, int(gib * _GIB), named, device, clock)
+    return Kind("tpu", flops, flops, bandwidth, int(gib * _GIB), named, device, clock, link)
 
 
 def _gpu(
@@ -94,10 +102,11 @@ def _gpu(
 # 4 and 8 products of 128² a cycle make the published peaks. Of v6e pages of its maker differ about
 # the products of a cycle, and none tells the clock. The compiler has each of the two cores of a v4
 # chip for a device, where a run has the chip: it counts the cycles and the memory of one core.
+# Links: half of what the same pages give for both directions.
 KINDS = {
     "v4": _tpu(275e12, 1.2e12, 15.25, r"TPU v4$", "TPU v4"),
-    "v5e": _tpu(197e12, 0.819e12, 15.75, r"TPU v5 ?(lite|e)$", "TPU v5 lite", 1.5e9),
-    "v5p": _tpu(459e12, 2.765e12, 95, r"TPU v5p?$", "TPU v5", 1.75e9),
+    "v5e": _tpu(197e12, 0.819e12, 15.75, r"TPU v5 ?(lite|e)$", "TPU v5 lite", 1.5e9, 200e9),
+    "v5p": _tpu(459e12, 2.765e12, 95, r"TPU v5p?$", "TPU v5", 1.75e9, 600e9),
     "v6e": _tpu(918e12, 1.638e12, 31.25, r"TPU v6 ?(lite|e)$", "TPU v6 lite"),
     "A100": _gpu(
         312e12, 156e12, 2.039e12, 85100068864, "A100", "NVIDIA A100-SXM4-80GB",

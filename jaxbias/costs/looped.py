@@ -12,10 +12,6 @@ from jaxbias.parallel import make_data_mesh
 from jaxbias.plan.variants import Base
 from jaxbias.targets import Kind
 
-# Bytes a second that a chip sends to its neighbours in a slice: half of what its maker gives for
-# both directions (docs.cloud.google.com/tpu/docs/v5e and /v5p). By the kinds that have a clock.
-LINKS = {"TPU v5 lite": 200e9, "TPU v5": 600e9}
-
 
 def predict_looped(catalog: Catalog, base: Base, bound: Rates, kind: Kind, basis: str) -> Rates:
     """Predicts what a step of a base holds and takes, where the target's compiler is here.
@@ -58,4 +54,4 @@ def looped_seconds(done: Instructions, kind: Kind, chips: int) -> float:
     """
     sent = 2 * done.exchanged * (chips - 1) / chips
     work = done.work
-    return work.cycles / kind.clock + work.moved / kind.bandwidth + sent / LINKS[kind.device]
+    return work.cycles / kind.clock + work.moved / kind.bandwidth + sent / kind.link

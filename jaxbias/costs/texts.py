@@ -3,7 +3,6 @@
 from jaxbias import words
 from jaxbias.capacity import gib
 from jaxbias.costs.estimate import Cost, PlanCost
-from jaxbias.costs.looped import LINKS
 from jaxbias.costs.prediction import TOLD, peak_flops
 from jaxbias.engine.layout import Layout
 from jaxbias.targets import Unattached, target
@@ -196,7 +195,7 @@ def _looped(found: PlanCost, at: Unattached) -> list[str]:
     if crossed:
         line += (
             f"; {_amount(crossed)} of each chip are summed over all, at the "
-            f"{LINKS[at.kind.device] / 1e9:g} GB/s that a chip sends, the latency of each sum left "
+            f"{at.kind.link / 1e9:g} GB/s that a chip sends, the latency of each sum left "
             "out; a score by the roofline"
         )
     return [f"{line}."]
