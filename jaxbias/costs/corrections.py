@@ -11,6 +11,7 @@ from collections.abc import Callable
 from jaxbias.costs.mode_table import PackTiming, nearest, subject_of
 from jaxbias.engine.programs import Heads, Networks, Training
 from jaxbias.models import Head, Network, make_network
+from jaxbias.models.network import computed_in
 
 # Of a convnet's parameters, by how much they may differ for it to be the same network.
 _ALIKE = 0.05
@@ -69,4 +70,4 @@ def _timed(brief: Training, found: PackTiming, mode: str) -> Training | None:
 
 
 def _dtype(model: Network | Head) -> str:
-    return model.spec.compute_dtype if isinstance(model, Network) else "float32"
+    return computed_in(model.spec) if isinstance(model, Network) else "float32"

@@ -22,6 +22,7 @@ from jaxbias.engine.executor import Executor
 from jaxbias.engine.members import inputs_of, schedule_of
 from jaxbias.engine.programs import Training, training_of
 from jaxbias.models import Head, make_network
+from jaxbias.models.network import computed_in
 from jaxbias.parallel import make_mesh
 from jaxbias.plan.variants import Recipe
 from jaxbias.progress import progress
@@ -47,7 +48,7 @@ def chosen_mode(study: Study, device: str) -> tuple[str, PackTiming | None]:
     """
     if study.grid.mode != "auto":
         return study.grid.mode, None
-    found = nearest(device, _subject(study), study.model.compute_dtype, study.finetune.batch)
+    found = nearest(device, _subject(study), computed_in(study.model), study.finetune.batch)
     return (found.mode if found else DEFAULT), found
 
 
@@ -87,7 +88,7 @@ def measure_modes(study: Study, devices: int) -> list[PackTiming]:
                     image_size=size,
                     batch=study.finetune.batch,
                     trains=trains,
-                    dtype=study.model.compute_dtype,
+                    dtype=computed_in(study.model),
                     width=width,
                     devices=devices,
                     images_per_second={m: float(f"{images / s:.4g}") for m, s in seconds.items()},

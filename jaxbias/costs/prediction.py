@@ -20,6 +20,7 @@ from jaxbias.engine.programs import Program, Rung, Training
 from jaxbias.engine.unattached import BRIEFLY, FULLY, UnattachedExecutor
 from jaxbias.errors import InputError
 from jaxbias.models import Network
+from jaxbias.models.network import computed_in
 from jaxbias.plan.variants import Base
 from jaxbias.targets import Kind, Unattached, target
 
@@ -74,7 +75,7 @@ def predicted_seconds(executor: UnattachedExecutor, program: Program, flops: flo
 def peak_flops(kind: Kind, program: Program) -> float:
     """Returns the floating-point operations of a second at most, of what a program computes in."""
     model = getattr(program, "model", None) or getattr(program, "network", None)
-    half = isinstance(model, Network) and model.spec.compute_dtype != "float32"
+    half = isinstance(model, Network) and computed_in(model.spec) == "bfloat16"
     return kind.flops if half else kind.flops32
 
 

@@ -266,10 +266,16 @@ def make_network(
     return Network(dataclasses.replace(spec, convolution=method), preprocessing, outputs)
 
 
+def computed_in(spec: ModelSpec) -> str:
+    """Returns what networks compute in on this process's target: "float32" or "bfloat16"."""
+    if spec.compute_dtype == "auto":
+        return "float32" if target().platform == "cpu" else "bfloat16"
+    return spec.compute_dtype
+
+
 def _compute_dtype(spec: ModelSpec) -> Any:
     """The dtype of computation; None: that of the parameters."""
-    accelerated = spec.compute_dtype == "auto" and target().platform != "cpu"
-    return jnp.bfloat16 if accelerated or spec.compute_dtype == "bfloat16" else None
+    return jnp.bfloat16 if computed_in(spec) == "bfloat16" else None
 
 
 def _module(network: Network, rngs: nnx.Rngs) -> Backbone:

@@ -12,6 +12,7 @@ from jaxbias.engine.programs import training_of
 from jaxbias.models import make_network
 from jaxbias.plan.variants import Recipe
 from jaxbias.study import FinetuneSpec, ModelSpec
+from jaxbias.targets import Target, aim, described
 from tests.timed import DEVICE, timing
 
 
@@ -22,9 +23,10 @@ def tables(tmp_path, monkeypatch):
     monkeypatch.setattr(mode_table, "_SHIPPED", tmp_path / "shipped.json")
 
 
-def brief(size=8, batch=16, widths=(4, 8), **finetune):
+def brief(size=8, batch=16, widths=(4, 8), dtype="float32", **finetune):
     recipe = Recipe.of(FinetuneSpec(batch=batch, **finetune))
-    network = make_network(ModelSpec(name="convnet", widths=widths), size, 1)
+    spec = ModelSpec(name="convnet", widths=widths, compute_dtype=dtype)
+    network = make_network(spec, size, 1)
     schedule = schedule_of(recipe, "erm", 32, cells=1)
     return training_of(network, recipe, schedule, 20, (40, size, size, 3), rows=40).brief
 
@@ -80,3 +82,15 @@ def test_what_was_timed_comes_before_what_was_predicted():
 
 def test_of_fits_to_convergence_nothing_is_said():
     assert corrected(brief(mode="head", solver="lbfgs")) is None
+
+
+def test_what_a_network_computes_in_is_what_it_does_on_the_target():
+    """By "auto" bfloat16 on an accelerator, as what was timed there."""
+    aim(described("h100"))
+    try:
+        program = brief(dtype="auto")
+        write_table(user_table(), [timing(program, 6400.0, dtype="bfloat16")])
+        assert corrected(program).factor == pytest.approx(5.0)
+    finally:
+        aim(Target())
+    assert corrected(program) is None
