@@ -24,6 +24,14 @@ def test_a_measured_entry_is_what_the_card_did():
     assert entry.hardware.startswith("1 × NVIDIA H100 80GB HBM3 on 16 cores of Intel")
 
 
+def test_of_large_images_the_rows_are_those_of_the_convolutions_that_a_run_would_take():
+    """By hand from accelerator_224.json, which has EfficientNet by "map" both ways."""
+    table = [each for each in read_table(mode_table.TABLE) if not each.predicted]
+    measured = {each.model: each.images_per_second for each in table if each.image_size == 224}
+    assert measured["tf_efficientnet_lite0"] == {"map": 3907.0, "vmap": 2403.0}
+    assert measured["vit_s_16"] == {"map": 2665.0, "vmap": 3304.0}
+
+
 def test_heads_are_counted_by_the_examples_that_they_pass():
     found = json.loads((mode_table.RESULTS / "accelerator.json").read_text())
     of_heads = [each for each in mode_table.measured(found) if each.model == "head"]
