@@ -3,14 +3,16 @@
     pip install -e ".[bench]"
     python -m benchmarks.accelerator --out=benchmarks/results/accelerator.json
     python -m benchmarks.accelerator --smoke --only=packs,metrics   # tiny sizes, on any device
-    python -m benchmarks.mode_table   # jaxbias/costs/mode_table.json, of the files that it names
+    python -m benchmarks.accelerator --out=found.json --table=$HOME/.cache/jaxbias/modes.json
 
 Sections (`accelerator_sections.py`), each in a process of its own, in order of what they are worth:
 pretraining (the long loop, images per second) and PyTorch's; depthwise convolutions by method;
 packs of whole finetunes, packs of one and PyTorch's loop over them; modes times models (ms per step
-of a variant); metrics of a grid, on the host's CPU; heads by SGD and by L-BFGS. What is found is
-written as soon as it is, so a run that is stopped loses the measurement under way; one that fails
-leaves its error in one line.
+of a variant), and PyTorch's loop at their batch; metrics of a grid, on the host's CPU; heads by SGD
+and by L-BFGS. What is found is written as soon as it is, so a run that is stopped loses the
+measurement under way; one that fails leaves its error in one line. `--table` adds what modes and
+heads did to a table of modes, such as the user's own, by which `config.grid.mode="auto"` chooses
+and plans are corrected.
 
 Images are noise on the device and compiling is told apart. Shares of the peak are of the card's
 dense one by its data sheet, bfloat16, or TF32 where models compute in float32; FLOPs of training
@@ -31,12 +33,13 @@ from pathlib import Path
 
 # Seconds after which a section is stopped, in the order in which they run.
 LIMITS = {
-    "pretraining": 120,
-    "pretraining_torch": 45,
+    "pretraining": 150,
+    "pretraining_torch": 60,
     "depthwise": 150,
     "packs": 75,
     "packs_torch": 25,
-    "modes": 900,
+    "modes": 800,
+    "modes_torch": 60,
     "metrics": 50,
     "heads": 60,
 }
@@ -120,6 +123,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"of {','.join(LIMITS)}")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes")
     parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--table", type=Path, help="table of modes to add to")
     parser.add_argument("--section", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.section:
@@ -145,6 +149,11 @@ def main() -> None:
                 section[measured] = values
                 print(f"{name}: {measured}: {json.dumps(values)}", flush=True)
                 write(found, given.out)
+    if given.table:
+        from benchmarks.mode_table import measured as entries
+        from jaxbias.costs.mode_table import write_table
+
+        write_table(given.table, list(entries(found)))
 
 
 if __name__ == "__main__":

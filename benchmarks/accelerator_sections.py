@@ -6,6 +6,7 @@ Packages are imported where they are used, so that one that is missing costs its
 """
 
 import argparse
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -21,17 +22,17 @@ from benchmarks.accelerator_timing import Measurements, peak_gib, repeated, with
 
 def pretraining(sizes: Sizes) -> Measurements:
     """The long loop, and what the device makes of a matrix product."""
-    yield "matrix product", lambda: pretrain.run_product(_pretraining(sizes, 1))
-    for batch in sizes.batches:
-        yield f"batch {batch}", lambda b=batch: _pretrained(_pretraining(sizes, b))
+    yield "matrix product", lambda: pretrain.run_product(_asked(sizes.loops[0]))
+    for subject in sizes.loops:
+        yield _name(subject), lambda subject=subject: _pretrained(_asked(subject))
 
 
 def depthwise(sizes: Sizes) -> Measurements:
     """Depthwise convolutions as XLA's and as shifted sums: in the long loop and in packs."""
     subject = sizes.depthwise
+    large = dataclasses.replace(subject, batch=max(sizes.loops[0].batch, subject.batch))
     for method in ("conv", "patches"):
-        asked = _loop(subject, max(sizes.batches[0], subject.batch), method, sizes.steps)
-        yield f"loop, {method}", lambda asked=asked: _pretrained(asked)
+        yield f"loop, {method}", lambda method=method: _pretrained(_asked(large, method))
     for mode in ("map", "vmap"):
         for method in ("conv", "patches"):
             given = (subject, mode, method, sizes.rounds)
@@ -43,19 +44,27 @@ def _pretrained(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def pretraining_torch(sizes: Sizes) -> Measurements:
-    """A plain PyTorch loop of the same network."""
-    for batch in sizes.batches:
-        yield f"batch {batch}", lambda b=batch: pretrain.run_torch(_pretraining(sizes, b))
+    """A plain PyTorch loop of the same networks."""
+    return _torch(sizes.loops)
 
 
-def _pretraining(sizes: Sizes, batch: int) -> argparse.Namespace:
-    subject = Subject(sizes.pretrained, sizes.image_size, "bfloat16", 1, batch, sizes.steps)
-    return _loop(subject, batch, "auto", sizes.steps)
+def modes_torch(sizes: Sizes) -> Measurements:
+    """A plain PyTorch loop over batches of the size that packs take."""
+    return _torch((*sizes.large, *sizes.largest))
 
 
-def _loop(subject: Subject, batch: int, convolution: str, steps: int) -> argparse.Namespace:
+def _torch(subjects: tuple[Subject, ...]) -> Measurements:
+    for subject in subjects:
+        yield _name(subject), lambda subject=subject: pretrain.run_torch(_asked(subject))
+
+
+def _name(subject: Subject) -> str:
+    return f"{subject.model}, batch {subject.batch}"
+
+
+def _asked(subject: Subject, convolution: str = "auto") -> argparse.Namespace:
     return argparse.Namespace(
-        model=subject.model, size=subject.size, batch=batch, steps=steps, warm=3,
+        model=subject.model, size=subject.size, batch=subject.batch, steps=subject.steps, warm=3,
         dtype=subject.dtype, convolution=convolution, lift="shard_map", devices=1,
     )  # fmt: skip
 
@@ -123,6 +132,7 @@ SECTIONS: dict[str, Callable[[Sizes], Measurements]] = {
     "packs": packs,
     "packs_torch": packs_torch,
     "modes": modes,
+    "modes_torch": modes_torch,
     "metrics": metrics,
     "heads": heads,
 }

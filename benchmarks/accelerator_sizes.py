@@ -7,7 +7,7 @@ from benchmarks import grid
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A model whose packs are timed in every mode: members, images of a step, steps of a run."""
+    """What is timed: a model, and the members of its packs, images of a step, steps of a run."""
 
     model: str
     size: int
@@ -21,10 +21,7 @@ class Subject:
 class Sizes:
     """How much is measured."""
 
-    pretrained: str  # A ResNet
-    image_size: int
-    batches: tuple[int, ...]
-    steps: int
+    loops: tuple[Subject, ...]  # Trained one at a time, step by step
     finetunes: int
     finetuned_size: int
     n: int
@@ -42,10 +39,11 @@ class Sizes:
 
 
 FULL = Sizes(
-    pretrained="resnet50",
-    image_size=224,
-    batches=(256, 512),
-    steps=25,
+    loops=(
+        Subject("resnet50", 224, "bfloat16", width=1, batch=256, steps=25),
+        Subject("resnet50", 224, "bfloat16", width=1, batch=512, steps=25),
+        Subject("vit_b_16", 224, "bfloat16", width=1, batch=256, steps=12),
+    ),
     finetunes=64,
     finetuned_size=grid.SIZE,
     n=grid.N,
@@ -67,10 +65,7 @@ FULL = Sizes(
     replicates=200,
 )  # fmt: skip
 SMOKE = Sizes(
-    pretrained="resnet18",
-    image_size=16,
-    batches=(4,),
-    steps=2,
+    loops=(Subject("resnet18", 16, "bfloat16", width=1, batch=4, steps=2),),
     finetunes=2,
     finetuned_size=16,
     n=64,

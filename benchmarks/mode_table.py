@@ -39,7 +39,8 @@ def measured(found: dict[str, Any]) -> Iterator[PackTiming]:
         "jax": machine["jax"],
         "devices": machine["devices"],
     }
-    aim(Unattached("there", KINDS[kind_of(machine["device"])], (machine["devices"],)))
+    if kind := KINDS.get(kind_of(machine["device"]) or ""):  # Else it is this very device.
+        aim(Unattached("there", kind, (machine["devices"],)))
     try:
         yield from _networks(known, found.get("modes", {}))
     finally:

@@ -146,7 +146,13 @@ def _torch_network(asked: argparse.Namespace):
             declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         import torchvision
 
-    network = getattr(torchvision.models, asked.model)(num_classes=1)
+    if asked.model == "vit_s_16":  # The one that it has no name for.
+        network = torchvision.models.VisionTransformer(
+            asked.size, patch_size=16, num_layers=12, num_heads=6, hidden_dim=384, mlp_dim=1536,
+            num_classes=1,
+        )  # fmt: skip
+    else:
+        network = getattr(torchvision.models, asked.model)(num_classes=1)
     if asked.size < 100 and asked.model.startswith("resnet"):
         network.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         network.maxpool = torch.nn.Identity()

@@ -10,6 +10,7 @@ from benchmarks import accelerator
 from benchmarks.accelerator_packs import modes
 from benchmarks.accelerator_sizes import FULL, SMOKE
 from benchmarks.accelerator_timing import with_shares
+from jaxbias.costs.mode_table import read_table
 from jaxbias.targets import KINDS
 
 
@@ -41,6 +42,25 @@ def test_a_pack_is_timed_by_step_and_variant():
     assert found["images_per_second"] == pytest.approx(1e3 * small.batch / milliseconds)
     # Products of the convolutions and the head, forward and backward, less that of the pixels.
     assert 2e-4 < found["GFLOP_per_image"] < 2e-3
+
+
+def test_what_modes_did_is_added_to_a_table(monkeypatch, tmp_path):
+    table = tmp_path / "modes.json"
+    rows = {"modes": iter([("hardware", {**_MACHINE}), ("convnet, map", _row(50.0))])}
+    monkeypatch.setattr(accelerator, "run_section", lambda name, *rest: rows[name])
+    run(monkeypatch, "--smoke", "--only=modes", f"--table={table}")
+    (entry,) = read_table(table)
+    assert (entry.device, entry.model, entry.predicted) == ("cpu", "convnet", False)
+    assert (entry.image_size, entry.batch, entry.width, entry.devices) == (16, 4, 2, 1)
+    assert entry.images_per_second == {"map": 50.0} and entry.compile_seconds == {"map": 1.0}
+
+
+_MACHINE = {"device": "cpu", "devices": 1, "cores": 2, "processor": "any", "jax": "0"}
+
+
+def _row(rate):
+    small = dataclasses.asdict(SMOKE.small)
+    return {**small, "convolution": "patches", "images_per_second": rate, "compile_s": 1.0}
 
 
 def test_a_measurement_that_fails_leaves_one_line():
