@@ -163,6 +163,11 @@ def everywhere(array: jax.Array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
+def on_own_part() -> bool:
+    """Returns whether what is traced is run by each device on its own part of the arrays."""
+    return bool(jax.sharding.get_abstract_mesh().manual_axes)
+
+
 def part_index(parts: int) -> jax.Array:
     """Returns int32[], this device's place along the axis "data"."""
     return jnp.int32(0) if parts == 1 else jax.lax.axis_index(DATA).astype(jnp.int32)

@@ -5,6 +5,9 @@ from jaxbias.capacity import gib
 from jaxbias.costs.estimate import Cost, PlanCost
 from jaxbias.costs.prediction import TOLD, peak_flops
 from jaxbias.engine.layout import Layout
+from jaxbias.engine.programs import Training
+from jaxbias.models import Network
+from jaxbias.models.architectures import ARCHITECTURES
 from jaxbias.targets import Unattached, target
 
 # Of what a plan takes, as much may be of empty places before it is told.
@@ -146,6 +149,11 @@ def _basis(found: PlanCost, at: Unattached, layout: Layout) -> list[str]:
             f"{at.kind.clock / 1e9:g} GHz; gathers, sorts and scatters, which have none, by bytes "
             f"over {at.kind.bandwidth / 1e9:,.0f} GB/s."
         )
+        if any(map(_attends, found.rates)):
+            lines.append(
+                "Of vision transformers, kernels of attention, which have none either, by a count "
+                "of their schedules on a v5e; none was run."
+            )
     if bounded:
         some = "Time" if len(bounded) == len(kinds) else f"Time of {len(bounded)} of {len(kinds)}"
         lines.append(
@@ -179,6 +187,10 @@ def _basis(found: PlanCost, at: Unattached, layout: Layout) -> list[str]:
         lines.append("Fits to convergence take nobody knows how many iterations: left out.")
     lines.append("Left out: preparing images, compiling, reading and writing, the report.")
     return lines
+
+
+def _attends(kind: Training) -> bool:
+    return isinstance(kind.model, Network) and bool(ARCHITECTURES[kind.model.spec.name].heads)
 
 
 def _looped(found: PlanCost, at: Unattached) -> list[str]:

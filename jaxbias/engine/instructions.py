@@ -1,8 +1,8 @@
 """Instructions: how long a TPU's compiler takes a program to run, by the text of what it compiled.
 
 An instruction carries the cycles that the compiler expects of it; bodies of loops are written once.
-Gathers, sorts and scatters carry none: of those, what they move is counted. Copies that run beside
-others are taken to be hidden.
+Gathers, sorts and scatters carry none: of those, what they move is counted. Kernels of our own say
+how many a turn takes. Copies that run beside others are taken to be hidden.
 """
 
 import dataclasses
@@ -18,6 +18,9 @@ _HEAD = re.compile(r"^(ENTRY )?%([^ ]+) \(.*\{$")
 _LINE = re.compile(r"^  (ROOT )?%([^ ]+) = (.*)$")
 _OPCODE = re.compile(r"([a-z][\w\-]*)\(")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+# What a kernel says of itself is written over several lines.
+_SAID = re.compile(r"kernel_metadata=\{[^{}]*\}")
+_KERNEL = re.compile(r'kernel_metadata=\{[^{}]*"cycles":"(\d+)"')
 _CALLED = re.compile(r"\b(?:calls|to_apply)=%([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}|(?:true|false)_computation=%([\w.\-]+)")
 _WHILE = re.compile(r"condition=%([\w.\-]+), body=%([\w.\-]+)")
@@ -108,7 +111,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.parts: dict[str, dict[str, _Line]] = {}
         self.entry, inside = "", None
-        for line in text.splitlines():
+        for line in _SAID.sub(lambda found: found[0].replace("\n", ""), text).splitlines():
             head = _HEAD.match(line)
             if head:
                 inside = self.parts.setdefault(head[2], {})
@@ -137,6 +140,8 @@ class _Reader:
         cycles = _CYCLES.search(line.rest)
         if cycles:
             return Work(float(cycles[1]))
+        if line.opcode == "custom-call" and (of_turn := _KERNEL.search(line.rest)):
+            return Work(_turns_of_kernel(line.kind) * float(of_turn[1]))
         if line.opcode == "while":
             turns, turn = self._loop(line)
             return Work().plus(turn, turns or 1)
@@ -209,6 +214,12 @@ def _parsed(text: str) -> _Line:
     rest = after[found.end() :]
     operands = tuple(re.findall(r"%([\w.\-]+)", rest.partition(")")[0]))
     return _Line(kind, found[1], operands, rest)
+
+
+def _turns_of_kernel(kind: str) -> int:
+    """Of one turn for each image: the leading axes of its first result, [..., T, D]."""
+    sides = [int(side) for side in _ARRAY.search(kind)[2].split(",")]
+    return math.prod(sides[:-2])
 
 
 def _moved(line: _Line, beside: dict[str, _Line]) -> float:

@@ -10,7 +10,9 @@ from flax import nnx
 from jaxbias.models.batch_statistics import normalise
 from jaxbias.models.convolution import convolve
 from jaxbias.models.depthwise import depthwise
+from jaxbias.models.row_statistics import normalise_rows
 from jaxbias.parallel import moments_of_parts
+from jaxbias.targets import target
 
 _MOMENTUM = 0.1  # Share of the new batch in the running statistics.
 
@@ -161,6 +163,8 @@ class LayerNorm(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [..., D] to the same shape and dtype."""
         scale, bias = self.scale[...], self.bias[...]
+        if target().platform == "tpu" and x.dtype.itemsize < scale.dtype.itemsize:
+            return normalise_rows(self.epsilon, x, scale, bias)
         wide = x.astype(scale.dtype)
         wide = wide - wide.mean(axis=-1, keepdims=True)
         wide = wide * jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + self.epsilon)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxbias.models.attention import attention
+from jaxbias.models.gelu import gelu
 from jaxbias.models.layers import Backbone, LayerNorm
 from jaxbias.targets import target
 
@@ -52,12 +53,13 @@ class _EncoderBlock(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps tokens [B, T, D] to tokens."""
         x = x + self._attention(self.attention_norm(x))
-        hidden = nnx.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False)
+        hidden = self.mlp_in(self.mlp_norm(x))
+        hidden = gelu(hidden) if _narrow_on_tpu(x) else nnx.gelu(hidden, approximate=False)
         return x + self.mlp_out(hidden)
 
     def _attention(self, x: jax.Array) -> jax.Array:
         batch, tokens, width = x.shape
-        if target().platform == "tpu" and x.dtype == jnp.bfloat16:
+        if _narrow_on_tpu(x):
             return attention(
                 x,
                 *(param[...].astype(x.dtype) for param in (self.qkv.kernel, self.qkv.bias)),
@@ -132,6 +134,10 @@ class VisionTransformer(Backbone):
     def tail(self, x: jax.Array) -> jax.Array:
         """Maps that to features [B, D]: the class token after the last norm."""
         return self.norm(self.blocks[-1](x)[:, 0])
+
+
+def _narrow_on_tpu(x: jax.Array) -> bool:
+    return target().platform == "tpu" and x.dtype == jnp.bfloat16
 
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:

@@ -103,3 +103,18 @@ ENTRY %main (a: f32[100,4]) -> f32[100,4] {{
 }}
 """
     assert read(text).work == Work(5.0, 2 * 3 * 4 * 2)
+
+
+def test_a_kernel_says_how_many_cycles_a_turn_takes():
+    """As the compiler writes it, over several lines, and beside what it expects of others."""
+    said = 'frontend_attributes={kernel_metadata={\n"cycles":"30"\n}}'
+    text = f"""HloModule jit_k
+
+ENTRY %main (a: bf16[4,64,197,1152]) -> bf16[4,64,197,1152] {{
+  %look.1 = (bf16[4,64,197,384]{{3,2,1,0}}, f32[4,64,6,197]{{3,2,1,0}}) custom-call(%a), custom_call_target="tpu_custom_call", {said}, metadata={{op_name="jit(f)/look"}}
+  %look.2 = bf16[64,197,384]{{2,1,0}} custom-call(%a), custom_call_target="tpu_custom_call", {said}
+  %other = bf16[64,197,384]{{2,1,0}} custom-call(%a), custom_call_target="tpu_custom_call", frontend_attributes={{kernel_metadata={{}}}}
+  ROOT %copy.1 = bf16[64,197,384]{{2,1,0}} copy(%look.2), {said}, {CYCLES % 7}
+}}
+"""  # noqa: E501
+    assert read(text).work == Work(4 * 64 * 30 + 64 * 30 + 7.0)
