@@ -52,6 +52,35 @@ def attention(
     return jnp.einsum("bhte,hed->btd", seen, back) + out_bias[None, None]
 
 
+def attention_of_first(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    out_kernel: jax.Array,
+    out_bias: jax.Array,
+    heads: int,
+) -> jax.Array:
+    """What `attention` says of the first token, [B, D].
+
+    Nor are there keys and values of the others: what a query is to keys, it is turned by their
+    weights to tokens, of which shares are summed up before they are made values. The bias of keys
+    is the same to all tokens, and the softmax does not see it.
+    """
+    batch, _, width = x.shape
+    size, wide = width // heads, jnp.float32
+    of_query, of_key, of_value = (
+        kernel[:, i * width : (i + 1) * width].reshape(width, heads, size) for i in range(3)
+    )
+    own = bias.reshape(3, heads, size)
+    query = jnp.einsum("bd,dhe->bhe", x[:, 0], of_query) + own[None, 0]
+    turned = jnp.einsum("bhe,dhe->bhd", query, of_key)
+    affinity = jnp.einsum("bhd,btd->bht", turned, x, preferred_element_type=wide)
+    shares = jax.nn.softmax(affinity / math.sqrt(size), axis=-1).astype(x.dtype)
+    tokens = jnp.einsum("bht,btd->bhd", shares, x)
+    seen = jnp.einsum("bhd,dhe->bhe", tokens, of_value) + own[None, 2]
+    return seen.reshape(batch, width) @ out_kernel + out_bias[None]
+
+
 @jax.custom_vjp
 def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
     """Attention of every token to all; each and the result [B, heads, T, D / heads]."""

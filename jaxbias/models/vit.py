@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxbias.models.attention import attention
+from jaxbias.models.attention import attention, attention_of_first
 from jaxbias.models.gelu import gelu
 from jaxbias.models.layers import Backbone, LayerNorm
 from jaxbias.targets import target
@@ -53,19 +53,29 @@ class _EncoderBlock(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps tokens [B, T, D] to tokens."""
         x = x + self._attention(self.attention_norm(x))
-        hidden = self.mlp_in(self.mlp_norm(x))
+        return x + self._mlp(self.mlp_norm(x))
+
+    def first(self, x: jax.Array) -> jax.Array:
+        """Maps tokens [B, T, D] to the first of those that it maps them to, [B, D]."""
+        if not _narrow_on_tpu(x):
+            return self(x)[:, 0]
+        seen = attention_of_first(self.attention_norm(x), *self._projections(x.dtype), self.heads)
+        x = x[:, 0] + seen
+        return x + self._mlp(self.mlp_norm(x))
+
+    def _mlp(self, x: jax.Array) -> jax.Array:
+        hidden = self.mlp_in(x)
         hidden = gelu(hidden) if _narrow_on_tpu(x) else nnx.gelu(hidden, approximate=False)
-        return x + self.mlp_out(hidden)
+        return self.mlp_out(hidden)
+
+    def _projections(self, dtype: jax.typing.DTypeLike) -> list[jax.Array]:
+        params = (self.qkv.kernel, self.qkv.bias, self.out.kernel, self.out.bias)
+        return [param[...].astype(dtype) for param in params]
 
     def _attention(self, x: jax.Array) -> jax.Array:
         batch, tokens, width = x.shape
         if _narrow_on_tpu(x):
-            return attention(
-                x,
-                *(param[...].astype(x.dtype) for param in (self.qkv.kernel, self.qkv.bias)),
-                *(param[...].astype(x.dtype) for param in (self.out.kernel, self.out.bias)),
-                self.heads,
-            )
+            return attention(x, *self._projections(x.dtype), self.heads)
         # Queries of all heads, then keys, then values, as PyTorch lays them out.
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads)
         seen = _attend(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
@@ -133,7 +143,7 @@ class VisionTransformer(Backbone):
 
     def tail(self, x: jax.Array) -> jax.Array:
         """Maps that to features [B, D]: the class token after the last norm."""
-        return self.norm(self.blocks[-1](x)[:, 0])
+        return self.norm(self.blocks[-1].first(x))
 
 
 def _narrow_on_tpu(x: jax.Array) -> bool:

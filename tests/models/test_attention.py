@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxbias import targets
 from jaxbias.models import make_network, vit
-from jaxbias.models.attention import attend
+from jaxbias.models.attention import attend, attention_of_first
 from jaxbias.study import ModelSpec
 from tests.models.architectures import tiny_architectures  # noqa: F401
 
@@ -53,3 +53,27 @@ def test_a_tpu_computes_the_same_network(monkeypatch):
     tpu = targets.Unattached("v5e:2x2", targets.KINDS["v5e"], (2, 2))
     monkeypatch.setattr(vit, "target", lambda: tpu)
     np.testing.assert_allclose(network.logits(params, images), expected, atol=0.02)
+
+
+def first_of_all(x, kernel, bias, out_kernel, out_bias):
+    """The plain one of all tokens, of which the first is taken."""
+    parts = (x @ kernel + bias).reshape(*x.shape[:2], 3, HEADS, WIDTH)
+    seen = plainly(*(parts[:, :, i].swapaxes(1, 2) for i in range(3)))
+    return (seen.swapaxes(1, 2).reshape(x.shape) @ out_kernel + out_bias)[:, 0]
+
+
+def test_of_the_first_token_it_says_what_it_says_of_all():
+    """Values and gradients in float32, against float64; that of the keys' bias is 0 of both."""
+    rng = np.random.default_rng(0)
+    all_of = HEADS * WIDTH
+    shapes = (BATCH, TOKENS, all_of), (all_of, 3 * all_of), (3 * all_of,), (all_of,) * 2, (all_of,)
+    arrays = [rng.normal(0, 0.4, shape).astype(np.float32) for shape in shapes]
+    slopes = rng.normal(0, 1, (BATCH, all_of)).astype(np.float32)
+    one = lambda *given: attention_of_first(*given, HEADS)  # noqa: E731
+    got = with_gradients(one, [jnp.asarray(x) for x in arrays], jnp.asarray(slopes))
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        wide = [jnp.asarray(x, jnp.float64) for x in (*arrays, slopes)]
+        truth = with_gradients(first_of_all, wide[:-1], wide[-1])
+    for now, true in zip(got, truth, strict=True):
+        np.testing.assert_allclose(now, true, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(truth[3][all_of : 2 * all_of], 0, atol=1e-12)

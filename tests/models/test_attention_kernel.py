@@ -117,7 +117,7 @@ def test_a_tpu_computes_the_same_network_on_its_own_part(monkeypatch):
     whole, mesh = PartitionSpec(), make_mesh(1)
     specs = {"in_specs": (whole, whole), "out_specs": whole, "check_vma": False}
     found = jax.jit(jax.shard_map(network.logits, mesh=mesh, **specs))(params, images)
-    assert len(called) == 12
+    assert len(called) == 11  # The last block has no use for it.
     errors = [np.sqrt(np.square(x - true).mean()) for x in (before, apart, found)]
     assert max(errors[1:]) < 1.2 * errors[0]
 
