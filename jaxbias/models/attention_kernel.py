@@ -2,8 +2,8 @@
 
 Tables of tokens by tokens are made, used and forgotten there, head by head, and made anew for the
 gradient; queries, keys and values lie in memory as one product makes them. By a v5e's compiler a
-step of a ViT-B/16, 64 images of 224² in bfloat16, takes 53 ms for 102 with this, `gelu.py`,
-`row_statistics.py` and `attention_of_first`, of a ViT-S/16 20 ms. Nothing here was run on a TPU
+step of a ViT-B/16, 64 images of 224² in bfloat16, takes 52 ms for 102 with this, `gelu.py`,
+`row_statistics.py` and `attention_of_first`, of a ViT-S/16 19 ms. Nothing here was run on a TPU
 yet: values and gradients were compared as Pallas interprets the kernels, and the compiler takes
 them.
 
