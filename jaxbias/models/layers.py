@@ -2,13 +2,14 @@
 
 import abc
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxbias.models.batch_statistics import normalise
-from jaxbias.models.convolution import convolve
+from jaxbias.models.batch_statistics import normalise, normalise_pooled
+from jaxbias.models.convolution import convolve, max_pool
 from jaxbias.models.depthwise import depthwise
 from jaxbias.models.row_statistics import normalise_rows
 from jaxbias.parallel import moments_of_parts
@@ -73,9 +74,15 @@ class Conv(nnx.Module):
         self.same = same
         self.method = method
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features_out]."""
-        return convolve(x, self.kernel[...].astype(x.dtype), self.stride, self.method, self.same)
+    def __call__(self, x: jax.Array, signs: jax.Array | None = None) -> jax.Array:
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features_out].
+
+        Args:
+          x: what it maps.
+          signs: float[features_out], what outputs are multiplied by.
+        """
+        kernel = self.kernel[...] if signs is None else self.kernel[...] * signs[None, None, None]
+        return convolve(x, kernel.astype(x.dtype), self.stride, self.method, self.same)
 
 
 class DepthwiseConv(nnx.Module):
@@ -143,6 +150,27 @@ class BatchNorm(nnx.Module):
         factor = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
         shift = self.bias[...] - mean * factor
         return (wide * _channels(factor) + _channels(shift)).astype(x.dtype)
+
+    def pooled(self, convolved: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        """Normalises a convolution's result and takes maxima over 3×3 places, by steps of two.
+
+        Args:
+          convolved: from signs float[C] of its outputs to those, [B, H, W, C] in a dtype narrower
+            than the norm's: where a scale is negative the least would be the largest.
+        """
+        scale, bias, mean, var = (p[...] for p in (self.scale, self.bias, self.mean, self.var))
+        sign = jnp.where(scale < 0, -1, 1).astype(scale.dtype)
+        x = convolved(sign)
+        if self.training:
+            about = sign * mean
+            y, mean, var = normalise_pooled(
+                x, sign * scale, bias, about, self.epsilon, self.devices
+            )
+            self._record(sign * mean, var, self.devices * x.size // x.shape[-1])
+            return y
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+        most = max_pool(x, 3, 2).astype(mean.dtype) * _channels(sign * factor)
+        return (most + _channels(bias - mean * factor)).astype(x.dtype)
 
     def _record(self, batch_mean: jax.Array, batch_var: jax.Array, count: int) -> None:
         """Moves the running statistics towards those of a batch of so many values."""

@@ -3,11 +3,15 @@
 He et al., 2015; in bottlenecks the stride is on the 3×3 convolution ("v1.5"), as in torchvision.
 """
 
+import functools
+
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from jaxbias.models.convolution import max_pool
 from jaxbias.models.layers import Backbone, BatchNorm, Conv
+from jaxbias.targets import target
 
 _BOTTLENECK_EXPANSION = 4
 
@@ -132,9 +136,11 @@ class ResNet(Backbone):
 
     def trunk(self, x: jax.Array) -> jax.Array:
         """Maps images [B, S, S, 3] to what the last stage sees, [B, H, W, C]."""
-        x = nnx.relu(self.stem_norm(self.stem(x)))
-        if self.pooled:
-            x = max_pool(x, 3, 2)
+        if self.pooled and target().platform == "tpu" and x.dtype == jnp.bfloat16:
+            x = nnx.relu(self.stem_norm.pooled(functools.partial(self.stem, x)))
+        else:
+            x = nnx.relu(self.stem_norm(self.stem(x)))
+            x = max_pool(x, 3, 2) if self.pooled else x
         for stage in self.stages[:-1]:
             for block in stage:
                 x = block(x)
