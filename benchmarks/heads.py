@@ -107,7 +107,7 @@ def with_jaxbias(data: Data, solver: str, C: float, mode: str, devices: int) -> 
     else:
         shared = (scored, data.features, jax.random.key_data(jax.random.key(0)))
         # The weight decay of the same objective: scikit-learn's, divided by C and by n.
-        settings = (Hyper(*full(0.02, 1 / (C * N), 0.75, 0.01)),)
+        settings = (Hyper(*full(0.02, 1 / (C * N), 0.75, 0.01, 0)),)
         program = Heads(head, SCORED, data.features.shape, schedule)
     shared = replicate(shared, mesh)
     packed = jax.jit(shard_variants(program.function(mode), mesh))

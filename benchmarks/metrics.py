@@ -19,7 +19,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import fairlearn.metrics as fairness
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -77,6 +76,8 @@ def with_sklearn(data: Data, weights: np.ndarray | None = None) -> np.ndarray:
 
 def with_fairlearn(data: Data) -> np.ndarray:
     """The loop over models with fairlearn's MetricFrame."""
+    import fairlearn.metrics as fairness  # Here: who times jaxbias alone need not have it.
+
     scores, labels, groups = data
     found = []
     for row in scores:

@@ -1,12 +1,12 @@
 """The table of modes: packs that were timed in every mode, in the user's and that of jaxbias.
 
-The table beside this file is of `python -m benchmarks.accelerator` on an H100: convnets on 64² in
-packs of 16, 32 steps each, the median of five rounds, 3.7 times as many images per second by "vmap"
+The table beside this file is of `python -m benchmarks.accelerator` on H100s: convnets on 64² in
+packs of 16, 32 steps each, the median of five rounds, 5.2 times as many images per second by "vmap"
 as by "map"; and heads on 512 features in packs of 1,024 (by "map" 1,000), 1,024 examples each, from
-features on the host to the scores of 5,000 examples there, 8.5 times as many by SGD and 25 times as
+features on the host to the scores of 5,000 examples there, 8.5 times as many by SGD and 19 times as
 many fitted to convergence, of which each example counts once; and of 224² in bfloat16, 4 members
-and 8 steps: ViT-S/16, 1.24 times as many by "vmap", and EfficientNet-Lite0, 1.6 times as many by
-"map", where depthwise convolutions are XLA's.
+and 8 steps: ViT-S/16, 1.24 times as many by "vmap", ResNet-50, 1.1 times as many by "map", and
+EfficientNet-Lite0, 1.6 times as many by "map", where depthwise convolutions are XLA's.
 """
 
 import dataclasses

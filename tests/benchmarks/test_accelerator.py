@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import accelerator
 from benchmarks.accelerator_packs import modes
+from benchmarks.accelerator_sections import heads
 from benchmarks.accelerator_sizes import FULL, SMOKE
 from benchmarks.accelerator_timing import with_shares
 from jaxbias.costs.mode_table import read_table
@@ -42,6 +43,14 @@ def test_a_pack_is_timed_by_step_and_variant():
     assert found["images_per_second"] == pytest.approx(1e3 * small.batch / milliseconds)
     # Products of the convolutions and the head, forward and backward, less that of the pixels.
     assert 2e-4 < found["GFLOP_per_image"] < 2e-3
+
+
+def test_heads_are_trained_by_both_solvers_in_both_modes():
+    found = {name: accelerator.outcome(work) for name, work in heads(SMOKE)}
+    assert len(found) == 4
+    for name, row in found.items():
+        assert "error" not in row and row["failed"] == 0, name
+        assert 0.5 < row["auc"] < 1 and row["heads_per_second"] > 0
 
 
 def test_what_modes_did_is_added_to_a_table(monkeypatch, tmp_path):

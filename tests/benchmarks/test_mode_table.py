@@ -16,12 +16,28 @@ def test_it_is_of_the_committed_results():
 
 def test_a_measured_entry_is_what_the_card_did():
     entry = next(each for each in read_table(mode_table.TABLE) if each.model == "convnet")
-    # Copied from accelerator.json by hand.
-    assert entry.images_per_second == {"map": 227400.0, "vmap": 838900.0, "unroll": 113900.0}
-    assert entry.compile_seconds == {"map": 1.84, "vmap": 5.42, "unroll": 18.41}
+    # Copied from accelerator_second.json by hand.
+    assert entry.images_per_second == {"map": 180400.0, "vmap": 936700.0}
+    assert entry.compile_seconds == {"map": 3.43, "vmap": 8.91}
     assert (entry.image_size, entry.batch, entry.width, entry.dtype) == (64, 64, 16, "float32")
     assert (entry.device, entry.jax, entry.predicted) == ("NVIDIA H100 80GB HBM3", "0.11.2", False)
     assert entry.hardware.startswith("1 × NVIDIA H100 80GB HBM3 on 16 cores of Intel")
+
+
+def test_an_entry_is_of_the_newest_run_that_took_several_modes():
+    """The newest run has ViT-S by "map" alone, the one before by both."""
+    measured = [each for each in read_table(mode_table.TABLE) if not each.predicted]
+    by_model = {each.model: each.images_per_second for each in measured}
+    assert by_model["resnet50"] == {"map": 4138.0, "vmap": 3752.0}
+    assert by_model["vit_s_16"] == {"map": 2665.0, "vmap": 3304.0}
+    assert len({each.subject for each in measured}) == len(measured)
+
+
+def test_a_measurement_that_failed_is_no_entry():
+    found = json.loads((mode_table.RESULTS / "accelerator_second.json").read_text())
+    assert "error" in found["heads"]["10000 heads, sgd, vmap"]
+    heads = [each.trains for each in mode_table.measured(found) if each.model == "head"]
+    assert heads == ["head lbfgs"]
 
 
 def test_of_large_images_the_rows_are_those_of_the_convolutions_that_a_run_would_take():
