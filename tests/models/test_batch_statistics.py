@@ -5,10 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxbias.models.batch_statistics import normalise
+from jaxbias.models.batch_statistics import normalise, normalise_pooled
 from jaxbias.models.layers import BatchNorm
 
 SHAPE, EPSILON = (8, 4, 3, 5), 1e-5
@@ -50,15 +51,18 @@ def test_one_pass_has_the_values_and_the_gradients_of_three():
         np.testing.assert_allclose((mean, var), (flat.mean(0), flat.var(0)), rtol=1e-9)
 
 
-def test_parts_of_a_batch_on_several_devices_are_one_batch():
+@pytest.mark.parametrize("norm", [normalise, normalise_pooled])
+def test_parts_of_a_batch_on_several_devices_are_one_batch(norm):
     with jax.enable_x64(True):
         x, slopes, scale, bias, about = given()
+        if norm is normalise_pooled:
+            slopes = slopes[:, :2, :2]
         mesh = Mesh(np.array(jax.devices()[:2]), ("data",))
         part, whole = PartitionSpec("data"), PartitionSpec()
 
         def on(devices, x, slopes):
             def one(x, scale, bias):
-                return normalise(x, scale, bias, about, EPSILON, devices)[0]
+                return norm(x, scale, bias, about, EPSILON, devices)[0]
 
             y, of_x, *of_params = changes(one, x, slopes, scale, bias)
             sums = of_params if devices == 1 else jax.lax.psum(of_params, "data")
