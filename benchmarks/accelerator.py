@@ -31,6 +31,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from jaxbias.files.atomic import write_text
+
 # Seconds after which a section is stopped, in the order in which they run.
 LIMITS = {
     "pretraining": 150,
@@ -50,9 +52,7 @@ _LEAST = 10.0
 def write(found: dict[str, object], out: Path | None) -> None:
     """Writes everything so far, whole or not at all."""
     if out:
-        part = out.with_name(out.name + ".part")
-        part.write_text(json.dumps(found, indent=1) + "\n")
-        part.replace(out)
+        write_text(out, json.dumps(found, indent=1) + "\n")
 
 
 def run_section(name: str, smoke: bool, limit: float, cache: str) -> Iterator[tuple[str, object]]:
@@ -149,7 +149,7 @@ def main() -> None:
                 section[measured] = values
                 print(f"{name}: {measured}: {json.dumps(values)}", flush=True)
                 write(found, given.out)
-    if given.table:
+    if given.table and "hardware" in found:  # Else no section of ours ran.
         from benchmarks.mode_table import measured as entries
         from jaxbias.costs.mode_table import write_table
 

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 
 from benchmarks.hardware import hardware
 from jaxbias.data.directories import home
+from jaxbias.files.atomic import write_text
 
 RESNET = (
     "--config.model.name=resnet50", "--config.model.stem=imagenet",
@@ -62,9 +62,7 @@ def row(name: str, target: str, fairface: str) -> dict[str, Any]:
                 (Path(kept) / each.name).symlink_to(each)
         environment = {**os.environ, "JAXBIAS_HOME": kept}
         asked = [*command, f"--target={target}", "--price=1"]
-        found = {each: measured(asked, environment) for each in ("cold", "cached")}
-        shutil.rmtree(Path(kept) / "analyses", ignore_errors=True)
-    return found
+        return {each: measured(asked, environment) for each in ("cold", "cached")}
 
 
 def main() -> None:
@@ -86,9 +84,7 @@ def main() -> None:
             rows[f"{name} {target}"] = row(name, target, given.fairface)
             print(name, target, json.dumps(rows[f"{name} {target}"]), flush=True)
             if given.out:
-                part = given.out.with_name(given.out.name + ".part")
-                part.write_text(json.dumps(found, indent=1) + "\n")
-                part.replace(given.out)
+                write_text(given.out, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hardware import hardware
+from jaxbias.files.atomic import write_text
 
 # Names of networks -> the side of their images.
 NETWORKS = {
@@ -136,9 +137,7 @@ def main() -> None:
                 rows[name] = apart(network, mode, TARGETS[kind])
                 print(name, json.dumps(rows[name]), flush=True)
                 if given.out:
-                    part = given.out.with_name(given.out.name + ".part")
-                    part.write_text(json.dumps(found, indent=1) + "\n")
-                    part.replace(given.out)
+                    write_text(given.out, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
