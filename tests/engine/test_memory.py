@@ -3,11 +3,14 @@
 import types
 
 import jax
+import numpy as np
 import pytest
 
 from jaxbias.capacity import available_ram
+from jaxbias.engine import executor
 from jaxbias.engine.memory import Room, device_room, widest
 from jaxbias.errors import InputError
+from jaxbias.parallel import make_mesh
 
 MIB = 2**20
 
@@ -127,3 +130,25 @@ def test_a_setting_goes_before_what_the_device_says():
     alone, shared = device_room(0, 1), device_room(0, 4)
     assert alone.budget < alone.limit
     assert shared.limit < alone.limit / 2
+
+
+def test_xla_is_asked_once_what_a_program_holds_however_often_it_is_called(monkeypatch):
+    def doubled(mode):
+        return lambda members, shared: jax.tree.map(lambda leaf: leaf * shared, members)
+
+    one = np.ones(3, np.float32)
+    program = _Program(function=doubled, shapes=((one,), np.float32(2)), donated=0, everywhere=True)
+    asked = []
+    monkeypatch.setattr(executor, "program_bytes", lambda compiled: asked.append(compiled) or 5)
+    at = executor.Executor(make_mesh(1), "vmap", Room(100, 100))
+    for _ in range(3):
+        (told,) = at.call(program, (np.ones((4, 3), np.float32),), np.float32(2))
+        np.testing.assert_array_equal(told, np.full((4, 3), 2, np.float32))
+    assert at.analysed_bytes(program, 4) == 5 and len(asked) == 1
+    small = executor.Executor(make_mesh(1), "vmap", Room(4, 4))
+    with pytest.raises(InputError, match="a program of 4 needs"):
+        small.call(program, (np.ones((4, 3), np.float32),), np.float32(2))
+
+
+class _Program(types.SimpleNamespace):
+    __hash__ = object.__hash__
