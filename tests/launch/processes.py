@@ -1,6 +1,8 @@
 """Processes and ports of this machine, as clusters of tests use them."""
 
 import contextlib
+import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -35,3 +37,36 @@ def below(pid):
         known |= {*new}
         below += new
     return below
+
+
+def signal_each(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # It has ended.
+            os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def standing_still(*pids):
+    """Processes stand still inside the `with` block, lest they be done before it stops them.
+
+    They go on, and end, once all of them have been told to.
+    """
+    signal_each(pids, signal.SIGSTOP)
+    yield
+    wait_for(lambda: all(map(_was_told_to_stop, pids)))
+    signal_each(pids, signal.SIGCONT)
+
+
+def has_ended(pid):
+    words = Path(f"/proc/{pid}/cmdline")
+    with contextlib.suppress(OSError):
+        return not words.read_text()
+    return True
+
+
+def _was_told_to_stop(pid):
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        pending = next(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd:"))
+        return has_ended(pid) or bool(pending >> (signal.SIGTERM - 1) & 1)
+    return True

@@ -1,6 +1,5 @@
 """Ray as it is: two workers on two nodes, one of which is killed; a worker killed; cancelled."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jaxbias.workdir.overview import look
-from tests.launch.processes import wait_for
+from tests.launch.processes import has_ended, signal_each, standing_still, wait_for
 from tests.launch.ray_cluster import Cluster
 from tests.processes import assert_same_bits, events
 
@@ -53,16 +52,6 @@ def statuses(cluster):
     return sorted(each["status"] for each in cluster.ask("list", "jobs", "--detail"))
 
 
-def signal_each(pids, number):
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # It died with its node.
-            os.kill(pid, number)
-
-
-def has_ended(pid):
-    return not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_text()
-
-
 def test_a_study_by_two_workers_one_of_which_loses_its_node(cluster, launch, words, tmp_path):
     workdir = tmp_path / "run"
     where, submit = words
@@ -101,13 +90,15 @@ def test_whatever_ends_an_actor_ends_what_it_runs(cluster, launch, words, tmp_pa
     wait_for(lambda: at_work(workdir), 300)
     [first] = events(workdir)
     [actor] = cluster.ask("list", "actors", "--filter=class_name=Worker")
-    os.kill(actor["pid"], signal.SIGKILL)  # As Ray does where a node is short of memory.
+    with standing_still(first):
+        os.kill(actor["pid"], signal.SIGKILL)  # As Ray does where a node is short of memory.
     wait_for(lambda: has_ended(first))
     wait_for(lambda: workers(cluster) == [("ALIVE", 1)])
     wait_for(lambda: len(events(workdir)) == 2, 300)
     [second] = events(workdir).keys() - {first}
 
-    assert launch("cancel", *where) == (0, "", "")
+    with standing_still(second):
+        assert launch("cancel", *where) == (0, "", "")
     assert statuses(cluster) == ["STOPPED"]
     wait_for(lambda: has_ended(second))
     assert not look(workdir).is_done

@@ -8,7 +8,7 @@ import pytest
 from jaxbias.cli import command
 from jaxbias.workdir.overview import look
 from launch.__main__ import LAUNCH
-from tests.launch.processes import wait_for
+from tests.launch.processes import standing_still, wait_for
 from tests.launch.slurm_cluster import Cluster, missing
 from tests.processes import events, finished
 
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 WHERE = (
     *("--engine=slurm", f"--config={ROOT}/configs/quickstart.py:smoke"),
     *("--launch.workers=2", "--launch.retry_seconds=0.1"),
+    "--config.finetune.seeds=4",  # Enough for a worker to find its partner at work.
 )
-LONG = ("--config.finetune.epochs=100", "--config.finetune.seeds=4")
 pytestmark = [
     pytest.mark.engines,
     pytest.mark.skipif(bool(missing()), reason="Slurm is not installed: make test-engines"),
@@ -81,7 +81,8 @@ def test_a_study_that_is_preempted_submitted_again_and_loses_a_node(cluster, lau
     wait_for(lambda: any(map(finished, events(workdir).values())))
 
     # Whoever pays more takes both nodes: with PreemptMode=CANCEL, nothing comes back by itself.
-    cluster.run("high", "sleep 3")
+    with standing_still(*events(workdir)):
+        cluster.run("high", "sleep 3")
     wait_for(lambda: states(cluster) == [])
     assert len(cluster.jobs(JobState="PREEMPTED", Partition="low", Requeue="1")) == 2
     assert len(cluster.jobs(JobState="COMPLETED", Partition="high")) == 2
@@ -103,13 +104,13 @@ def test_a_study_that_is_preempted_submitted_again_and_loses_a_node(cluster, lau
 
 def test_a_study_whose_workers_run_out_of_time(cluster, launch, tmp_path):
     workdir = tmp_path / "run"
-    # Slurm looks for limits twice a minute: the study must not be done before.
-    where = (*WHERE, f"--workdir={workdir}", *LONG)
+    where = (*WHERE, f"--workdir={workdir}")
     limited = ("--launch.workers=1", "--launch.slurm.minutes=60")
     assert "1 worker × 1 h × 1 device: 1.00 device hours" in launch("submit", *where, *limited)
     wait_for(lambda: any(map(finished, events(workdir).values())))
     (job,) = cluster.jobs(TimeLimit="01:00:00")
-    cluster.ask("scontrol", "update", f"JobId={job['JobId']}", "EndTime=now")
+    with standing_still(*events(workdir)):  # Slurm looks for limits twice a minute.
+        cluster.ask("scontrol", "update", f"JobId={job['JobId']}", "EndTime=now")
     wait_for(lambda: states(cluster) == [])
     assert len(cluster.jobs(JobState="TIMEOUT", Requeue="1")) == 1
     assert_cut(workdir, kept=1)
