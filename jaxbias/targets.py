@@ -6,12 +6,14 @@ run. A process has one target, as JAX has one default backend; nothing here impo
 is asked.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.util
 import math
 import os
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from jaxbias.errors import InputError, nearest
@@ -164,6 +166,12 @@ class Target:
         return (self.devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
+class Host(Target):
+    """The CPU of this machine, whatever else is attached."""
+
+    platform = "cpu"
+
+
 @dataclasses.dataclass(frozen=True)
 class Unattached(Target):
     """Devices that are described to their compiler, all of one process.
@@ -244,6 +252,17 @@ def aim(at: Target) -> None:
     """Makes a target that of this process, which is to do nothing else from then on."""
     global _target
     _target = at
+
+
+@contextlib.contextmanager
+def aimed(at: Target) -> Iterator[None]:
+    """Makes a target that of this process inside a `with` block."""
+    before = target()
+    aim(at)
+    try:
+        yield
+    finally:
+        aim(before)
 
 
 def described(name: str) -> Unattached:

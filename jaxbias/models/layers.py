@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxbias.models.batch_statistics import normalise, normalise_pooled
-from jaxbias.models.convolution import convolve, max_pool
+from jaxbias.models.batch_statistics import folded_pool, normalise, normalise_pooled, pool
+from jaxbias.models.convolution import convolve
 from jaxbias.models.depthwise import depthwise
+from jaxbias.models.folding import convolve_folded, is_folded, of_channels
+from jaxbias.models.projection import normalise_projected
 from jaxbias.models.row_statistics import normalise_rows
 from jaxbias.parallel import moments_of_parts
 from jaxbias.targets import target
@@ -78,10 +80,12 @@ class Conv(nnx.Module):
         """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features_out].
 
         Args:
-          x: what it maps.
+          x: what it maps; folded, it is mapped as by `convolve_folded`.
           signs: float[features_out], what outputs are multiplied by.
         """
         kernel = self.kernel[...] if signs is None else self.kernel[...] * signs[None, None, None]
+        if is_folded(x, kernel.shape[2]):
+            return convolve_folded(x, kernel.astype(x.dtype), self.stride)
         return convolve(x, kernel.astype(x.dtype), self.stride, self.method, self.same)
 
 
@@ -132,9 +136,9 @@ class BatchNorm(nnx.Module):
         self.devices = 1
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, H, W, C] to the same shape and dtype."""
+        """Maps [B, H, W, C], or folded, to the same shape and dtype."""
         mean, var = self.mean[...], self.var[...]
-        count = self.devices * x.size // x.shape[-1]
+        count = self.devices * x.size // len(mean)
         if self.training and x.dtype.itemsize < mean.dtype.itemsize:
             scale, bias = self.scale[...], self.bias[...]
             y, *found = normalise(x, scale, bias, mean, self.epsilon, self.devices)
@@ -143,20 +147,21 @@ class BatchNorm(nnx.Module):
         wide = x.astype(mean.dtype)
         if self.training:
             batch_mean = wide.mean(axis=(0, 1, 2))
-            batch_var = jnp.square(wide - _channels(batch_mean)).mean(axis=(0, 1, 2))
+            batch_var = jnp.square(wide - of_channels(batch_mean, x)).mean(axis=(0, 1, 2))
             batch_mean, batch_var = moments_of_parts(batch_mean, batch_var, mean, self.devices)
             self._record(batch_mean, batch_var, count)
             mean, var = batch_mean, batch_var
         factor = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
         shift = self.bias[...] - mean * factor
-        return (wide * _channels(factor) + _channels(shift)).astype(x.dtype)
+        return (wide * of_channels(factor, x) + of_channels(shift, x)).astype(x.dtype)
 
-    def pooled(self, convolved: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    def pooled(self, convolved: Callable[[jax.Array], jax.Array], folds: bool = False) -> jax.Array:
         """Normalises a convolution's result and takes maxima over 3×3 places, by steps of two.
 
         Args:
           convolved: from signs float[C] of its outputs to those, [B, H, W, C] in a dtype narrower
             than the norm's: where a scale is negative the least would be the largest.
+          folds: whether the maxima are folded.
         """
         scale, bias, mean, var = (p[...] for p in (self.scale, self.bias, self.mean, self.var))
         sign = jnp.where(scale < 0, -1, 1).astype(scale.dtype)
@@ -164,13 +169,26 @@ class BatchNorm(nnx.Module):
         if self.training:
             about = sign * mean
             y, mean, var = normalise_pooled(
-                x, sign * scale, bias, about, self.epsilon, self.devices
+                x, sign * scale, bias, about, self.epsilon, self.devices, folds
             )
             self._record(sign * mean, var, self.devices * x.size // x.shape[-1])
             return y
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        most = max_pool(x, 3, 2).astype(mean.dtype) * _channels(sign * factor)
-        return (most + _channels(bias - mean * factor)).astype(x.dtype)
+        most = folded_pool(x) if folds else pool(x)
+        most = most.astype(mean.dtype) * of_channels(sign * factor, most)
+        return (most + of_channels(bias - mean * factor, most)).astype(x.dtype)
+
+    def after(self, conv: Conv | DepthwiseConv, x: jax.Array) -> jax.Array:
+        """Normalises what a convolution maps images to, [B, H, W, C] or folded."""
+        size, _, inputs, outputs = conv.kernel.shape
+        widens = size == 1 and conv.stride == 1 and outputs > inputs
+        if not (self.training and widens and narrow_on_tpu(x)):
+            return self(conv(x))
+        kernel, mean = conv.kernel[...][0, 0], self.mean[...]
+        scale, bias = self.scale[...], self.bias[...]
+        y, *found = normalise_projected(x, kernel, scale, bias, mean, self.epsilon, self.devices)
+        self._record(*found, self.devices * x.size // inputs)
+        return y
 
     def _record(self, batch_mean: jax.Array, batch_var: jax.Array, count: int) -> None:
         """Moves the running statistics towards those of a batch of so many values."""
@@ -200,5 +218,6 @@ class LayerNorm(nnx.Module):
         return (wide * scale.reshape(*leading, -1) + bias.reshape(*leading, -1)).astype(x.dtype)
 
 
-def _channels(values: jax.Array) -> jax.Array:
-    return values[None, None, None, :]
+def narrow_on_tpu(x: jax.Array) -> bool:
+    """Returns whether a TPU computes in bfloat16, which what is written for it is for."""
+    return target().platform == "tpu" and x.dtype == jnp.bfloat16

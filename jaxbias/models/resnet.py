@@ -6,12 +6,11 @@ He et al., 2015; in bottlenecks the stride is on the 3×3 convolution ("v1.5"), 
 import functools
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from jaxbias.models.convolution import max_pool
-from jaxbias.models.layers import Backbone, BatchNorm, Conv
-from jaxbias.targets import target
+from jaxbias.models.folding import LANES, fold
+from jaxbias.models.layers import Backbone, BatchNorm, Conv, narrow_on_tpu
 
 _BOTTLENECK_EXPANSION = 4
 
@@ -58,10 +57,10 @@ class ResidualBlock(nnx.Module):
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), F]."""
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), F], or what is folded."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = norm(conv(nnx.relu(x) if i else x))
+            x = norm.after(conv, nnx.relu(x) if i else x)
         return nnx.relu(x + shortcut)
 
 
@@ -76,7 +75,7 @@ class _Shortcut(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), F]."""
-        return self.norm(self.conv(x))
+        return self.norm.after(self.conv, x)
 
 
 class ResNet(Backbone):
@@ -110,6 +109,7 @@ class ResNet(Backbone):
     ) -> None:
         size, stride = (7, 2) if stem == "imagenet" else (3, 1)
         self.pooled = stem == "imagenet"
+        self.folds = method == "conv" and len(blocks) > 1 and 2 * width <= LANES
         self.stem = Conv(3, width, size, stride, method=method, rngs=rngs)
         self.stem_norm = BatchNorm(width)
         stages, inputs = [], width
@@ -136,11 +136,15 @@ class ResNet(Backbone):
 
     def trunk(self, x: jax.Array) -> jax.Array:
         """Maps images [B, S, S, 3] to what the last stage sees, [B, H, W, C]."""
-        if self.pooled and target().platform == "tpu" and x.dtype == jnp.bfloat16:
-            x = nnx.relu(self.stem_norm.pooled(functools.partial(self.stem, x)))
+        # Stage 1 is folded; the first step of two, that of stage 2, leaves columns apart again.
+        columns = -(-x.shape[2] // 4) if self.pooled else x.shape[2]
+        folds = self.folds and narrow_on_tpu(x) and columns % 2 == 0
+        if self.pooled and narrow_on_tpu(x):
+            x = nnx.relu(self.stem_norm.pooled(functools.partial(self.stem, x), folds))
         else:
             x = nnx.relu(self.stem_norm(self.stem(x)))
             x = max_pool(x, 3, 2) if self.pooled else x
+            x = fold(x) if folds else x
         for stage in self.stages[:-1]:
             for block in stage:
                 x = block(x)

@@ -11,8 +11,7 @@ from flax import nnx
 
 from jaxbias.models.attention import attention, attention_of_first
 from jaxbias.models.gelu import gelu
-from jaxbias.models.layers import Backbone, LayerNorm
-from jaxbias.targets import target
+from jaxbias.models.layers import Backbone, LayerNorm, narrow_on_tpu
 
 _EPSILON = 1e-6
 _XAVIER = nnx.initializers.xavier_uniform()
@@ -57,7 +56,7 @@ class _EncoderBlock(nnx.Module):
 
     def first(self, x: jax.Array) -> jax.Array:
         """Maps tokens [B, T, D] to the first of those that it maps them to, [B, D]."""
-        if not _narrow_on_tpu(x):
+        if not narrow_on_tpu(x):
             return self(x)[:, 0]
         seen = attention_of_first(self.attention_norm(x), *self._projections(x.dtype), self.heads)
         x = x[:, 0] + seen
@@ -65,7 +64,7 @@ class _EncoderBlock(nnx.Module):
 
     def _mlp(self, x: jax.Array) -> jax.Array:
         hidden = self.mlp_in(x)
-        hidden = gelu(hidden) if _narrow_on_tpu(x) else nnx.gelu(hidden, approximate=False)
+        hidden = gelu(hidden) if narrow_on_tpu(x) else nnx.gelu(hidden, approximate=False)
         return self.mlp_out(hidden)
 
     def _projections(self, dtype: jax.typing.DTypeLike) -> list[jax.Array]:
@@ -74,7 +73,7 @@ class _EncoderBlock(nnx.Module):
 
     def _attention(self, x: jax.Array) -> jax.Array:
         batch, tokens, width = x.shape
-        if _narrow_on_tpu(x):
+        if narrow_on_tpu(x):
             return attention(x, *self._projections(x.dtype), self.heads)
         # Queries of all heads, then keys, then values, as PyTorch lays them out.
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads)
@@ -145,10 +144,6 @@ class VisionTransformer(Backbone):
     def tail(self, x: jax.Array) -> jax.Array:
         """Maps that to features [B, D]: the class token after the last norm."""
         return self.norm(self.blocks[-1].first(x))
-
-
-def _narrow_on_tpu(x: jax.Array) -> bool:
-    return target().platform == "tpu" and x.dtype == jnp.bfloat16
 
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:

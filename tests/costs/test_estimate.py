@@ -6,9 +6,17 @@ import pytest
 
 from jaxbias.costs.estimate import estimate
 from jaxbias.costs.texts import estimate_text
-from jaxbias.costs.timing import Timed, score_flops, score_traffic, step_flops, step_traffic
+from jaxbias.costs.timing import (
+    Timed,
+    _flops,
+    score_flops,
+    score_traffic,
+    step_flops,
+    step_traffic,
+)
 from jaxbias.engine.layout import Layout
-from jaxbias.engine.programs import Networks
+from jaxbias.engine.passes import Rated
+from jaxbias.engine.programs import BLOCK, Networks
 from jaxbias.engine.runner import Runner
 from jaxbias.models import make_network
 from jaxbias.plan.packs import Plan, extend_plan
@@ -171,3 +179,20 @@ def test_fits_to_convergence_say_what_they_leave_out():
     found = estimate(runner.catalog, plan, experiments)
     assert found.fits and found.finetunes.seconds > 0
     assert "timed on noise" in estimate_text(found)
+
+
+def test_what_fills_the_lanes_of_a_tpu_is_not_counted_as_done(aimed):
+    """A TPU's ResNet folds columns, with twice the products of its first stage."""
+    spec = {"name": "resnet18", "compute_dtype": "bfloat16", "convolution": "conv"}
+    study = tiny_study(model=spec, data={"name": "tiny", "image_size": SIZE})
+    schedule = Schedule(20, 3, 16, 0.9)
+
+    def counted():
+        brief = brief_of(study, schedule, SIZE)
+        return step_flops(brief), score_flops(brief)
+
+    plain = counted()
+    aimed("v5e")
+    written = _flops(Rated(brief_of(study, schedule, SIZE).model, (BLOCK, SIZE, SIZE, 3))) / BLOCK
+    assert counted() == pytest.approx(plain, rel=0.01)
+    assert written > 1.1 * plain[1]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbias import targets
-from jaxbias.models import make_network, vit
+from jaxbias.models import layers, make_network, vit
 from jaxbias.models.attention import attend, attention_of_first
 from jaxbias.study import ModelSpec
 from tests.models.architectures import tiny_architectures  # noqa: F401
@@ -51,7 +51,7 @@ def test_a_tpu_computes_the_same_network(monkeypatch):
     images = np.random.default_rng(1).integers(0, 256, (4, 8, 8, 3), np.uint8)
     expected = network.logits(params, images)
     tpu = targets.Unattached("v5e:2x2", targets.KINDS["v5e"], (2, 2))
-    monkeypatch.setattr(vit, "target", lambda: tpu)
+    monkeypatch.setattr(layers, "target", lambda: tpu)
     np.testing.assert_allclose(network.logits(params, images), expected, atol=0.02)
 
 

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from jaxbias import targets
-from jaxbias.models import attention_kernel, make_network, vit
+from jaxbias.models import attention_kernel, layers, make_network
 from jaxbias.models.attention import attend
 from jaxbias.models.attention_kernel import attend_packed, cycles, fits
 from jaxbias.parallel import make_mesh
@@ -108,7 +108,7 @@ def test_a_tpu_computes_the_same_network_on_its_own_part(monkeypatch):
     tpu = targets.Unattached("v5e:2x2", targets.KINDS["v5e"], (2, 2))
     called = []
     of_kernel = attention_kernel._call
-    monkeypatch.setattr(vit, "target", lambda: tpu)
+    monkeypatch.setattr(layers, "target", lambda: tpu)
     monkeypatch.setattr(
         attention_kernel, "_call", lambda *args: called.append(args) or of_kernel(*args)
     )

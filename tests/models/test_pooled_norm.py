@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from jaxbias import targets
+from jaxbias.models import layers as model_layers
 from jaxbias.models import resnet
 from jaxbias.models.convolution import max_pool
 from jaxbias.models.layers import BatchNorm, Conv
@@ -75,7 +76,7 @@ def test_a_tpu_computes_the_same_stem(monkeypatch):
     graph, state = nnx.split(made)
     plain = nnx.merge(graph, state).trunk(x)
     tpu = targets.Unattached("v5e:2x2", targets.KINDS["v5e"], (2, 2))
-    monkeypatch.setattr(resnet, "target", lambda: tpu)
+    monkeypatch.setattr(model_layers, "target", lambda: tpu)
     norm = nnx.merge(graph, state)
     got = norm.trunk(x)
     np.testing.assert_allclose(got.astype(float), plain.astype(float), rtol=0.02, atol=0.02)
