@@ -60,7 +60,7 @@ def normalise_pooled(
     """As `normalise` and then `max_pool` by 3 and 2, and `fold` if told, of scales not negative.
 
     What grows keeps the largest, so the pool comes first, and one pass each way is over a fourth of
-    the places. By a v5e's compiler a step of ResNet-50, 64 images of 224² in bfloat16, takes
+    the places. By a v5e's compiler a step of ResNet-50, 64 images of 224² in bfloat16, took
     36.4 ms for 38.8.
     """
     y, mean, var = _normalise(
