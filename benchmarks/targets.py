@@ -115,6 +115,12 @@ def apart(*asked: str) -> dict[str, Any]:
             return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"}
 
 
+def _compilers() -> dict[str, str]:
+    """The versions of those that are installed."""
+    installed = {each.name: each.version for each in metadata.distributions()}
+    return {name: installed[name] for name in ("libtpu", "jax-cuda12-plugin") if name in installed}
+
+
 def main() -> None:
     """Measures row by row and writes after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -127,7 +133,7 @@ def main() -> None:
     found = json.loads(given.out.read_text()) if given.out and given.out.exists() else {}
     rows = found.setdefault("rows", {})
     if "hardware" not in found:
-        found["hardware"] = hardware() | {"libtpu": metadata.version("libtpu")}
+        found["hardware"] = hardware() | _compilers()
     for kind in given.targets.split(","):
         for network in given.only.split(","):
             for mode in given.modes.split(","):

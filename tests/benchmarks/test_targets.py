@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,6 +32,18 @@ def test_rows_that_are_there_are_not_measured_again(monkeypatch, tmp_path):
     assert asked == [("head", "vmap", "v5e:2x2")]
     rows = json.loads(out.read_text())["rows"]
     assert rows == {"head map v5e": known, "head vmap v5e": {"step_ms": 1.0}}
+
+
+@pytest.mark.parametrize("compilers", [{"libtpu": "0.1"}, {}])
+def test_it_says_which_compilers_there_were(compilers, monkeypatch, tmp_path):
+    found = [SimpleNamespace(name=name, version=is_) for name, is_ in compilers.items()]
+    monkeypatch.setattr(targets.metadata, "distributions", lambda: found)
+    monkeypatch.setattr(targets, "hardware", lambda: {"cores": 2})
+    monkeypatch.setattr(targets, "apart", lambda *row: {"step_ms": 1.0})
+    out = tmp_path / "t.json"
+    monkeypatch.setattr(sys, "argv", ["t", "--only=head", "--targets=h100", f"--out={out}"])
+    targets.main()
+    assert json.loads(out.read_text())["hardware"] == {"cores": 2, **compilers}
 
 
 def test_programs_are_of_the_networks_that_are_named():
