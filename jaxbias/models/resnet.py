@@ -109,7 +109,8 @@ class ResNet(Backbone):
     ) -> None:
         size, stride = (7, 2) if stem == "imagenet" else (3, 1)
         self.pooled = stem == "imagenet"
-        self.folds = method == "conv" and len(blocks) > 1 and 2 * width <= LANES
+        # With a stage between the first and the last, what the last one sees is folded no more.
+        self.folds = method == "conv" and len(blocks) > 2 and 2 * width <= LANES
         self.stem = Conv(3, width, size, stride, method=method, rngs=rngs)
         self.stem_norm = BatchNorm(width)
         stages, inputs = [], width

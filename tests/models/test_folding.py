@@ -73,7 +73,7 @@ def test_a_network_folded_is_the_network(bottleneck, stem, monkeypatch):
     """Of float32 images and float64 parameters, which are what narrow ones are on a TPU."""
     with jax.enable_x64(True):
         words = dict(width=4, bottleneck=bottleneck, stem=stem, method="conv", dtype=jnp.float64)
-        made = resnet.ResNet((2, 1), 2, **words, rngs=nnx.Rngs(0))
+        made = resnet.ResNet((2, 1, 1), 2, **words, rngs=nnx.Rngs(0))
         graph, params, rest = nnx.split(made, nnx.Param, ...)
         params, rest = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (params, rest))
         x = drawn(4, 32, 32, 3).astype(jnp.float32)
